@@ -1,0 +1,1 @@
+//! The data path of Sluicegate: everything between an accepted connection and its audit record.

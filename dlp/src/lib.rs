@@ -1,0 +1,1 @@
+//! See the files of this crate; each names its own responsibility.
