@@ -1,0 +1,146 @@
+//! Names the header fields the data path looks at, so that a head is searched once, when it is parsed.
+//!
+//! Invariant: names compare without regard to case (RFC 9110 section 5.1), and a field that concerns one hop never reaches the next.
+
+/// A header field the data path knows by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs)] // the names are the fields'
+pub enum Known {
+    Accept,
+    AcceptEncoding,
+    Authorization,
+    Connection,
+    ContentEncoding,
+    ContentLength,
+    ContentType,
+    Cookie,
+    Date,
+    Expect,
+    Forwarded,
+    Host,
+    KeepAlive,
+    LastEventId,
+    McpMethod,
+    McpName,
+    McpProtocolVersion,
+    McpSessionId,
+    Origin,
+    /// A field that speaks of the exact bytes of a body, which masking may change.
+    BodyDigest,
+    ProxyAuthenticate,
+    ProxyAuthorization,
+    ProxyConnection,
+    SetCookie,
+    Te,
+    Trailer,
+    TransferEncoding,
+    Upgrade,
+    WwwAuthenticate,
+    /// Any `Mcp-Param-*` field.
+    McpParam,
+    /// Any `X-Forwarded-*` field.
+    XForwarded,
+    /// Everything else.
+    Other,
+}
+
+/// How many [`Known`] names there are, `Other` included.
+pub const KNOWN_COUNT: usize = Known::Other as usize + 1;
+
+impl Known {
+    /// Finds the field by its name as it came over the wire.
+    pub fn of(name: &[u8]) -> Known {
+        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        let starts = |prefix: &[u8]| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+        match name.len() {
+            2 if is(b"te") => Known::Te,
+            4 if is(b"etag") => Known::BodyDigest,
+            6 if is(b"digest") => Known::BodyDigest,
+            11 if is(b"content-md5") || is(b"repr-digest") => Known::BodyDigest,
+            14 if is(b"content-digest") => Known::BodyDigest,
+            10 if is(b"set-cookie") => Known::SetCookie,
+            4 if is(b"host") => Known::Host,
+            4 if is(b"date") => Known::Date,
+            6 if is(b"accept") => Known::Accept,
+            6 if is(b"cookie") => Known::Cookie,
+            6 if is(b"origin") => Known::Origin,
+            6 if is(b"expect") => Known::Expect,
+            7 if is(b"trailer") => Known::Trailer,
+            7 if is(b"upgrade") => Known::Upgrade,
+            8 if is(b"mcp-name") => Known::McpName,
+            9 if is(b"forwarded") => Known::Forwarded,
+            10 if is(b"connection") => Known::Connection,
+            10 if is(b"keep-alive") => Known::KeepAlive,
+            10 if is(b"mcp-method") => Known::McpMethod,
+            12 if is(b"content-type") => Known::ContentType,
+            13 if is(b"authorization") => Known::Authorization,
+            13 if is(b"last-event-id") => Known::LastEventId,
+            14 if is(b"content-length") => Known::ContentLength,
+            14 if is(b"mcp-session-id") => Known::McpSessionId,
+            15 if is(b"accept-encoding") => Known::AcceptEncoding,
+            16 if is(b"content-encoding") => Known::ContentEncoding,
+            16 if is(b"proxy-connection") => Known::ProxyConnection,
+            16 if is(b"www-authenticate") => Known::WwwAuthenticate,
+            17 if is(b"transfer-encoding") => Known::TransferEncoding,
+            18 if is(b"proxy-authenticate") => Known::ProxyAuthenticate,
+            19 if is(b"proxy-authorization") => Known::ProxyAuthorization,
+            20 if is(b"mcp-protocol-version") => Known::McpProtocolVersion,
+            _ if starts(b"mcp-param-") => Known::McpParam,
+            _ if starts(b"x-forwarded-") => Known::XForwarded,
+            _ => Known::Other,
+        }
+    }
+
+    /// Whether a second field of this name could make two readers see two requests (RFC 9112 sections 3.2, 6.3; MCP's
+    /// routing headers, on which intermediaries decide).
+    pub fn must_be_single(self) -> bool {
+        matches!(
+            self,
+            Known::Authorization
+                | Known::ContentLength
+                | Known::ContentType
+                | Known::ContentEncoding
+                | Known::Expect
+                | Known::Host
+                | Known::LastEventId
+                | Known::McpMethod
+                | Known::McpName
+                | Known::McpProtocolVersion
+                | Known::McpSessionId
+                | Known::Origin
+                | Known::TransferEncoding
+        )
+    }
+
+    /// Whether the field is copied into the request to the upstream. What is not copied concerns this hop only, is written
+    /// anew by the gateway, or says who the caller is (RFC 9110 section 7.6.1).
+    pub fn goes_upstream(self) -> bool {
+        matches!(self, Known::Accept | Known::LastEventId | Known::McpMethod | Known::McpName | Known::McpParam)
+            || matches!(self, Known::McpProtocolVersion | Known::ContentType | Known::Other)
+    }
+
+    /// Whether the field is copied into the reply to the downstream.
+    pub fn goes_downstream(self) -> bool {
+        matches!(self, Known::McpProtocolVersion | Known::ContentType | Known::Date | Known::Other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_compare_without_case() {
+        assert_eq!(Known::of(b"cOnTeNt-LeNgTh"), Known::ContentLength);
+        assert_eq!(Known::of(b"MCP-PARAM-Region"), Known::McpParam);
+        assert_eq!(Known::of(b"content-lengths"), Known::Other);
+    }
+
+    #[test]
+    fn what_identifies_the_caller_stays_here() {
+        for name in [&b"Authorization"[..], b"Cookie", b"Proxy-Authorization", b"X-Forwarded-For", b"Connection", b"TE"] {
+            assert!(!Known::of(name).goes_upstream(), "{}", String::from_utf8_lossy(name));
+        }
+    }
+}

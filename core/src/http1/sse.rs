@@ -1,0 +1,118 @@
+//! Cuts a stream of server-sent events into events (WHATWG HTML section 9.2.6).
+//!
+//! Invariant: an event is handed on only when its empty line has arrived, so nothing half-read leaves; lines end in LF, CR LF or CR.
+
+use std::ops::Range;
+
+/// One whole event at the start of a buffer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Bytes of the event, its empty line included.
+    pub length: usize,
+    /// Where the values of its `data` lines stand, in order.
+    pub data: Vec<Range<usize>>,
+}
+
+/// Finds the next whole event in `buffer`. `None`: its end has not arrived.
+///
+/// `ended` says that nothing more will come: a CR at the very end is then a line end rather than the half of one.
+pub fn next_event(buffer: &[u8], ended: bool) -> Option<Event> {
+    let mut data = Vec::new();
+    let mut at = 0;
+    loop {
+        let line = next_line(buffer, at, ended)?;
+        if line.text.is_empty() {
+            return Some(Event { length: line.next, data });
+        }
+        if let Some(value) = data_value(buffer, line.text.clone()) {
+            data.push(value);
+        }
+        at = line.next;
+    }
+}
+
+struct Line {
+    text: Range<usize>,
+    next: usize,
+}
+
+fn next_line(buffer: &[u8], from: usize, ended: bool) -> Option<Line> {
+    let end = from + memchr::memchr2(b'\n', b'\r', buffer.get(from..)?)?;
+    let next = match (buffer[end], buffer.get(end + 1)) {
+        (b'\r', Some(b'\n')) => end + 2,
+        // Whether LF follows is not known yet, and after text it would look like an empty line. After an empty line it changes
+        // nothing: a lone LF is an event without data.
+        (b'\r', None) if !ended && end > from => return None,
+        _ => end + 1,
+    };
+    Some(Line { text: from..end, next })
+}
+
+fn data_value(buffer: &[u8], line: Range<usize>) -> Option<Range<usize>> {
+    let text = &buffer[line.clone()];
+    let rest = text.strip_prefix(b"data")?;
+    match rest {
+        [] => Some(line.end..line.end),
+        [b':', b' ', ..] => Some(line.start + 6..line.end),
+        [b':', ..] => Some(line.start + 5..line.end),
+        _ => None,
+    }
+}
+
+/// Appends the event at `buffer[..event.length]` with its data replaced by `masked`, which is one line; the other lines stay.
+pub fn rewrite(buffer: &[u8], event: &Event, masked: &[u8], out: &mut Vec<u8>) {
+    let mut at = 0;
+    let mut written = false;
+    while at < event.length {
+        let Some(line) = next_line(&buffer[..event.length], at, true) else { break };
+        let is_data = event.data.iter().any(|value| line.text.start <= value.start && value.end <= line.text.end);
+        if !is_data || line.text.is_empty() {
+            out.extend_from_slice(&buffer[at..line.next]);
+        } else if !written {
+            out.extend_from_slice(b"data: ");
+            out.extend_from_slice(masked);
+            out.push(b'\n');
+            written = true;
+        }
+        at = line.next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn data(text: &str) -> (usize, Vec<&str>) {
+        let event = next_event(text.as_bytes(), false).unwrap();
+        (event.length, event.data.iter().map(|range| &text[range.clone()]).collect())
+    }
+
+    #[test]
+    fn all_three_line_ends_are_lines() {
+        assert_eq!(data("data: a\n\nrest"), (9, vec!["a"]));
+        assert_eq!(data("data: a\r\n\r\nrest"), (11, vec!["a"]));
+        assert_eq!(data("data: a\r\rrest"), (9, vec!["a"]));
+        assert_eq!(data("id: 1\ndata:a\ndata:  b\ndata\ndatax: c\n\n"), (38, vec!["a", " b", ""]));
+        assert_eq!(data(": comment\n\n"), (11, vec![]));
+    }
+
+    #[test]
+    fn no_prefix_is_an_event() {
+        let text = b"id: 1\r\ndata: x\r\n\r\n";
+        for cut in 0..text.len() - 1 {
+            assert_eq!(next_event(&text[..cut], false), None, "cut at {cut}");
+        }
+        assert_eq!(next_event(b"data: x\r", false), None);
+        assert!(next_event(b"data: x\r\r", false).is_some());
+    }
+
+    #[test]
+    fn a_rewritten_event_keeps_its_other_lines() {
+        let text = b"id: 7\nevent: message\ndata: {\"a\":\ndata: 1}\nretry: 5\n\nnext";
+        let event = next_event(text, false).unwrap();
+        let mut out = Vec::new();
+        rewrite(text, &event, b"{}", &mut out);
+        assert_eq!(out, b"id: 7\nevent: message\ndata: {}\nretry: 5\n\n");
+    }
+}

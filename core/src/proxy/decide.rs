@@ -1,0 +1,387 @@
+//! Reads what a request asks for and decides whether its sender may.
+//!
+//! Invariant: a `Permitted` exists only for a call that policy permits and whose decision is already on the spool. What is
+//! forwarded is what policy saw: the same bytes, or their masked form.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sluicegate_dlp::json::{JsonReason, Kind, Value};
+use sluicegate_dlp::{Finding, Treatment};
+use sluicegate_identity::Principal;
+use sluicegate_sink::Ticket;
+
+use super::answer::{Answer, Rest};
+use super::downstream::{Body, Downstream, Ended};
+use super::identify::Identified;
+use super::mask::{MaskRoom, Masked};
+use super::receive::Framed;
+use super::record::{self, Asked};
+use crate::config::Direction;
+use crate::http1::field::Known;
+use crate::http1::head::Method;
+use crate::mcp::envelope::{self, Message};
+use crate::mcp::era::{self, Era};
+use crate::mcp::headers;
+use crate::mcp::reply::{self, code};
+use crate::policy::{Effect, Facts};
+use crate::worker::Worker;
+
+/// What kind of exchange a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exchange {
+    /// A JSON-RPC request: an answer with its id is awaited.
+    Request,
+    /// A JSON-RPC notification or response: the upstream only accepts it.
+    OneWay,
+    /// A legacy GET: a stream of what the server has to say.
+    Stream,
+    /// A legacy DELETE: the end of a session.
+    End,
+}
+
+/// A call that may be forwarded.
+pub struct Permitted {
+    /// The request it came in.
+    pub framed: Box<Framed>,
+    /// Where the request's body ends on its connection.
+    pub end: usize,
+    /// Who asks.
+    pub principal: Rc<Principal>,
+    /// Which protocol it speaks.
+    pub era: Era,
+    /// What kind of exchange it is.
+    pub exchange: Exchange,
+    /// Whether the answer is a tool's result, for which there is a form of refusal that the model sees.
+    pub is_tool_call: bool,
+    /// The raw JSON of the request's id; empty where there is none.
+    pub id: Vec<u8>,
+    /// The body to send.
+    pub body: Vec<u8>,
+    /// The upstream's own id of the session, where the request is of one.
+    pub session: Option<Vec<u8>>,
+    /// What is done to findings in the answer.
+    pub treatment: Arc<Treatment>,
+    /// The decision's place on the spool.
+    pub ticket: Ticket,
+    _decided: (),
+}
+
+/// What became of a request.
+pub enum Decided {
+    /// It may be forwarded.
+    Permitted(Box<Permitted>),
+    /// It is answered here.
+    Answered(Answer, Rest),
+    /// Its connection ended before it was whole.
+    Closed,
+}
+
+/// Reads the body, and decides.
+pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Identified) -> Decided {
+    let Identified { mut framed, principal, .. } = identified;
+    if let Some(answer) = refuse_media(&framed) {
+        record::refused(worker, &framed, Some(&principal), "media-type", answer.status);
+        return Decided::Answered(answer, Rest::Unread);
+    }
+    let framing = framed.framing;
+    let body = match downstream.read_body(&mut framed.received, framing, &worker.limits).await {
+        Ok(body) => body,
+        Err(Ended::Closed) => {
+            record::refused(worker, &framed, Some(&principal), "early-end", 0);
+            return Decided::Closed;
+        }
+        Err(Ended::Refused(refusal)) => {
+            record::refused(worker, &framed, Some(&principal), refusal.reason(), refusal.status());
+            return Decided::Answered(Answer::malformed(worker, refusal), Rest::Unread);
+        }
+    };
+    let judged = match framed.received.head.method {
+        Method::Post => judge_message(worker, &framed, &body, &principal),
+        method => judge_stream(worker, &framed, method, &principal),
+    };
+    match judged {
+        Err(answer) => Decided::Answered(answer, framed.rest(body.end)),
+        Ok(judged) => Decided::Permitted(Box::new(Permitted {
+            framed,
+            end: body.end,
+            principal,
+            era: judged.era,
+            exchange: judged.exchange,
+            is_tool_call: judged.is_tool_call,
+            id: judged.id,
+            body: judged.body,
+            session: judged.session,
+            treatment: judged.treatment,
+            ticket: judged.ticket,
+            _decided: (),
+        })),
+    }
+}
+
+/// JSON without a content coding is all that can be read here.
+fn refuse_media(framed: &Framed) -> Option<Answer> {
+    if framed.received.head.method != Method::Post {
+        return None;
+    }
+    let kind = framed.field(Known::ContentType).unwrap_or_default();
+    let essence = kind.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
+    if !essence.eq_ignore_ascii_case(b"application/json") {
+        let detail = "The Content-Type of a message is application/json.";
+        return Some(Answer::error(415, None, code::INVALID_REQUEST, detail));
+    }
+    let coding = framed.field(Known::ContentEncoding)?;
+    let detail = "A message comes without Content-Encoding.";
+    (!coding.eq_ignore_ascii_case(b"identity")).then(|| Answer::error(415, None, code::INVALID_REQUEST, detail))
+}
+
+struct Judged {
+    era: Era,
+    exchange: Exchange,
+    is_tool_call: bool,
+    id: Vec<u8>,
+    body: Vec<u8>,
+    session: Option<Vec<u8>>,
+    treatment: Arc<Treatment>,
+    ticket: Ticket,
+}
+
+/// Opens the sealed session id a legacy request carries.
+fn open_session(worker: &Worker, framed: &Framed, principal: &Principal) -> Result<Option<Vec<u8>>, ()> {
+    match framed.field(Known::McpSessionId) {
+        None => Ok(None),
+        Some(sealed) => worker.sealer.open(&framed.route().name, principal.id(), sealed).map(Some).ok_or(()),
+    }
+}
+
+/// A GET or DELETE has no body to judge: who may use the upstream at all may listen to it and end a session of its own.
+fn judge_stream(worker: &Worker, framed: &Framed, method: Method, principal: &Principal) -> Result<Judged, Answer> {
+    let route = framed.route();
+    let exchange = if method == Method::Get { Exchange::Stream } else { Exchange::End };
+    let mut asked = Asked::new(framed, principal, Era::Legacy);
+    let Ok(session) = open_session(worker, framed, principal) else {
+        record::denied(worker, &mut asked, "session", 404);
+        return Err(no_session(None));
+    };
+    asked.session = session.as_deref();
+    if !framed.snapshot.policy.may_use(principal, route.index) {
+        asked.effect = Effect::Block;
+        record::denied(worker, &mut asked, "default-deny", 403);
+        let detail = "Policy does not let this identity use this endpoint.";
+        return Err(Answer::error(403, None, code::DENIED, detail));
+    }
+    let ticket = record::decision(worker, &asked).map_err(|_| unrecorded(worker, None))?;
+    Ok(Judged {
+        era: Era::Legacy,
+        exchange,
+        is_tool_call: false,
+        id: Vec::new(),
+        body: Vec::new(),
+        treatment: route.treatments.of(Direction::Response, None, false),
+        session,
+        ticket,
+    })
+}
+
+fn judge_message(worker: &Worker, framed: &Framed, body: &Body, principal: &Principal) -> Result<Judged, Answer> {
+    let doc = framed.received.bytes.get(body.range.clone()).unwrap_or_default();
+    let room = &mut *worker.room.borrow_mut();
+    let mut asked = Asked::new(framed, principal, era::of_header(framed.field(Known::McpProtocolVersion)));
+    asked.bytes_in = doc.len() as u64;
+    if let Err(error) = room.parse(doc, &worker.limits, true) {
+        let (rpc, reason) = unfit(&error.reason);
+        record::denied(worker, &mut asked, reason, 400);
+        return Err(Answer::error(400, None, rpc, &format!("The body cannot be taken: {error}.")));
+    }
+    let tape = std::mem::take(&mut room.tape);
+    let judged = judge_parsed(worker, framed, principal, room, &tape, doc, &mut asked);
+    room.tape = tape;
+    judged
+}
+
+/// The JSON-RPC code and our reason for a document that cannot be taken.
+fn unfit(reason: &JsonReason) -> (i32, &'static str) {
+    match reason {
+        JsonReason::DuplicateMember => (code::INVALID_REQUEST, "duplicate-member"),
+        JsonReason::TooDeep => (code::INVALID_REQUEST, "json-too-deep"),
+        JsonReason::TooManyNodes => (code::INVALID_REQUEST, "json-too-many-nodes"),
+        JsonReason::InvalidUtf8 => (code::PARSE, "invalid-utf-8"),
+        _ => (code::PARSE, "malformed-json"),
+    }
+}
+
+fn judge_parsed<'a>(
+    worker: &Worker,
+    framed: &'a Framed,
+    principal: &'a Principal,
+    room: &mut MaskRoom,
+    tape: &'a sluicegate_dlp::json::Tape,
+    doc: &'a [u8],
+    asked: &mut Asked<'a>,
+) -> Result<Judged, Answer> {
+    let message = envelope::read(tape.root(doc)).map_err(|error| {
+        record::denied(worker, asked, error.reason(), 400);
+        Answer::error(400, None, code::INVALID_REQUEST, error.detail())
+    })?;
+    let call = Call::of(message);
+    let id = call.id.map(Value::span).and_then(|span| doc.get(span));
+    asked.id = id.unwrap_or_default();
+    asked.era = era::of_message(framed.field(Known::McpProtocolVersion), call.params);
+    check_headers(worker, framed, &call, asked)?;
+    (asked.method, asked.tool, asked.resource) = (call.method.clone(), call.tool(), call.resource());
+    let session = open_session(worker, framed, principal);
+    let session = match (session, asked.era) {
+        (Ok(session), Era::Legacy) => session,
+        // A modern request has no session; a header that says so is ignored, as the protocol has it.
+        (_, Era::Modern) => None,
+        (Err(()), Era::Legacy) => {
+            record::denied(worker, asked, "session", 404);
+            return Err(no_session(id));
+        }
+    };
+    let arguments = call.params.and_then(|params| params.get("arguments"));
+    let facts = Facts {
+        upstream: framed.route().index,
+        method: &asked.method.clone(),
+        tool: asked.tool.clone().as_deref(),
+        resource: asked.resource.clone().as_deref(),
+        arguments,
+    };
+    let is_answer = call.exchange == Exchange::OneWay && call.method.is_empty();
+    let decision = if is_answer {
+        framed.snapshot.policy.decide_answer(principal, framed.route().index)
+    } else {
+        framed.snapshot.policy.decide(principal, &facts)
+    };
+    (asked.effect, asked.rule, asked.reason) = (decision.effect, decision.rule, decision.reason.code());
+    let kept = arguments.map(|arguments| room.for_the_record(tape, doc, arguments, &worker.redact_all));
+    asked.arguments_bytes = arguments.map_or(0, |arguments| arguments.span().len() as u64);
+    let kept = kept.map(Cow::into_owned).unwrap_or_default();
+    finish(worker, room, tape, doc, asked, &kept, session, &call)
+}
+
+/// A message as policy sees it.
+struct Call<'a> {
+    exchange: Exchange,
+    id: Option<Value<'a>>,
+    method: Cow<'a, str>,
+    params: Option<Value<'a>>,
+}
+
+impl<'a> Call<'a> {
+    fn of(message: Message<'a>) -> Self {
+        match message {
+            Message::Request { id, method, params } => Call { exchange: Exchange::Request, id: Some(id), method, params },
+            Message::Notification { method, params } => Call { exchange: Exchange::OneWay, id: None, method, params },
+            Message::Response { id, .. } => Call { exchange: Exchange::OneWay, id, method: Cow::Borrowed(""), params: None },
+        }
+    }
+
+    fn text(&self, member: &str) -> Option<Cow<'a, str>> {
+        self.params?.get(member).filter(|value| value.kind() == Kind::String).map(Value::text)
+    }
+
+    fn tool(&self) -> Option<Cow<'a, str>> {
+        matches!(&*self.method, "tools/call" | "prompts/get").then(|| self.text("name")).flatten()
+    }
+
+    fn resource(&self) -> Option<Cow<'a, str>> {
+        self.text("uri")
+    }
+
+    fn is_tool_call(&self) -> bool {
+        self.exchange == Exchange::Request && self.method == "tools/call"
+    }
+}
+
+fn check_headers(worker: &Worker, framed: &Framed, call: &Call<'_>, asked: &mut Asked<'_>) -> Result<(), Answer> {
+    if asked.era == Era::Legacy || call.method.is_empty() {
+        return Ok(());
+    }
+    let fields = &framed.received.head.fields;
+    headers::agree(fields, &framed.received.bytes, &call.method, call.params).map_err(|mismatch| {
+        record::denied(worker, asked, "header-mismatch", 400);
+        let detail = format!("The header {} must say what the body says.", mismatch.0);
+        Answer::error(400, Some(asked.id).filter(|id| !id.is_empty()), code::HEADER_MISMATCH, &detail)
+    })
+}
+
+/// The decision is made; what follows is its record, the masking of the request, and the refusal where it is one.
+#[allow(clippy::too_many_arguments)] // every one of them is a part of the one call
+fn finish(
+    worker: &Worker,
+    room: &mut MaskRoom,
+    tape: &sluicegate_dlp::json::Tape,
+    doc: &[u8],
+    asked: &mut Asked<'_>,
+    kept: &[u8],
+    session: Option<Vec<u8>>,
+    call: &Call<'_>,
+) -> Result<Judged, Answer> {
+    asked.arguments = kept;
+    let route = asked.framed.route();
+    let masks = asked.effect == Effect::Mask;
+    let mut findings: Vec<Finding> = Vec::new();
+    let masked = if asked.effect == Effect::Block {
+        Masked::Clean
+    } else {
+        let treatment = route.treatments.of(Direction::Request, asked.tool.as_deref(), masks);
+        room.mask_message(tape, doc, &treatment, None, &mut findings)
+    };
+    worker.metrics.findings.add(findings.len() as u64);
+    asked.findings = findings;
+    let asked_session = session.clone();
+    asked.session = asked_session.as_deref();
+    if masked == Masked::Blocked {
+        (asked.effect, asked.reason) = (Effect::Block, "finding-in-request");
+    }
+    if asked.effect == Effect::Block {
+        let (answer, status) = denial(asked, call);
+        let reason = asked.reason;
+        record::denied(worker, asked, reason, status);
+        worker.metrics.blocked.add(1);
+        return Err(answer);
+    }
+    let ticket = record::decision(worker, asked).map_err(|_| unrecorded(worker, Some(asked.id)))?;
+    let body = match masked {
+        Masked::Rewritten(bytes) => bytes,
+        Masked::Clean | Masked::Blocked => doc.to_vec(),
+    };
+    Ok(Judged {
+        era: asked.era,
+        exchange: call.exchange,
+        is_tool_call: call.is_tool_call(),
+        id: asked.id.to_vec(),
+        treatment: route.treatments.of(Direction::Response, asked.tool.as_deref(), masks),
+        body,
+        session,
+        ticket,
+    })
+}
+
+/// How a refusal looks depends on what was asked: a tool's model should see it, a notification has no answer.
+fn denial(asked: &Asked<'_>, call: &Call<'_>) -> (Answer, u16) {
+    let detail = match (asked.rule, asked.reason) {
+        (_, "finding-in-request") => "Blocked: the request holds data that must not leave.".to_owned(),
+        ("", _) => "Blocked by policy: no rule permits this call for this identity.".to_owned(),
+        (rule, _) => format!("Blocked by policy rule \"{rule}\". Do not retry with the same arguments."),
+    };
+    match call.exchange {
+        Exchange::Request if call.is_tool_call() => {
+            (Answer::json(200, reply::tool_denied(asked.id, asked.era, &detail)), 200)
+        }
+        Exchange::Request => (Answer::error(200, Some(asked.id), code::DENIED, &detail), 200),
+        _ => (Answer::empty(202), 202),
+    }
+}
+
+fn no_session(id: Option<&[u8]>) -> Answer {
+    Answer::error(404, id, code::SESSION, "There is no such session; initialize a new one.")
+}
+
+fn unrecorded(worker: &Worker, id: Option<&[u8]>) -> Answer {
+    worker.metrics.unrecorded.add(1);
+    let detail = "The gateway cannot keep an audit record now, so it forwards nothing.";
+    Answer::error(503, id.filter(|id| !id.is_empty()), code::UNAVAILABLE, detail).with("Retry-After", "1")
+}

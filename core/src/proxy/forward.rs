@@ -1,0 +1,70 @@
+//! Sends a permitted call to its upstream.
+//!
+//! Invariant: the request is written anew from what was decided on: the caller's `Authorization`, cookies and hop-by-hop fields
+//! never go on; the upstream's own credential is put in last, and only towards the origin it is bound to.
+
+use super::decide::{Exchange as Kind, Permitted};
+use super::downstream::Downstream;
+use super::upstream::{self, Exchange, UpstreamError};
+use crate::http1::encode;
+use crate::http1::field::Known;
+use crate::http1::framing::is_named_by_connection;
+use crate::mcp::era::Era;
+use crate::rt::Stopwatch;
+use crate::worker::Worker;
+
+/// A call that was sent, and what the upstream began to answer.
+pub struct Forwarded {
+    /// The call.
+    pub permitted: Box<Permitted>,
+    /// The reply's head and the way to its body, or why there is none.
+    pub reply: Result<Exchange, UpstreamError>,
+    /// Runs since the request was sent.
+    pub sent: Stopwatch,
+}
+
+/// Sends the call and waits for the head of the reply.
+pub async fn forward(worker: &Worker, downstream: &Downstream, mut permitted: Box<Permitted>) -> Forwarded {
+    worker.metrics.forwarded.add(1);
+    let sent = Stopwatch::start();
+    let request = encode_request(&mut permitted);
+    // In the modern era a client that goes away cancels its call; in the legacy era the call goes on (the client may resume it).
+    let cancels = permitted.era == Era::Modern || permitted.exchange == Kind::Stream;
+    let route = permitted.framed.route().clone();
+    let reply = upstream::send(worker, &route, downstream.guard(), request, cancels).await;
+    Forwarded { permitted, reply, sent }
+}
+
+fn encode_request(permitted: &mut Permitted) -> Vec<u8> {
+    let framed = &permitted.framed;
+    let (route, head, bytes) = (framed.route(), &framed.received.head, &framed.received.bytes);
+    let mut out = Vec::with_capacity(head.length + permitted.body.len() + 512);
+    out.extend_from_slice(head.method.name().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(route.path.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    encode::field(&mut out, b"Host", route.authority.as_bytes());
+    for field in head.fields.iter().filter(|field| field.known.goes_upstream()) {
+        let (name, value) = (&bytes[field.name.clone()], &bytes[field.value.clone()]);
+        // An underscore is read as a hyphen by CGI-like servers, so such a name could stand for one that we strip or check.
+        let is_disguised = field.known == Known::Other && name.contains(&b'_');
+        let is_injected = route.credential.as_ref().is_some_and(|credential| credential.owns(name));
+        if is_disguised || is_injected || is_named_by_connection(&head.fields, name, bytes) {
+            continue;
+        }
+        encode::field(&mut out, name, value);
+    }
+    encode::field(&mut out, b"Accept-Encoding", b"identity");
+    if let Some(session) = &permitted.session {
+        encode::field(&mut out, b"Mcp-Session-Id", session);
+    }
+    if let Some(credential) = route.credential.as_ref().and_then(|credential| credential.for_origin(&route.origin)) {
+        encode::field(&mut out, credential.name(), credential.value());
+    }
+    if matches!(permitted.exchange, Kind::Request | Kind::OneWay) {
+        encode::content_length(&mut out, permitted.body.len());
+    }
+    out.extend_from_slice(b"\r\n");
+    out.append(&mut permitted.body);
+    out
+}

@@ -1,0 +1,85 @@
+//! Finds out who sent a request, before anything of its body is read.
+//!
+//! Invariant: an `Identified` exists only with a principal whose token was verified for this route's resource; the token itself
+//! goes no further than this file.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use sluicegate_identity::{bearer, challenge, Principal, Refusal};
+
+use super::answer::{Answer, Rest};
+use super::receive::Framed;
+use super::record;
+use crate::http1::field::Known;
+use crate::mcp::reply::code;
+use crate::rt::{now_unix_s, sleep};
+use crate::worker::Worker;
+
+/// How often a request that waits for new keys looks for them.
+const KEYS_POLL: Duration = Duration::from_millis(5);
+
+/// A request whose sender is known.
+pub struct Identified {
+    /// The request.
+    pub framed: Box<Framed>,
+    /// Who sent it.
+    pub principal: Rc<Principal>,
+    _verified: (),
+}
+
+/// Verifies the request's bearer token.
+///
+/// # Errors
+/// The answer: 401 with a challenge whatever is wrong with the token, 503 while the issuer's keys are not known yet.
+pub async fn identify(worker: &Worker, mut framed: Box<Framed>) -> Result<Identified, (Answer, Rest)> {
+    let refusal = match verify(worker, &framed) {
+        Ok(principal) => return Ok(Identified { framed, principal, _verified: () }),
+        Err(Refusal::UnknownKey { issuer, kid }) => {
+            if await_keys(worker, issuer, kid).await {
+                framed.snapshot = worker.snapshot();
+                match verify(worker, &framed) {
+                    Ok(principal) => return Ok(Identified { framed, principal, _verified: () }),
+                    Err(refusal) => refusal,
+                }
+            } else {
+                Refusal::UnknownKey { issuer, kid: String::new() }
+            }
+        }
+        Err(refusal) => refusal,
+    };
+    worker.metrics.unidentified.add(1);
+    Err(refuse(worker, &framed, &refusal))
+}
+
+fn verify(worker: &Worker, framed: &Framed) -> Result<Rc<Principal>, Refusal> {
+    let (head, bytes) = (&framed.received.head, &framed.received.bytes);
+    let values = head.fields.iter().filter(|field| field.known == Known::Authorization).map(|field| &bytes[field.value.clone()]);
+    let token = bearer(values)?;
+    worker.tokens.borrow_mut().verify(&framed.snapshot.verifier, token, &framed.route().resource, now_unix_s())
+}
+
+/// Asks the control thread for an issuer's keys anew and waits for its word, at most `keys_refetch_wait_ms`. False: too many wait.
+async fn await_keys(worker: &Worker, issuer: usize, kid: String) -> bool {
+    let Some(asked) = worker.keys.ask(issuer, kid, worker.limits.keys_refetch_waiters_max) else { return false };
+    let mut left_ms = worker.limits.keys_refetch_wait_ms;
+    while !asked.is_settled() && left_ms > 0 {
+        sleep(KEYS_POLL).await;
+        left_ms = left_ms.saturating_sub(KEYS_POLL.as_millis() as u64);
+    }
+    true
+}
+
+fn refuse(worker: &Worker, framed: &Framed, refusal: &Refusal) -> (Answer, Rest) {
+    let answer = if matches!(refusal, Refusal::KeysNotYetKnown { .. }) {
+        let detail = "The identity provider's keys are not known yet; try again.";
+        Answer::error(503, None, code::UNAVAILABLE, detail).with("Retry-After", "2")
+    } else {
+        // RFC 6750 section 3.1: no error code where no token was sent.
+        let error = framed.field(Known::Authorization).is_some().then_some("invalid_token");
+        Answer::error(401, None, code::UNIDENTIFIED, "A valid bearer token for this resource is required.")
+            .with("WWW-Authenticate", &challenge(&framed.route().metadata_url, error))
+    };
+    record::unidentified(worker, framed, refusal, answer.status);
+    (answer, Rest::Unread)
+}

@@ -1,0 +1,78 @@
+//! Looks into one message from an upstream: what is to be masked in it, and whether it is the answer that is awaited.
+//!
+//! Invariant: a body that cannot be read cannot be scanned, and what cannot be scanned does not pass.
+
+use sluicegate_dlp::json::{Kind, Value};
+use sluicegate_dlp::Finding;
+use sluicegate_sink::Status;
+
+use super::decide::Permitted;
+use super::mask::Masked;
+use super::upstream::UpstreamError;
+use crate::worker::Worker;
+
+/// What a message turned out to be.
+#[derive(Debug)]
+pub struct Inspected {
+    /// What goes on.
+    pub masked: Masked,
+    /// Whether this is the answer to the call.
+    pub is_answer: bool,
+    /// How the call ended, as far as this message says.
+    pub status: Status,
+    /// The JSON-RPC error code, where there is one.
+    pub error_code: i32,
+    /// What was found.
+    pub findings: Vec<Finding>,
+}
+
+/// Scans one message. `is_json`: its sender says that it is JSON; text that is not is scanned as text.
+///
+/// # Errors
+/// [`UpstreamError::Unreadable`] for JSON that is none, and for text that is not UTF-8.
+pub fn inspect(worker: &Worker, permitted: &Permitted, body: &[u8], is_json: bool) -> Result<Inspected, UpstreamError> {
+    let mut inspected =
+        Inspected { masked: Masked::Clean, is_answer: false, status: Status::Ok, error_code: 0, findings: Vec::new() };
+    if body.is_empty() {
+        return Ok(inspected);
+    }
+    let room = &mut *worker.room.borrow_mut();
+    let echo = permitted.framed.route().echo.as_ref();
+    let treatment = &permitted.treatment;
+    if room.parse(body, &worker.limits, false).is_ok() {
+        let tape = std::mem::take(&mut room.tape);
+        let root = tape.root(body);
+        (inspected.is_answer, inspected.status, inspected.error_code) = outcome(root, &permitted.id);
+        inspected.masked = room.mask_message(&tape, body, treatment, echo, &mut inspected.findings);
+        room.tape = tape;
+        return Ok(inspected);
+    }
+    if is_json {
+        return Err(UpstreamError::Unreadable);
+    }
+    let text = std::str::from_utf8(body).map_err(|_| UpstreamError::Unreadable)?;
+    inspected.masked = room.mask_text(text, treatment, echo, &mut inspected.findings);
+    Ok(inspected)
+}
+
+/// Whether a message answers the call of this id, and how.
+fn outcome(root: Value<'_>, id: &[u8]) -> (bool, Status, i32) {
+    if root.kind() != Kind::Object {
+        return (false, Status::Ok, 0);
+    }
+    if let Some(error) = root.get("error") {
+        let code = error.get("code").and_then(|code| std::str::from_utf8(code.raw()).ok()?.parse().ok());
+        return (true, Status::RpcError, code.unwrap_or(0));
+    }
+    let Some(result) = root.get("result") else { return (false, Status::Ok, 0) };
+    let is_answer = root.get("id").is_some_and(|found| same_id(found, id));
+    let failed = result.kind() == Kind::Object && result.get("isError").is_some_and(|flag| flag.kind() == Kind::True);
+    (is_answer, if failed { Status::ToolError } else { Status::Ok }, 0)
+}
+
+fn same_id(found: Value<'_>, id: &[u8]) -> bool {
+    match found.kind() {
+        Kind::String => id.strip_prefix(b"\"").and_then(|id| id.strip_suffix(b"\"")) == Some(found.raw()),
+        _ => found.raw() == id,
+    }
+}

@@ -1,0 +1,119 @@
+//! Scans one message in one direction and says what may go on.
+//!
+//! Invariant: a message without a finding goes on byte for byte; one with findings is changed only where they stand; when in
+//! doubt it does not go on. Scratch memory is the worker's and is reused.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use sluicegate_dlp::json::{Bounds, JsonError, Tape, Value};
+use sluicegate_dlp::{Engine, Finding, Scratch, Treatment, Verdict};
+
+use crate::config::Limits;
+use crate::credential::echo::Echo;
+use crate::mcp::leaf;
+
+/// What became of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Masked {
+    /// Nothing was found: the bytes that came are the bytes that go.
+    Clean,
+    /// Findings were replaced; these bytes go.
+    Rewritten(Vec<u8>),
+    /// A finding must not pass in any form.
+    Blocked,
+}
+
+/// A worker's memory for scanning, and the engine it belongs to.
+pub struct MaskRoom {
+    engine: Arc<Engine>,
+    scratch: Scratch,
+    /// The tape of the message that was parsed last.
+    pub tape: Tape,
+    leaves: Vec<u32>,
+    out: Vec<u8>,
+}
+
+impl MaskRoom {
+    /// Memory for one worker.
+    ///
+    /// # Errors
+    /// When the engine has no memory to give.
+    pub fn new(engine: Arc<Engine>) -> Result<Self, sluicegate_dlp::EngineError> {
+        let scratch = engine.scratch()?;
+        Ok(MaskRoom { engine, scratch, tape: Tape::new(), leaves: Vec::new(), out: Vec::new() })
+    }
+
+    /// Parses a message into the room's tape.
+    ///
+    /// # Errors
+    /// What makes the document unfit: syntax, depth, size, a member twice where that is refused.
+    pub fn parse(&mut self, doc: &[u8], limits: &Limits, refuse_duplicates: bool) -> Result<(), JsonError> {
+        let bounds = Bounds { depth_max: limits.json_depth_max, nodes_max: limits.json_nodes_max, refuse_duplicates };
+        self.tape.parse(doc, &bounds)
+    }
+
+    /// Scans the payload of the message `doc`, of which `tape` is the parse, and the gateway's own credential in it.
+    pub fn mask_message(
+        &mut self,
+        tape: &Tape,
+        doc: &[u8],
+        treatment: &Treatment,
+        echo: Option<&Echo>,
+        findings: &mut Vec<Finding>,
+    ) -> Masked {
+        let mut masked = Masked::Clean;
+        if !treatment.is_empty() {
+            self.leaves.clear();
+            leaf::walk(tape, tape.root(doc), &mut self.leaves);
+            self.out.clear();
+            masked = self.scan(tape, doc, treatment, findings);
+        }
+        match (masked, echo) {
+            (Masked::Clean, Some(echo)) => echo.hide(doc).map_or(Masked::Clean, Masked::Rewritten),
+            (Masked::Rewritten(bytes), Some(echo)) => Masked::Rewritten(echo.hide(&bytes).unwrap_or(bytes)),
+            (masked, _) => masked,
+        }
+    }
+
+    fn scan(&mut self, tape: &Tape, doc: &[u8], treatment: &Treatment, findings: &mut Vec<Finding>) -> Masked {
+        let verdict =
+            self.engine.mask_document(&mut self.scratch, doc, tape, &self.leaves, treatment, &mut self.out, findings);
+        match verdict {
+            Verdict::Clean => Masked::Clean,
+            Verdict::Masked => Masked::Rewritten(std::mem::take(&mut self.out)),
+            Verdict::Blocked => Masked::Blocked,
+        }
+    }
+
+    /// A part of the message `doc` with everything the engine knows redacted: the form in which it may be kept.
+    pub fn for_the_record<'a>(&mut self, tape: &Tape, doc: &'a [u8], part: Value<'_>, redact_all: &Treatment) -> Cow<'a, [u8]> {
+        let span = part.span();
+        self.leaves.clear();
+        leaf::push_all(tape, part, &mut self.leaves);
+        self.out.clear();
+        match self.scan(tape, doc, redact_all, &mut Vec::new()) {
+            Masked::Clean => Cow::Borrowed(doc.get(span).unwrap_or_default()),
+            // Only leaves of this part were scanned, so all of the change in length lies within it.
+            Masked::Rewritten(mut bytes) => {
+                bytes.truncate(bytes.len().saturating_sub(doc.len().saturating_sub(span.end)));
+                bytes.drain(..span.start.min(bytes.len()));
+                Cow::Owned(bytes)
+            }
+            Masked::Blocked => Cow::Borrowed(b"null"),
+        }
+    }
+
+    /// Scans text that is not JSON.
+    pub fn mask_text(&mut self, text: &str, treatment: &Treatment, echo: Option<&Echo>, findings: &mut Vec<Finding>) -> Masked {
+        self.out.clear();
+        match self.engine.mask_text(&mut self.scratch, text, treatment, &mut self.out, findings) {
+            Verdict::Clean => echo.and_then(|echo| echo.hide(text.as_bytes())).map_or(Masked::Clean, Masked::Rewritten),
+            Verdict::Masked => {
+                let bytes = std::mem::take(&mut self.out);
+                Masked::Rewritten(echo.and_then(|echo| echo.hide(&bytes)).unwrap_or(bytes))
+            }
+            Verdict::Blocked => Masked::Blocked,
+        }
+    }
+}

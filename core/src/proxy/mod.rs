@@ -1,0 +1,17 @@
+//! The way of a request, from the accepted connection to its audit record. `pipeline` is the whole of it on one screen.
+
+pub mod answer;
+pub mod decide;
+pub mod downstream;
+pub mod events;
+pub mod forward;
+pub mod identify;
+pub mod inspect;
+pub mod mask;
+pub mod pipeline;
+pub mod pool;
+pub mod receive;
+pub mod record;
+pub mod relay;
+pub mod route;
+pub mod upstream;

@@ -1,0 +1,138 @@
+//! Reads a request's head and decides everything that needs no identity: framing, host, origin, route.
+//!
+//! Invariant: a `Framed` exists only for a request whose body's end is certain and whose route exists; its body is not read yet.
+
+use std::sync::Arc;
+
+use super::answer::{Answer, Rest};
+use super::downstream::{Downstream, Ended, Received};
+use super::route::{self, Target};
+use crate::control::snapshot::{Route, Snapshot};
+use crate::http1::field::Known;
+use crate::http1::framing::{self, Framing};
+use crate::http1::head::Method;
+use crate::http1::refuse::Refusal;
+use crate::mcp::reply::code;
+use crate::rt::{now_unix_us, Stopwatch};
+use crate::worker::Worker;
+
+/// A request whose head was read, and of which it is certain where it ends and what it is for.
+pub struct Framed {
+    /// The head and what has arrived of the body.
+    pub received: Received,
+    /// How the body ends.
+    pub framing: Framing,
+    /// The generation that serves this request from start to end.
+    pub snapshot: Arc<Snapshot>,
+    /// Runs since the head was read.
+    pub started: Stopwatch,
+    /// When the head was read, microseconds since the epoch.
+    pub ts_us: i64,
+    /// Whether the connection ends with this request.
+    pub closes: bool,
+    route: usize,
+}
+
+impl Framed {
+    /// The endpoint the request is for.
+    pub fn route(&self) -> &Arc<Route> {
+        &self.snapshot.routes[self.route]
+    }
+
+    /// The value of a header field.
+    pub fn field(&self, known: Known) -> Option<&[u8]> {
+        self.received.head.fields.value(known, &self.received.bytes)
+    }
+
+    /// What follows the request on its connection, once the body has been read up to `end`.
+    pub fn rest(self, end: usize) -> Rest {
+        if self.closes { Rest::Last } else { Rest::Next(self.received.bytes, end) }
+    }
+}
+
+/// What [`parse`] made of the next message.
+pub enum Parsed {
+    /// A request for an MCP endpoint.
+    Framed(Box<Framed>),
+    /// Something that is answered without asking who sent it.
+    Answered(Answer, Rest),
+}
+
+/// Waits for the next request and reads its head.
+///
+/// # Errors
+/// The connection ended, or what came is not HTTP that can be read in one way only.
+pub async fn parse(worker: &Worker, downstream: &mut Downstream, is_last: bool) -> Result<Parsed, Ended> {
+    let received = downstream.receive(&worker.limits).await?;
+    let (started, ts_us) = (Stopwatch::start(), now_unix_us());
+    worker.metrics.requests.add(1);
+    let (head, bytes) = (&received.head, &received.bytes);
+    let framing = framing::of_request(head, bytes)?;
+    if let Framing::Length(length) = framing {
+        if length > worker.limits.request_body_bytes_max as u64 {
+            return Err(Refusal::BodyTooLong.into());
+        }
+    }
+    let snapshot = worker.snapshot();
+    let closes = is_last || worker.is_draining() || !framing::keeps_alive(&head.fields, head.http10, bytes);
+    let found = match admit(&snapshot, &received) {
+        Ok(found) => found,
+        Err(answer) => {
+            worker.metrics.refused.add(1);
+            return Ok(Parsed::Answered(answer, Rest::Unread));
+        }
+    };
+    if expects_continue(&received)? && framing != Framing::Length(0) {
+        downstream.say_continue(worker.limits.write_time_max_ms).await.map_err(|_| Ended::Closed)?;
+    }
+    match found {
+        Target::Mcp(route) => {
+            Ok(Parsed::Framed(Box::new(Framed { received, framing, snapshot, started, ts_us, closes, route })))
+        }
+        Target::Metadata(index) => {
+            let mut answer = Answer::json(200, snapshot.routes[index].metadata.clone());
+            answer.fields.extend_from_slice(b"Cache-Control: public, max-age=300\r\n");
+            let end = received.head.length;
+            let rest = if closes { Rest::Last } else { Rest::Next(received.bytes, end) };
+            Ok(Parsed::Answered(answer, rest))
+        }
+        Target::Unknown => Ok(Parsed::Answered(unknown_route(), Rest::Unread)),
+    }
+}
+
+/// Host and Origin first, then the route and its methods.
+fn admit(snapshot: &Snapshot, received: &Received) -> Result<Target, Answer> {
+    let (head, bytes) = (&received.head, &received.bytes);
+    let host = head.fields.value(Known::Host, bytes).unwrap_or_default();
+    if !route::is_own_host(snapshot, host) {
+        let detail = "This gateway does not serve that host; use the one in server.public_url.";
+        return Err(Answer::error(421, None, code::INVALID_REQUEST, detail));
+    }
+    if let Some(origin) = head.fields.value(Known::Origin, bytes) {
+        if !route::is_own_origin(snapshot, origin) {
+            let detail = "Requests from that origin are not allowed.";
+            return Err(Answer::error(403, None, code::INVALID_REQUEST, detail));
+        }
+    }
+    let found = route::find(snapshot, bytes.get(head.target.clone()).unwrap_or_default());
+    match (found, head.method) {
+        (Target::Unknown, _) => Err(unknown_route()),
+        (Target::Mcp(_), Method::Post | Method::Get | Method::Delete) => Ok(found),
+        (Target::Metadata(_), Method::Get) => Ok(found),
+        (Target::Mcp(_), Method::Other) => Err(Answer::empty(405).with("Allow", "POST, GET, DELETE")),
+        (Target::Metadata(_), _) => Err(Answer::empty(405).with("Allow", "GET")),
+    }
+}
+
+fn unknown_route() -> Answer {
+    Answer::error(404, None, code::INVALID_REQUEST, "There is no such endpoint; endpoints are /mcp/<upstream name>.")
+}
+
+/// RFC 9110 section 10.1.1: the only expectation there is.
+fn expects_continue(received: &Received) -> Result<bool, Refusal> {
+    match received.head.fields.value(Known::Expect, &received.bytes) {
+        None => Ok(false),
+        Some(value) if value.eq_ignore_ascii_case(b"100-continue") => Ok(true),
+        Some(_) => Err(Refusal::UnknownExpectation),
+    }
+}
