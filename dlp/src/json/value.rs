@@ -1,0 +1,186 @@
+//! A cursor over a parsed document.
+//!
+//! Invariant: a cursor only ever stands on a node of its tape, and shows the document's own bytes.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::{Kind, Node, Tape, NONE};
+
+/// One value, or one member name, of a parsed document.
+#[derive(Clone, Copy, Debug)]
+pub struct Value<'a> {
+    doc: &'a [u8],
+    tape: &'a Tape,
+    index: u32,
+}
+
+impl<'a> Value<'a> {
+    pub(crate) fn new(doc: &'a [u8], tape: &'a Tape, index: u32) -> Self {
+        Value { doc, tape, index }
+    }
+
+    fn node(self) -> &'a Node {
+        self.tape.node(self.index)
+    }
+
+    fn with(self, index: u32) -> Self {
+        Value { index, ..self }
+    }
+
+    /// The index on the tape.
+    pub fn index(self) -> u32 {
+        self.index
+    }
+
+    /// What it is.
+    pub fn kind(self) -> Kind {
+        self.node().kind
+    }
+
+    /// The bytes as they stand in the document; a string's are those between its quotes, escapes and all.
+    pub fn raw(self) -> &'a [u8] {
+        self.doc.get(self.node().start as usize..self.node().end as usize).unwrap_or_default()
+    }
+
+    /// Where the whole value stands in the document, a string's quotes included.
+    pub fn span(self) -> Range<usize> {
+        let (start, end) = (self.node().start as usize, self.node().end as usize);
+        match self.kind() {
+            Kind::Key | Kind::String => start.saturating_sub(1)..end + 1,
+            _ => start..end,
+        }
+    }
+
+    /// The text of a string or name with its escapes resolved; a lone surrogate becomes U+FFFD. Of other values: their bytes.
+    pub fn text(self) -> Cow<'a, str> {
+        text_of(self.doc, self.node())
+    }
+
+    /// The value of an object's member; the first one where a name stands twice. `None` for other kinds.
+    pub fn get(self, name: &str) -> Option<Value<'a>> {
+        self.members().find(|(key, _)| key.is_named(name)).map(|(_, value)| value)
+    }
+
+    fn is_named(self, name: &str) -> bool {
+        if self.node().escaped { self.text() == name } else { self.raw() == name.as_bytes() }
+    }
+
+    /// The members of an object, as pairs of name and value; nothing for other kinds.
+    pub fn members(self) -> impl Iterator<Item = (Value<'a>, Value<'a>)> {
+        let end = if self.kind() == Kind::Object { self.node().next } else { 0 };
+        let mut index = self.index + 1;
+        std::iter::from_fn(move || {
+            (index < end).then(|| {
+                let pair = (self.with(index), self.with(index + 1));
+                index = self.tape.node(index + 1).next;
+                pair
+            })
+        })
+    }
+
+    /// The elements of an array; nothing for other kinds.
+    pub fn elements(self) -> impl Iterator<Item = Value<'a>> {
+        let end = if self.kind() == Kind::Array { self.node().next } else { 0 };
+        let mut index = self.index + 1;
+        std::iter::from_fn(move || {
+            (index < end).then(|| {
+                let element = self.with(index);
+                index = self.tape.node(index).next;
+                element
+            })
+        })
+    }
+
+    /// The value that a JSON pointer (RFC 6901) names, starting here.
+    pub fn resolve(self, pointer: &str) -> Option<Value<'a>> {
+        if pointer.is_empty() {
+            return Some(self);
+        }
+        let mut value = self;
+        for token in pointer.strip_prefix('/')?.split('/') {
+            let token = token.replace("~1", "/").replace("~0", "~");
+            value = match value.kind() {
+                Kind::Object => value.get(&token)?,
+                Kind::Array if token == "0" || !token.starts_with('0') => value.elements().nth(token.parse().ok()?)?,
+                _ => return None,
+            };
+        }
+        Some(value)
+    }
+
+    /// The JSON pointer (RFC 6901) from the document's root to here; of a name: to its value.
+    pub fn pointer(self) -> String {
+        let mut tokens = Vec::new();
+        let mut index = if self.kind() == Kind::Key { self.index + 1 } else { self.index };
+        loop {
+            let parent = self.tape.node(index).parent;
+            if parent == NONE {
+                break;
+            }
+            let container = self.with(parent);
+            tokens.push(match container.kind() {
+                Kind::Object => self.with(index - 1).text().replace('~', "~0").replace('/', "~1"),
+                _ => container.elements().take_while(|element| element.index < index).count().to_string(),
+            });
+            index = parent;
+        }
+        tokens.iter().rev().fold(String::new(), |pointer, token| pointer + "/" + token)
+    }
+}
+
+pub(super) fn text_of<'a>(doc: &'a [u8], node: &Node) -> Cow<'a, str> {
+    let raw = doc.get(node.start as usize..node.end as usize).unwrap_or_default();
+    if !node.escaped {
+        // The parser has checked the whole document; a cut at the ASCII delimiters cannot split a character.
+        return String::from_utf8_lossy(raw);
+    }
+    let mut text = String::with_capacity(raw.len());
+    unescape(raw, |c, _| text.push(c));
+    Cow::Owned(text)
+}
+
+/// Calls `each` with every character of a string's bytes and the offset at which it is written, escapes resolved.
+pub(crate) fn unescape(raw: &[u8], mut each: impl FnMut(char, usize)) {
+    let mut at = 0;
+    while at < raw.len() {
+        let start = at;
+        if raw[at] != b'\\' {
+            let run = memchr::memchr(b'\\', &raw[at..]).unwrap_or(raw.len() - at);
+            for (offset, c) in String::from_utf8_lossy(&raw[at..at + run]).char_indices() {
+                each(c, start + offset);
+            }
+            at += run;
+            continue;
+        }
+        let (c, length) = escape(&raw[at..]);
+        each(c, start);
+        at += length;
+    }
+}
+
+/// The character of the escape at the start of `raw`, and how many bytes write it.
+fn escape(raw: &[u8]) -> (char, usize) {
+    match raw.get(1) {
+        Some(b'b') => ('\u{8}', 2),
+        Some(b'f') => ('\u{c}', 2),
+        Some(b'n') => ('\n', 2),
+        Some(b'r') => ('\r', 2),
+        Some(b't') => ('\t', 2),
+        Some(b'u') => unicode_escape(raw),
+        Some(&other) => (char::from(other), 2),
+        None => ('\u{fffd}', 1),
+    }
+}
+
+/// `\uXXXX`, or two of them where they are the halves of one character.
+fn unicode_escape(raw: &[u8]) -> (char, usize) {
+    let unit = |at: usize| raw.get(at..at + 4).and_then(|hex| u16::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+    let first = unit(2);
+    let second = if raw.get(6..8) == Some(b"\\u") { unit(8) } else { None };
+    if let (Some(high @ 0xd800..=0xdbff), Some(low @ 0xdc00..=0xdfff)) = (first, second) {
+        let code = 0x10000 + ((u32::from(high) - 0xd800) << 10) + (u32::from(low) - 0xdc00);
+        return (char::from_u32(code).unwrap_or('\u{fffd}'), 12);
+    }
+    (first.and_then(|unit| char::from_u32(u32::from(unit))).unwrap_or('\u{fffd}'), 6)
+}
