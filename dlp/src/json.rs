@@ -9,6 +9,7 @@ mod value;
 use std::fmt;
 
 pub use value::Value;
+pub(crate) use value::unescape;
 
 /// No node: the parent of the root.
 pub const NONE: u32 = u32::MAX;
@@ -137,7 +138,10 @@ impl Tape {
     /// # Panics
     /// If nothing was parsed.
     pub fn root<'a>(&'a self, doc: &'a [u8]) -> Value<'a> {
-        assert!(!self.nodes.is_empty(), "a document was parsed before its root is asked for");
+        assert!(
+            !self.nodes.is_empty(),
+            "a document was parsed before its root is asked for"
+        );
         Value::new(doc, self, 0)
     }
 
@@ -156,6 +160,22 @@ impl Tape {
         self.nodes.is_empty()
     }
 
+    /// Makes the tape hold one string that is all of `text`, which is not JSON. Backslashes in it may still be escapes: a log
+    /// line with a JSON text in it, for example.
+    pub(crate) fn hold_text(&mut self, text: &[u8]) {
+        let end = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        self.nodes.clear();
+        let escaped = text.contains(&b'\\');
+        self.nodes.push(Node {
+            kind: Kind::String,
+            escaped,
+            start: 0,
+            end,
+            next: 1,
+            parent: NONE,
+        });
+    }
+
     /// The key under which the value at `index` stands: its own, or the one of the array it is in.
     pub(crate) fn key_of(&self, index: u32) -> Option<u32> {
         let mut index = index;
@@ -166,7 +186,9 @@ impl Tape {
             }
             if self.node(parent).kind == Kind::Object {
                 // A member's key is the node right before its value.
-                return index.checked_sub(1).filter(|_| self.node(index).kind != Kind::Key);
+                return index
+                    .checked_sub(1)
+                    .filter(|_| self.node(index).kind != Kind::Key);
             }
             index = parent;
         }

@@ -1,3 +1,171 @@
 //! Finds and masks secrets and personal data in text and JSON. Bytes in, values out: no sockets, no files, no clock.
+//!
+//! Literals find candidates (Hyperscan), loops over digits and `@` find others, names of members find the rest; a function per
+//! detector confirms each. [`Engine::mask_document`] is the front for JSON messages, [`Engine::mask_text`] the one for text.
 
+mod anchors;
+mod catalogue;
+mod compile;
+mod detector;
+mod finding;
 pub mod json;
+mod keys;
+mod operator;
+mod rewrite;
+mod scanner;
+mod sheet;
+mod validate;
+
+pub use compile::EngineError;
+pub use detector::{Category, Detector};
+pub use finding::{Action, Finding, Verdict};
+pub use operator::{Operator, Selector, Treatment, UnknownType};
+pub use scanner::Scratch;
+
+use catalogue::CATALOGUE;
+use compile::Literals;
+use json::{Bounds, Kind, Tape, Value};
+
+/// The compiled catalogue. Immutable; share it between threads, each with its own [`Scratch`].
+pub struct Engine {
+    literals: Literals,
+}
+
+/// Bounds of text that is tried as JSON.
+const TEXT_BOUNDS: Bounds = Bounds {
+    depth_max: 128,
+    nodes_max: 4_000_000,
+    refuse_duplicates: false,
+};
+
+impl Engine {
+    /// Compiles the catalogue and tests the pattern library.
+    ///
+    /// # Errors
+    /// [`EngineError`]: the library is not fit, or has no memory.
+    pub fn new() -> Result<Engine, EngineError> {
+        let literals = Literals::compile()?;
+        compile::self_test(&literals)?;
+        Ok(Engine { literals })
+    }
+
+    /// Memory for one thread.
+    ///
+    /// # Errors
+    /// [`EngineError::Library`] when there is none.
+    pub fn scratch(&self) -> Result<Scratch, EngineError> {
+        Scratch::new(&self.literals)
+    }
+
+    /// All detectors.
+    pub fn detectors(&self) -> &'static [&'static Detector] {
+        &CATALOGUE
+    }
+
+    /// Scans leaves of a JSON document and masks what the treatment names.
+    ///
+    /// `tape` is the parse of `doc`; `leaves` are tape indices of strings, numbers and names, ascending. On
+    /// [`Verdict::Masked`] the masked document has been appended to `out`; otherwise `out` is as it was. Findings are appended.
+    #[allow(clippy::too_many_arguments)] // document, what of it, what to do, and the places for the results
+    pub fn mask_document(
+        &self,
+        scratch: &mut Scratch,
+        doc: &[u8],
+        tape: &Tape,
+        leaves: &[u32],
+        treatment: &Treatment,
+        out: &mut Vec<u8>,
+        findings: &mut Vec<Finding>,
+    ) -> Verdict {
+        if treatment.is_empty() || leaves.is_empty() {
+            return Verdict::Clean;
+        }
+        scratch.scan(&self.literals, doc, tape, leaves, treatment);
+        let pointer = |leaf| Value::new(doc, tape, leaf).pointer();
+        conclude(scratch, doc, Some(tape), treatment, pointer, out, findings)
+    }
+
+    /// Scans text; text that is a JSON text goes through the document front, whole.
+    ///
+    /// # Errors and results
+    /// As [`Engine::mask_document`].
+    pub fn mask_text(
+        &self,
+        scratch: &mut Scratch,
+        text: &str,
+        treatment: &Treatment,
+        out: &mut Vec<u8>,
+        findings: &mut Vec<Finding>,
+    ) -> Verdict {
+        let doc = text.as_bytes();
+        let looks_like_json = matches!(doc.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'));
+        let mut tape = std::mem::take(&mut scratch.tape);
+        let mut leaves = std::mem::take(&mut scratch.leaves);
+        let verdict = if looks_like_json && tape.parse(doc, &TEXT_BOUNDS).is_ok() {
+            leaves.clear();
+            all_leaves(&tape, &mut leaves);
+            self.mask_document(scratch, doc, &tape, &leaves, treatment, out, findings)
+        } else {
+            tape.hold_text(doc);
+            scratch.scan(&self.literals, doc, &tape, &[0], treatment);
+            conclude(
+                scratch,
+                doc,
+                None,
+                treatment,
+                |_| String::new(),
+                out,
+                findings,
+            )
+        };
+        (scratch.tape, scratch.leaves) = (tape, leaves);
+        verdict
+    }
+}
+
+/// Appends the indices of all strings, numbers and names.
+pub fn all_leaves(tape: &Tape, leaves: &mut Vec<u32>) {
+    leaves.extend((0..tape.len()).filter(|&index| {
+        matches!(
+            tape.node(index).kind,
+            Kind::Key | Kind::String | Kind::Number
+        )
+    }));
+}
+
+/// Turns what was detected into findings, and into output where nothing blocks.
+fn conclude(
+    scratch: &Scratch,
+    doc: &[u8],
+    tape: Option<&Tape>,
+    treatment: &Treatment,
+    pointer: impl Fn(u32) -> String,
+    out: &mut Vec<u8>,
+    findings: &mut Vec<Finding>,
+) -> Verdict {
+    let mut verdict = Verdict::Clean;
+    for detection in &scratch.detections {
+        let Some(operator) = treatment.operator(detection.detector) else {
+            continue;
+        };
+        let detector = CATALOGUE[detection.detector];
+        findings.push(Finding {
+            kind: detector.kind,
+            detector: detector.id,
+            pointer: pointer(detection.leaf),
+            start: detection.raw.start,
+            end: detection.raw.end,
+            len: detection.value.len(),
+            confidence: detection.confidence,
+            action: operator.action(),
+        });
+        verdict = match (verdict, operator) {
+            (_, Operator::Block) | (Verdict::Blocked, _) => Verdict::Blocked,
+            _ => Verdict::Masked,
+        };
+    }
+    if verdict == Verdict::Masked {
+        rewrite::rewrite(doc, tape, &scratch.detections, treatment, out);
+    }
+    verdict
+}

@@ -1,0 +1,113 @@
+//! Payment card numbers: issuer range, length, Luhn, and grouped as cards are.
+
+use crate::detector::{Anchor, Category, Confirmed, Detector, Place, before};
+use crate::validate::{card, luhn};
+
+pub(crate) static DETECTOR: Detector = Detector {
+    id: "credit-card",
+    kind: "CREDIT_CARD",
+    category: Category::Financial,
+    anchors: &[Anchor::Digits],
+    confirm,
+    source: "ISO/IEC 7812-1; the brands' published issuer ranges",
+    positives: &[
+        ("card 4111111111111111 ok", "4111111111111111"),
+        ("5555-5555-5555-4444", "5555-5555-5555-4444"),
+        ("amex 3782 822463 10005.", "3782 822463 10005"),
+        ("2221000000000009", "2221000000000009"),
+        ("pan=3530111333300000;", "3530111333300000"),
+        ("4111 1111 1111 1111 exp 12", "4111 1111 1111 1111"),
+        ("{\"pan\":6011204017863079,\"qty\":2}", "6011204017863079"),
+    ],
+    negatives: &[
+        "4111111111111112",
+        "order 1234567890123452",
+        "0.4111111111111111",
+        "id-4111111111111111-b",
+        "a4111111111111111",
+        "41111111111111111111",
+        "550e8400-e29b-41d4-a716-446655440000",
+        "4111-1111-11111111",
+    ],
+};
+
+/// The most digits of a cluster that are looked at.
+const DIGITS_MAX: usize = 32;
+
+fn confirm(place: &Place<'_>) -> Confirmed {
+    let groups = groups(place.text, place.at);
+    let mut starts = 0;
+    while starts < groups.len() {
+        // The longest run of groups that is a card, from the first that can begin one.
+        for ends in (starts + 1..=groups.len().min(starts + 5)).rev() {
+            let part = &groups[starts..ends];
+            let range = part[0].start..part[part.len() - 1].end;
+            if is_card(place.text, part) && stands_alone(place.text, range.start, range.end) {
+                return Some((range, 0.95));
+            }
+        }
+        starts += 1;
+    }
+    None
+}
+
+#[derive(Clone, Copy)]
+struct Group {
+    start: usize,
+    end: usize,
+}
+
+/// The groups of digits from `at` on, separated by one and the same separator.
+fn groups(text: &[u8], at: usize) -> Vec<Group> {
+    let mut groups = Vec::new();
+    let (mut start, mut total, mut separator) = (at, 0, None);
+    loop {
+        let length = crate::detector::run(text, start, DIGITS_MAX, |b| b.is_ascii_digit());
+        total += length;
+        if length == 0 || total > DIGITS_MAX {
+            return groups;
+        }
+        groups.push(Group {
+            start,
+            end: start + length,
+        });
+        match text.get(start + length) {
+            Some(&b @ (b' ' | b'-' | b'.')) if separator.is_none_or(|separator| separator == b) => {
+                separator = Some(b)
+            }
+            _ => return groups,
+        }
+        start += length + 1;
+    }
+}
+
+fn is_card(text: &[u8], groups: &[Group]) -> bool {
+    let mut digits = [0u8; 19];
+    let mut count = 0;
+    for group in groups {
+        for &b in &text[group.start..group.end] {
+            let Some(slot) = digits.get_mut(count) else {
+                return false;
+            };
+            *slot = b - b'0';
+            count += 1;
+        }
+    }
+    let digits = &digits[..count];
+    let mut sizes = [0usize; 5];
+    for (size, group) in sizes.iter_mut().zip(groups) {
+        *size = group.end - group.start;
+    }
+    card::is_grouped(&sizes[..groups.len()]) && card::is_issued(digits) && luhn::is_valid(digits)
+}
+
+/// Not a part of a longer number, word, identifier or decimal fraction.
+fn stands_alone(text: &[u8], start: usize, end: usize) -> bool {
+    let joins = |near: Option<&u8>, far: Option<&u8>| match near {
+        Some(b) if b.is_ascii_alphanumeric() || *b == b'_' => true,
+        Some(b'-' | b'.') => far.is_some_and(u8::is_ascii_alphanumeric),
+        _ => false,
+    };
+    let far = |at: usize| at.checked_sub(2).and_then(|at| text.get(at));
+    !joins(before(text, start), far(start)) && !joins(text.get(end), text.get(end + 1))
+}

@@ -1,0 +1,55 @@
+//! Private keys in PEM (RFC 7468) and in the forms of OpenSSH and PGP; one that is cut off is masked to the end of its text.
+
+use crate::detector::{Anchor, Category, Confirmed, Detector, Place};
+
+pub(crate) static DETECTOR: Detector = Detector {
+    id: "private-key",
+    kind: "secret/private-key",
+    category: Category::Secret,
+    anchors: &[Anchor::Literal("-----BEGIN ")],
+    confirm,
+    source: "RFC 7468; RFC 9580 section 6.2; PROTOCOL.key of OpenSSH",
+    positives: &[
+        (
+            "a -----BEGIN RSA PRIVATE KEY-----\nMIIBOgIBAAJBAK\n-----END RSA PRIVATE KEY----- b",
+            "-----BEGIN RSA PRIVATE KEY-----\nMIIBOgIBAAJBAK\n-----END RSA PRIVATE KEY-----",
+        ),
+        (
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA",
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA",
+        ),
+        (
+            "-----BEGIN PGP PRIVATE KEY BLOCK-----\\nxcLYBGLd\\n-----END PGP PRIVATE KEY BLOCK-----",
+            "-----BEGIN PGP PRIVATE KEY BLOCK-----\\nxcLYBGLd\\n-----END PGP PRIVATE KEY BLOCK-----",
+        ),
+    ],
+    negatives: &[
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+        "-----BEGIN PUBLIC KEY-----\nMIIB",
+        "-----BEGIN RSA PRIVATE KEY-----",
+    ],
+};
+
+fn confirm(place: &Place<'_>) -> Confirmed {
+    let start = place.at.checked_sub("-----BEGIN ".len())?;
+    let rest = place.text.get(place.at..)?;
+    let label_end = memchr::memmem::find(rest.get(..rest.len().min(64))?, b"-----")?;
+    memchr::memmem::find(&rest[..label_end], b"PRIVATE KEY")?;
+    let body = place.at + label_end + 5;
+    // The label alone, as in a sentence about keys, tells nothing.
+    if place.text[body..]
+        .iter()
+        .filter(|b| b.is_ascii_alphanumeric())
+        .take(8)
+        .count()
+        < 8
+    {
+        return None;
+    }
+    let end = memchr::memmem::find(&place.text[body..], b"-----END ").and_then(|at| {
+        let from = body + at + "-----END ".len();
+        memchr::memmem::find(&place.text[from..place.text.len().min(from + 64)], b"-----")
+            .map(|at| from + at + 5)
+    });
+    Some((start..end.unwrap_or(place.text.len()), 0.99))
+}

@@ -1,0 +1,78 @@
+//! Tokens and incoming webhooks of Slack.
+
+use crate::detector::{Anchor, Category, Confirmed, Detector, Place, before, is_word, run};
+
+pub(crate) static TOKEN: Detector = Detector {
+    id: "slack-token",
+    kind: "secret/slack-token",
+    category: Category::Secret,
+    anchors: &[
+        Anchor::Literal("xoxb-"),
+        Anchor::Literal("xoxp-"),
+        Anchor::Literal("xoxa-"),
+        Anchor::Literal("xoxr-"),
+        Anchor::Literal("xoxs-"),
+        Anchor::Literal("xoxc-"),
+        Anchor::Literal("xoxd-"),
+        Anchor::Literal("xoxe-"),
+        Anchor::Literal("xapp-"),
+    ],
+    confirm: confirm_token,
+    source: "Slack API docs: token types",
+    positives: &[
+        (
+            "xoxb-1234567890-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx.",
+            "xoxb-1234567890-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx",
+        ),
+        (
+            "xapp-1-A0123456789-1234567890123-0123456789abcdef",
+            "xapp-1-A0123456789-1234567890123-0123456789abcdef",
+        ),
+    ],
+    negatives: &[
+        "xoxb-short",
+        "xoxb-this-is-a-placeholder",
+        "axoxb-1234567890-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx",
+    ],
+};
+
+pub(crate) static WEBHOOK: Detector = Detector {
+    id: "slack-webhook",
+    kind: "secret/slack-webhook",
+    category: Category::Secret,
+    anchors: &[Anchor::Literal("hooks.slack.com/services/")],
+    confirm: confirm_webhook,
+    source: "Slack API docs: sending messages using incoming webhooks",
+    positives: &[(
+        "post https://hooks.slack.com/services/T01234567/B01234567/abcdefghijABCDEFGHIJ0123 there",
+        "T01234567/B01234567/abcdefghijABCDEFGHIJ0123",
+    )],
+    negatives: &[
+        "https://hooks.slack.com/services/",
+        "https://hooks.slack.com/services/your/webhook/url",
+    ],
+};
+
+fn confirm_token(place: &Place<'_>) -> Confirmed {
+    let start = place.at.checked_sub(5)?;
+    let length = run(place.text, place.at, 255, |b| {
+        b.is_ascii_alphanumeric() || b == b'-'
+    });
+    let digits = place.text[place.at..place.at + length]
+        .iter()
+        .filter(|b| b.is_ascii_digit())
+        .count();
+    (length >= 16 && digits >= 6 && !is_word(before(place.text, start)))
+        .then_some((start..place.at + length, 0.95))
+}
+
+fn confirm_webhook(place: &Place<'_>) -> Confirmed {
+    let length = run(place.text, place.at, 128, |b| {
+        b.is_ascii_alphanumeric() || b == b'/'
+    });
+    let path = &place.text[place.at..place.at + length];
+    let mut parts = path.split(|&b| b == b'/');
+    let (team, hook, secret) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_hook = team.first() == Some(&b'T') && hook.first() == Some(&b'B') && secret.len() >= 16;
+    is_hook.then_some((place.at..place.at + length, 0.97))
+}

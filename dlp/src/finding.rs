@@ -1,0 +1,44 @@
+//! What was found, without the value itself.
+
+/// What was done to a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It was replaced by its type.
+    Redacted,
+    /// It was replaced but for its last characters.
+    Partial,
+    /// It stopped the message.
+    Blocked,
+}
+
+/// A located, typed and validated detection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// Its type, as rules name it.
+    pub kind: &'static str,
+    /// The detector that found it.
+    pub detector: &'static str,
+    /// Where it stands: the JSON pointer (RFC 6901) of its leaf; empty for plain text.
+    pub pointer: String,
+    /// Where it begins, in bytes of the input.
+    pub start: usize,
+    /// Where it ends, in bytes of the input.
+    pub end: usize,
+    /// How many bytes long the value is, decoded.
+    pub len: usize,
+    /// How sure the detector is, 0 to 1.
+    pub confidence: f32,
+    /// What was done to it.
+    pub action: Action,
+}
+
+/// What became of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing was found: the input goes on as it is.
+    Clean,
+    /// Findings were replaced; the output goes on instead.
+    Masked,
+    /// A finding must not pass: neither goes on.
+    Blocked,
+}

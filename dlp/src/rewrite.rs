@@ -1,0 +1,55 @@
+//! Writes a document with its findings replaced.
+//!
+//! Invariant: outside the findings the bytes are the document's; the result is JSON of the same shape, in which a number that
+//! was masked is a string and no two names of an object fall together.
+
+use crate::catalogue::CATALOGUE;
+use crate::json::{Kind, Tape};
+use crate::operator::{Treatment, replacement};
+use crate::scanner::Detection;
+
+/// Appends the document with every detection replaced.
+pub(crate) fn rewrite(
+    doc: &[u8],
+    tape: Option<&Tape>,
+    detections: &[Detection],
+    treatment: &Treatment,
+    out: &mut Vec<u8>,
+) {
+    out.reserve(doc.len() + detections.len() * 32);
+    let mut at = 0;
+    for (count, detection) in detections.iter().enumerate() {
+        let Some(operator) = treatment.operator(detection.detector) else {
+            continue;
+        };
+        let text = replacement(
+            operator,
+            CATALOGUE[detection.detector].kind,
+            &detection.value,
+        );
+        out.extend_from_slice(doc.get(at..detection.raw.start).unwrap_or_default());
+        match detection.kind {
+            // A number cannot hold the text, so it becomes a string; within a JSON text in a string the quotes are escaped.
+            Kind::Number if tape.is_some() => {
+                quote(detection.depth, out);
+                out.extend_from_slice(text.as_bytes());
+                quote(detection.depth, out);
+            }
+            Kind::Key => {
+                out.extend_from_slice(text.as_bytes());
+                // Two names that were different stay different.
+                out.extend_from_slice(format!("#{count}").as_bytes());
+            }
+            _ => out.extend_from_slice(text.as_bytes()),
+        }
+        at = detection.raw.end;
+    }
+    out.extend_from_slice(doc.get(at..).unwrap_or_default());
+}
+
+/// A quotation mark as it is written this many JSON texts deep: each level doubles the backslashes and adds one.
+fn quote(depth: u8, out: &mut Vec<u8>) {
+    let backslashes = (1usize << depth) - 1;
+    out.extend(std::iter::repeat_n(b'\\', backslashes));
+    out.push(b'"');
+}
