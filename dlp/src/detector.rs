@@ -79,10 +79,5 @@ pub(crate) fn before<'a>(text: &'a [u8], at: usize) -> Option<&'a u8> {
 
 /// How many bytes from `at` on are in the class, at most `most`.
 pub(crate) fn run(text: &[u8], at: usize, most: usize, class: impl Fn(u8) -> bool) -> usize {
-    text.get(at..)
-        .unwrap_or_default()
-        .iter()
-        .take(most)
-        .take_while(|&&b| class(b))
-        .count()
+    text.get(at..).unwrap_or_default().iter().take(most).take_while(|&&b| class(b)).count()
 }

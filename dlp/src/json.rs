@@ -138,10 +138,7 @@ impl Tape {
     /// # Panics
     /// If nothing was parsed.
     pub fn root<'a>(&'a self, doc: &'a [u8]) -> Value<'a> {
-        assert!(
-            !self.nodes.is_empty(),
-            "a document was parsed before its root is asked for"
-        );
+        assert!(!self.nodes.is_empty(), "a document was parsed before its root is asked for");
         Value::new(doc, self, 0)
     }
 
@@ -166,14 +163,7 @@ impl Tape {
         let end = u32::try_from(text.len()).unwrap_or(u32::MAX);
         self.nodes.clear();
         let escaped = text.contains(&b'\\');
-        self.nodes.push(Node {
-            kind: Kind::String,
-            escaped,
-            start: 0,
-            end,
-            next: 1,
-            parent: NONE,
-        });
+        self.nodes.push(Node { kind: Kind::String, escaped, start: 0, end, next: 1, parent: NONE });
     }
 
     /// The key under which the value at `index` stands: its own, or the one of the array it is in.
@@ -186,9 +176,7 @@ impl Tape {
             }
             if self.node(parent).kind == Kind::Object {
                 // A member's key is the node right before its value.
-                return index
-                    .checked_sub(1)
-                    .filter(|_| self.node(index).kind != Kind::Key);
+                return index.checked_sub(1).filter(|_| self.node(index).kind != Kind::Key);
             }
             index = parent;
         }

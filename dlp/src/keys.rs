@@ -62,49 +62,12 @@ const REMARKS: [&str; 40] = [
     "status",
 ];
 /// Words before `token` that make it a place in a list, or a number.
-const HARMLESS: [&str; 8] = [
-    "page",
-    "next",
-    "continuation",
-    "cursor",
-    "max",
-    "min",
-    "num",
-    "sync",
-];
-const PASSWORDS: [&str; 6] = [
-    "password",
-    "passwd",
-    "pwd",
-    "passphrase",
-    "passcode",
-    "pass",
-];
-const SECRETS: [&str; 9] = [
-    "secret",
-    "secrets",
-    "token",
-    "authorization",
-    "cookie",
-    "credential",
-    "credentials",
-    "bearer",
-    "dsn",
-];
-const KEYS: [&str; 12] = [
-    "api",
-    "access",
-    "secret",
-    "private",
-    "signing",
-    "encryption",
-    "account",
-    "ssh",
-    "auth",
-    "master",
-    "shared",
-    "service",
-];
+const HARMLESS: [&str; 8] = ["page", "next", "continuation", "cursor", "max", "min", "num", "sync"];
+const PASSWORDS: [&str; 6] = ["password", "passwd", "pwd", "passphrase", "passcode", "pass"];
+const SECRETS: [&str; 9] =
+    ["secret", "secrets", "token", "authorization", "cookie", "credential", "credentials", "bearer", "dsn"];
+const KEYS: [&str; 12] =
+    ["api", "access", "secret", "private", "signing", "encryption", "account", "ssh", "auth", "master", "shared", "service"];
 
 /// Judges a name.
 pub fn classify(name: &str) -> KeyClass {
@@ -119,10 +82,8 @@ pub fn classify(name: &str) -> KeyClass {
         return KeyClass::Value;
     }
     let joined = words.concat();
-    if matches!(
-        joined.as_str(),
-        "ssn" | "socialsecuritynumber" | "socialsecurity" | "ssnnumber"
-    ) || words.iter().any(|w| w == "ssn")
+    if matches!(joined.as_str(), "ssn" | "socialsecuritynumber" | "socialsecurity" | "ssnnumber")
+        || words.iter().any(|w| w == "ssn")
     {
         return KeyClass::SocialSecurity;
     }
@@ -134,25 +95,13 @@ pub fn classify(name: &str) -> KeyClass {
     }
     let names_key = |pair: &[String]| KEYS.contains(&pair[0].as_str()) && pair[1] == "key";
     let is_string = joined.contains("connectionstring");
-    let is_joined = [
-        "apikey",
-        "accesskey",
-        "secretkey",
-        "privatekey",
-        "authtoken",
-        "accesstoken",
-    ]
-    .contains(&joined.as_str());
+    let is_joined = ["apikey", "accesskey", "secretkey", "privatekey", "authtoken", "accesstoken"].contains(&joined.as_str());
     if words.windows(2).any(names_key) || is_string || is_joined {
         return KeyClass::Secret;
     }
     let is_secret = words.iter().any(|word| SECRETS.contains(&word.as_str()));
     let is_harmless = words.iter().any(|word| HARMLESS.contains(&word.as_str()));
-    if is_secret && !is_harmless {
-        KeyClass::Secret
-    } else {
-        KeyClass::Plain
-    }
+    if is_secret && !is_harmless { KeyClass::Secret } else { KeyClass::Plain }
 }
 
 /// The words of a name in lower case: cut at punctuation, and where an upper-case letter follows a lower-case one or begins a
@@ -166,11 +115,8 @@ fn words(name: &str) -> Vec<String> {
             words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
             continue;
         }
-        let after_lower =
-            at > 0 && (chars[at - 1].is_lowercase() || chars[at - 1].is_ascii_digit());
-        let begins_word = at > 0
-            && chars[at - 1].is_uppercase()
-            && chars.get(at + 1).is_some_and(|next| next.is_lowercase());
+        let after_lower = at > 0 && (chars[at - 1].is_lowercase() || chars[at - 1].is_ascii_digit());
+        let begins_word = at > 0 && chars[at - 1].is_uppercase() && chars.get(at + 1).is_some_and(|next| next.is_lowercase());
         if c.is_uppercase() && (after_lower || begins_word) && !word.is_empty() {
             words.push(std::mem::take(&mut word));
         }
@@ -186,13 +132,7 @@ mod tests {
 
     #[test]
     fn names_are_judged_by_their_words() {
-        for name in [
-            "password",
-            "dbPassword",
-            "DB_PASSWORD",
-            "user.pwd",
-            "mysql-root-passwd",
-        ] {
+        for name in ["password", "dbPassword", "DB_PASSWORD", "user.pwd", "mysql-root-passwd"] {
             assert_eq!(classify(name), KeyClass::Password, "{name}");
         }
         for name in [

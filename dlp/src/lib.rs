@@ -32,11 +32,7 @@ pub struct Engine {
 }
 
 /// Bounds of text that is tried as JSON.
-const TEXT_BOUNDS: Bounds = Bounds {
-    depth_max: 128,
-    nodes_max: 4_000_000,
-    refuse_duplicates: false,
-};
+const TEXT_BOUNDS: Bounds = Bounds { depth_max: 128, nodes_max: 4_000_000, refuse_duplicates: false };
 
 impl Engine {
     /// Compiles the catalogue and tests the pattern library.
@@ -108,15 +104,7 @@ impl Engine {
         } else {
             tape.hold_text(doc);
             scratch.scan(&self.literals, doc, &tape, &[0], treatment);
-            conclude(
-                scratch,
-                doc,
-                None,
-                treatment,
-                |_| String::new(),
-                out,
-                findings,
-            )
+            conclude(scratch, doc, None, treatment, |_| String::new(), out, findings)
         };
         (scratch.tape, scratch.leaves) = (tape, leaves);
         verdict
@@ -125,12 +113,7 @@ impl Engine {
 
 /// Appends the indices of all strings, numbers and names.
 pub fn all_leaves(tape: &Tape, leaves: &mut Vec<u32>) {
-    leaves.extend((0..tape.len()).filter(|&index| {
-        matches!(
-            tape.node(index).kind,
-            Kind::Key | Kind::String | Kind::Number
-        )
-    }));
+    leaves.extend((0..tape.len()).filter(|&index| matches!(tape.node(index).kind, Kind::Key | Kind::String | Kind::Number)));
 }
 
 /// Turns what was detected into findings, and into output where nothing blocks.

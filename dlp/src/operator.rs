@@ -57,11 +57,7 @@ pub struct UnknownType {
 
 impl fmt::Display for UnknownType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "no detector finds {:?}; did you mean {:?}?",
-            self.name, self.nearest
-        )
+        write!(f, "no detector finds {:?}; did you mean {:?}?", self.name, self.nearest)
     }
 }
 
@@ -70,9 +66,7 @@ impl std::error::Error for UnknownType {}
 impl Selector {
     /// All types.
     pub fn all() -> Self {
-        Selector {
-            detectors: (0..CATALOGUE.len()).collect(),
-        }
+        Selector { detectors: (0..CATALOGUE.len()).collect() }
     }
 
     /// Reads a selector.
@@ -84,24 +78,13 @@ impl Selector {
             return Ok(Selector::all());
         }
         let selects = |kind: &str| match text.strip_suffix("/*") {
-            Some(family) => kind
-                .strip_prefix(family)
-                .is_some_and(|rest| rest.starts_with('/')),
+            Some(family) => kind.strip_prefix(family).is_some_and(|rest| rest.starts_with('/')),
             None => kind == text,
         };
-        let detectors: Vec<usize> = (0..CATALOGUE.len())
-            .filter(|&index| selects(CATALOGUE[index].kind))
-            .collect();
+        let detectors: Vec<usize> = (0..CATALOGUE.len()).filter(|&index| selects(CATALOGUE[index].kind)).collect();
         if detectors.is_empty() {
-            let nearest = CATALOGUE
-                .iter()
-                .map(|detector| detector.kind)
-                .min_by_key(|kind| distance(text, kind))
-                .unwrap_or("*");
-            return Err(UnknownType {
-                name: text.to_owned(),
-                nearest,
-            });
+            let nearest = CATALOGUE.iter().map(|detector| detector.kind).min_by_key(|kind| distance(text, kind)).unwrap_or("*");
+            return Err(UnknownType { name: text.to_owned(), nearest });
         }
         Ok(Selector { detectors })
     }
@@ -132,9 +115,7 @@ pub struct Treatment {
 impl Treatment {
     /// Nothing is done to anything.
     pub fn none() -> Self {
-        Treatment {
-            operators: [None; CATALOGUE.len()],
-        }
+        Treatment { operators: [None; CATALOGUE.len()] }
     }
 
     /// Whether nothing is done to anything.
@@ -166,11 +147,7 @@ pub(crate) fn replacement(operator: Operator, kind: &str, value: &str) -> String
     let count = value.chars().count();
     let keep = usize::from(keep_last).min(count / 2);
     let masked = |(place, c): (usize, char)| {
-        if place + keep >= count && c.is_ascii_alphanumeric() {
-            c
-        } else {
-            '*'
-        }
+        if place + keep >= count && c.is_ascii_alphanumeric() { c } else { '*' }
     };
     value.chars().enumerate().map(masked).collect()
 }
@@ -184,10 +161,7 @@ mod tests {
     fn selectors_select() {
         assert_eq!(Selector::parse("CREDIT_CARD").unwrap().detectors.len(), 1);
         assert!(Selector::parse("secret/*").unwrap().detectors.len() > 5);
-        assert_eq!(
-            Selector::parse("CREDIT_CRAD").unwrap_err().nearest,
-            "CREDIT_CARD"
-        );
+        assert_eq!(Selector::parse("CREDIT_CRAD").unwrap_err().nearest, "CREDIT_CARD");
         assert!(Selector::parse("sec/*").is_err());
     }
 
@@ -196,29 +170,17 @@ mod tests {
         let mut treatment = Treatment::none();
         assert!(treatment.is_empty());
         treatment.set(&Selector::all(), Operator::Redact);
-        treatment.set(
-            &Selector::parse("CREDIT_CARD").unwrap(),
-            Operator::Partial { keep_last: 4 },
-        );
+        treatment.set(&Selector::parse("CREDIT_CARD").unwrap(), Operator::Partial { keep_last: 4 });
         treatment.set(&Selector::parse("secret/*").unwrap(), Operator::Block);
         assert_eq!(treatment.operator(0), Some(Operator::Redact));
-        assert_eq!(
-            treatment.operator(CATALOGUE.len() - 1),
-            Some(Operator::Block)
-        );
+        assert_eq!(treatment.operator(CATALOGUE.len() - 1), Some(Operator::Block));
     }
 
     #[test]
     fn partial_never_keeps_more_than_half() {
         let partial = Operator::Partial { keep_last: 4 };
-        assert_eq!(
-            replacement(partial, "CREDIT_CARD", "4111-1111-1111-1234"),
-            "***************1234"
-        );
+        assert_eq!(replacement(partial, "CREDIT_CARD", "4111-1111-1111-1234"), "***************1234");
         assert_eq!(replacement(partial, "X", "ab\"cd"), "***cd");
-        assert_eq!(
-            replacement(Operator::Redact, "secret/jwt", "x"),
-            "[SECRET/JWT]"
-        );
+        assert_eq!(replacement(Operator::Redact, "secret/jwt", "x"), "[SECRET/JWT]");
     }
 }

@@ -17,11 +17,7 @@ use crate::sheet::{Segment, Sheet};
 /// JSON texts within strings of JSON texts that are opened.
 const NESTING_MAX: usize = 3;
 /// Bounds of a JSON text within a string.
-const NESTED: Bounds = Bounds {
-    depth_max: 64,
-    nodes_max: 100_000,
-    refuse_duplicates: false,
-};
+const NESTED: Bounds = Bounds { depth_max: 64, nodes_max: 100_000, refuse_duplicates: false };
 /// Names whose class is remembered.
 const NAMES_MAX: usize = 4096;
 
@@ -68,14 +64,7 @@ impl Scratch {
     }
 
     /// Fills `detections` with what stands in the leaves, in the order of the document and without overlaps.
-    pub(crate) fn scan(
-        &mut self,
-        literals: &Literals,
-        doc: &[u8],
-        tape: &Tape,
-        leaves: &[u32],
-        treatment: &Treatment,
-    ) {
+    pub(crate) fn scan(&mut self, literals: &Literals, doc: &[u8], tape: &Tape, leaves: &[u32], treatment: &Treatment) {
         self.detections.clear();
         self.plain.clear();
         self.sheets.iter_mut().for_each(Sheet::clear);
@@ -86,11 +75,10 @@ impl Scratch {
         if !self.plain.segments.is_empty() {
             anchors::find(literals, &self.hyperscan, doc, &mut self.hits);
             let found = confirm(doc, &self.hits, &self.plain.segments, treatment);
-            self.detections
-                .extend(found.map(|(segment, detector, range, confidence)| {
-                    let value = String::from_utf8_lossy(&doc[range.clone()]).into_owned();
-                    detection(segment, detector, range, value, confidence)
-                }));
+            self.detections.extend(found.map(|(segment, detector, range, confidence)| {
+                let value = String::from_utf8_lossy(&doc[range.clone()]).into_owned();
+                detection(segment, detector, range, value, confidence)
+            }));
         }
         for level in 0..self.sheets.len() {
             self.open_nested(level);
@@ -100,17 +88,10 @@ impl Scratch {
             }
             anchors::find(literals, &self.hyperscan, &sheet.text, &mut self.hits);
             let found = confirm(&sheet.text, &self.hits, &sheet.segments, treatment);
-            self.detections
-                .extend(found.map(|(segment, detector, range, confidence)| {
-                    let value = String::from_utf8_lossy(&sheet.text[range.clone()]).into_owned();
-                    detection(
-                        segment,
-                        detector,
-                        sheet.raw_range(&range),
-                        value,
-                        confidence,
-                    )
-                }));
+            self.detections.extend(found.map(|(segment, detector, range, confidence)| {
+                let value = String::from_utf8_lossy(&sheet.text[range.clone()]).into_owned();
+                detection(segment, detector, sheet.raw_range(&range), value, confidence)
+            }));
         }
         settle_overlaps(&mut self.detections);
     }
@@ -118,23 +99,12 @@ impl Scratch {
     /// Puts a leaf where it is scanned: in place, or decoded on the first sheet.
     fn lay_out(&mut self, doc: &[u8], tape: &Tape, leaf: u32, last: &mut (u32, KeyClass)) {
         let node = tape.node(leaf);
-        let class = if node.kind == Kind::Key {
-            KeyClass::Plain
-        } else {
-            self.class_of(doc, tape, leaf, last)
-        };
+        let class = if node.kind == Kind::Key { KeyClass::Plain } else { self.class_of(doc, tape, leaf, last) };
         let (start, end) = (node.start as usize, node.end as usize);
         let Some(raw) = doc.get(start..end) else {
             return;
         };
-        let segment = |range| Segment {
-            range,
-            raw_end: node.end,
-            leaf,
-            kind: node.kind,
-            key: class,
-            depth: 0,
-        };
+        let segment = |range| Segment { range, raw_end: node.end, leaf, kind: node.kind, key: class, depth: 0 };
         if node.escaped || !raw.is_ascii() {
             self.sheets[0].push(raw, |offset| node.start + offset as u32, segment);
         } else if !raw.is_empty() {
@@ -143,24 +113,14 @@ impl Scratch {
     }
 
     /// What the name of a leaf says; `last` remembers the name before, under which a whole array may stand.
-    fn class_of(
-        &mut self,
-        doc: &[u8],
-        tape: &Tape,
-        leaf: u32,
-        last: &mut (u32, KeyClass),
-    ) -> KeyClass {
+    fn class_of(&mut self, doc: &[u8], tape: &Tape, leaf: u32, last: &mut (u32, KeyClass)) -> KeyClass {
         let Some(key) = tape.key_of(leaf) else {
             return KeyClass::Plain;
         };
         if last.0 != key {
             *last = (key, self.classify(Value::new(doc, tape, key)));
         }
-        if last.1 != KeyClass::Value {
-            last.1
-        } else {
-            self.named_beside(Value::new(doc, tape, tape.node(key).parent))
-        }
+        if last.1 != KeyClass::Value { last.1 } else { self.named_beside(Value::new(doc, tape, tape.node(key).parent)) }
     }
 
     fn classify(&mut self, key: Value<'_>) -> KeyClass {
@@ -177,9 +137,7 @@ impl Scratch {
 
     /// `{"name": "API_SECRET", "value": "…"}`: the name stands beside the value.
     fn named_beside(&mut self, object: Value<'_>) -> KeyClass {
-        let name = ["name", "key", "header", "variable", "field"]
-            .iter()
-            .find_map(|member| object.get(member));
+        let name = ["name", "key", "header", "variable", "field"].iter().find_map(|member| object.get(member));
         match name.filter(|name| name.kind() == Kind::String) {
             Some(name) => self.classify(name),
             None => KeyClass::Plain,
@@ -206,11 +164,7 @@ impl Scratch {
                 if !matches!(node.kind, Kind::Key | Kind::String | Kind::Number) {
                     continue;
                 }
-                let class = if node.kind == Kind::Key {
-                    KeyClass::Plain
-                } else {
-                    self.class_of(text, &tape, index, &mut last)
-                };
+                let class = if node.kind == Kind::Key { KeyClass::Plain } else { self.class_of(text, &tape, index, &mut last) };
                 let from = segment.range.start;
                 let raw_at = |offset: usize| sheet.map[from + offset];
                 let raw_end = raw_at(node.end as usize);
@@ -218,14 +172,7 @@ impl Scratch {
                 next.push(
                     raw,
                     |offset| raw_at(node.start as usize + offset),
-                    |range| Segment {
-                        range,
-                        raw_end,
-                        leaf: segment.leaf,
-                        kind: node.kind,
-                        key: class,
-                        depth: segment.depth + 1,
-                    },
+                    |range| Segment { range, raw_end, leaf: segment.leaf, kind: node.kind, key: class, depth: segment.depth + 1 },
                 );
             }
             false
@@ -234,22 +181,8 @@ impl Scratch {
     }
 }
 
-fn detection(
-    segment: &Segment,
-    detector: usize,
-    raw: Range<usize>,
-    value: String,
-    confidence: f32,
-) -> Detection {
-    Detection {
-        detector,
-        raw,
-        value,
-        leaf: segment.leaf,
-        kind: segment.kind,
-        depth: segment.depth,
-        confidence,
-    }
+fn detection(segment: &Segment, detector: usize, raw: Range<usize>, value: String, confidence: f32) -> Detection {
+    Detection { detector, raw, value, leaf: segment.leaf, kind: segment.kind, depth: segment.depth, confidence }
 }
 
 /// Asks the detectors about every anchor that lies in a segment, and about every segment whose name is telling.
@@ -262,34 +195,18 @@ fn confirm<'s>(
     let mut first = 0;
     segments.iter().flat_map(move |segment| {
         let start = segment.range.start;
-        first += hits[first..]
-            .iter()
-            .take_while(|hit| hit.at < start)
-            .count();
-        let inside = hits[first..]
-            .iter()
-            .take_while(|hit| hit.at <= segment.range.end)
-            .count();
+        first += hits[first..].iter().take_while(|hit| hit.at < start).count();
+        let inside = hits[first..].iter().take_while(|hit| hit.at <= segment.range.end).count();
         let leaf = &text[segment.range.clone()];
-        let at_hits = hits[first..first + inside]
-            .iter()
-            .flat_map(|hit| interested(hit.seen).map(move |detector| (detector, hit.at)));
+        let at_hits =
+            hits[first..first + inside].iter().flat_map(|hit| interested(hit.seen).map(move |detector| (detector, hit.at)));
         let by_name = interested_in_name(segment).map(move |detector| (detector, start));
         at_hits
             .chain(by_name)
             .filter(|&(detector, _)| treatment.operator(detector).is_some())
             .filter_map(move |(detector, at)| {
-                let (range, confidence) = (CATALOGUE[detector].confirm)(&Place {
-                    text: leaf,
-                    at: at - start,
-                    key: segment.key,
-                })?;
-                Some((
-                    segment,
-                    detector,
-                    start + range.start..start + range.end,
-                    confidence,
-                ))
+                let (range, confidence) = (CATALOGUE[detector].confirm)(&Place { text: leaf, at: at - start, key: segment.key })?;
+                Some((segment, detector, start + range.start..start + range.end, confidence))
             })
             .collect::<Vec<_>>()
     })
@@ -305,20 +222,14 @@ fn interested(seen: Seen) -> impl Iterator<Item = usize> {
 }
 
 fn interested_in_name(segment: &Segment) -> impl Iterator<Item = usize> {
-    let tells = matches!(segment.key, KeyClass::Password | KeyClass::Secret)
-        && segment.kind == Kind::String;
+    let tells = matches!(segment.key, KeyClass::Password | KeyClass::Secret) && segment.kind == Kind::String;
     let end = if tells { CATALOGUE.len() } else { 0 };
     (0..end).filter(|&detector| CATALOGUE[detector].anchors.contains(&Anchor::Name))
 }
 
 /// Keeps, of detections that overlap, the one that is surer and, among equals, longer; what sticks out is masked with it.
 fn settle_overlaps(detections: &mut Vec<Detection>) {
-    detections.sort_by(|a, b| {
-        a.raw
-            .start
-            .cmp(&b.raw.start)
-            .then(b.raw.end.cmp(&a.raw.end))
-    });
+    detections.sort_by(|a, b| a.raw.start.cmp(&b.raw.start).then(b.raw.end.cmp(&a.raw.end)));
     let mut kept: Vec<Detection> = Vec::with_capacity(detections.len());
     for next in detections.drain(..) {
         match kept.last_mut() {
@@ -328,10 +239,7 @@ fn settle_overlaps(detections: &mut Vec<Detection>) {
                 if next.confidence > last.confidence && !is_inside {
                     *last = next;
                 } else if next.confidence > last.confidence && next.raw == last.raw {
-                    *last = Detection {
-                        raw: whole.clone(),
-                        ..next
-                    };
+                    *last = Detection { raw: whole.clone(), ..next };
                 }
                 last.raw = whole;
             }

@@ -44,20 +44,14 @@ impl Sheet {
     }
 
     /// Appends a string's bytes, decoded; `raw_at` tells where each of its bytes is written in the document.
-    pub(crate) fn push(
-        &mut self,
-        raw: &[u8],
-        raw_at: impl Fn(usize) -> u32,
-        segment: impl FnOnce(Range<usize>) -> Segment,
-    ) {
+    pub(crate) fn push(&mut self, raw: &[u8], raw_at: impl Fn(usize) -> u32, segment: impl FnOnce(Range<usize>) -> Segment) {
         let start = self.text.len();
         unescape(raw, |c, offset| {
             if let Some(c) = fold(c) {
                 let mut bytes = [0u8; 4];
                 let bytes = c.encode_utf8(&mut bytes).as_bytes();
                 self.text.extend_from_slice(bytes);
-                self.map
-                    .extend(std::iter::repeat_n(raw_at(offset), bytes.len()));
+                self.map.extend(std::iter::repeat_n(raw_at(offset), bytes.len()));
             }
         });
         let segment = segment(start..self.text.len());

@@ -6,18 +6,10 @@ pub(crate) static DETECTOR: Detector = Detector {
     id: "aws-access-key-id",
     kind: "secret/aws-access-key-id",
     category: Category::Secret,
-    anchors: &[
-        Anchor::Literal("AKIA"),
-        Anchor::Literal("ASIA"),
-        Anchor::Literal("ABIA"),
-        Anchor::Literal("ACCA"),
-    ],
+    anchors: &[Anchor::Literal("AKIA"), Anchor::Literal("ASIA"), Anchor::Literal("ABIA"), Anchor::Literal("ACCA")],
     confirm,
     source: "AWS IAM user guide, unique identifiers; base32 alphabet of RFC 4648",
-    positives: &[
-        ("key AKIAIOSFODNN7EXAMPLE.", "AKIAIOSFODNN7EXAMPLE"),
-        ("\"ASIAY34FZKBOKMUTVV7A\"", "ASIAY34FZKBOKMUTVV7A"),
-    ],
+    positives: &[("key AKIAIOSFODNN7EXAMPLE.", "AKIAIOSFODNN7EXAMPLE"), ("\"ASIAY34FZKBOKMUTVV7A\"", "ASIAY34FZKBOKMUTVV7A")],
     negatives: &[
         "AKIAIOSFODNN7EXAMPL",
         "AKIAIOSFODNN7EXAMPLEX",
@@ -29,10 +21,7 @@ pub(crate) static DETECTOR: Detector = Detector {
 
 fn confirm(place: &Place<'_>) -> Confirmed {
     let start = place.at.checked_sub(4)?;
-    let length = run(place.text, place.at, 17, |b| {
-        b.is_ascii_uppercase() || matches!(b, b'2'..=b'7')
-    });
-    let stands_alone =
-        !is_word(before(place.text, start)) && !is_word(place.text.get(place.at + length));
+    let length = run(place.text, place.at, 17, |b| b.is_ascii_uppercase() || matches!(b, b'2'..=b'7'));
+    let stands_alone = !is_word(before(place.text, start)) && !is_word(place.text.get(place.at + length));
     (length == 16 && stands_alone).then_some((start..place.at + 16, 0.95))
 }

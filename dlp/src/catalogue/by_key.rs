@@ -13,18 +13,9 @@ pub(crate) static NAMED: Detector = Detector {
     source: "the names that configuration files, environments and HTTP use for credentials",
     positives: &[
         ("{\"dbPassword\":\"correct-horse20\"}", "correct-horse20"),
-        (
-            "{\"env\":[{\"name\":\"API_SECRET\",\"value\":\"correct-horse20\"}]}",
-            "correct-horse20",
-        ),
-        (
-            "{\"headers\":{\"Authorization\":\"Basic dXNlcjpwdw==\"}}",
-            "Basic dXNlcjpwdw==",
-        ),
-        (
-            "{\"t\":\"{\\\"client_secret\\\": \\\"correct-horse20\\\"}\"}",
-            "correct-horse20",
-        ),
+        ("{\"env\":[{\"name\":\"API_SECRET\",\"value\":\"correct-horse20\"}]}", "correct-horse20"),
+        ("{\"headers\":{\"Authorization\":\"Basic dXNlcjpwdw==\"}}", "Basic dXNlcjpwdw=="),
+        ("{\"t\":\"{\\\"client_secret\\\": \\\"correct-horse20\\\"}\"}", "correct-horse20"),
     ],
     negatives: &[
         "{\"password\":\"${DB_PASSWORD}\"}",
@@ -62,15 +53,9 @@ pub(crate) static ASSIGNED: Detector = Detector {
     positives: &[
         ("DB_PASSWORD=correct-horse20\nPORT=5432", "correct-horse20"),
         ("export API_KEY='k3y-with-9'", "k3y-with-9"),
-        (
-            "log: {\"accessToken\": \"abcDEF123456\"} sent",
-            "abcDEF123456",
-        ),
+        ("log: {\"accessToken\": \"abcDEF123456\"} sent", "abcDEF123456"),
         ("password: hunter2xyz9", "hunter2xyz9"),
-        (
-            "Authorization: Bearer abcdefABCDEF0123456789",
-            "abcdefABCDEF0123456789",
-        ),
+        ("Authorization: Bearer abcdefABCDEF0123456789", "abcdefABCDEF0123456789"),
     ],
     negatives: &[
         "PASSWORD=",
@@ -110,23 +95,11 @@ const PLACEHOLDERS: [&[u8]; 12] = [
 
 fn is_plausible(value: &[u8], least: usize) -> bool {
     let value = value.trim_ascii();
-    let is_template = value.starts_with(b"${")
-        || value.starts_with(b"{{")
-        || value.starts_with(b"<")
-        || value.starts_with(b"[");
-    let is_filler = value
-        .iter()
-        .all(|b| matches!(b, b'*' | b'.' | b'-' | b'x' | b'X'));
-    let is_word = PLACEHOLDERS
-        .iter()
-        .any(|word| value.eq_ignore_ascii_case(word));
+    let is_template = value.starts_with(b"${") || value.starts_with(b"{{") || value.starts_with(b"<") || value.starts_with(b"[");
+    let is_filler = value.iter().all(|b| matches!(b, b'*' | b'.' | b'-' | b'x' | b'X'));
+    let is_word = PLACEHOLDERS.iter().any(|word| value.eq_ignore_ascii_case(word));
     let spaces = value.iter().filter(|b| b.is_ascii_whitespace()).count();
-    value.len() >= least
-        && value.len() <= 8192
-        && !is_template
-        && !is_filler
-        && !is_word
-        && spaces <= 2
+    value.len() >= least && value.len() <= 8192 && !is_template && !is_filler && !is_word && spaces <= 2
 }
 
 fn confirm_assigned(place: &Place<'_>) -> Confirmed {
@@ -135,14 +108,7 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
         return confirm_bearer(text, place.at);
     }
     let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-    let start = place.at
-        - text
-            .get(..place.at)?
-            .iter()
-            .rev()
-            .take(64)
-            .take_while(|&&b| is_name(b))
-            .count();
+    let start = place.at - text.get(..place.at)?.iter().rev().take(64).take_while(|&&b| is_name(b)).count();
     let name_end = place.at + run(text, place.at, 64, is_name);
     let name = std::str::from_utf8(text.get(start..name_end)?).ok()?;
     let least = match classify(name) {
@@ -161,27 +127,18 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     at += 1 + run(text, at + 1, 4, |b| matches!(b, b' ' | b'>' | b'='));
     let quote = run(text, at, 3, |b| matches!(b, b'"' | b'\'' | b'`' | b'\\'));
     at += quote;
-    let ends_value = |b: u8| {
-        b.is_ascii_whitespace()
-            || matches!(
-                b,
-                b'"' | b'\'' | b'`' | b',' | b';' | b'&' | b'<' | b'>' | b'\\'
-            )
-    };
+    let ends_value =
+        |b: u8| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'`' | b',' | b';' | b'&' | b'<' | b'>' | b'\\');
     let length = run(text, at, 4096, |b| !ends_value(b));
     let value = text.get(at..at + length)?;
     let is_code = quote == 0 && value.iter().any(|b| b"(){}[]$".contains(b));
     // Without a quote or an equals sign it may be a sentence, whose words are plain.
-    let is_prose = quote == 0
-        && !assigns
-        && (value.len() < 8 || value.iter().all(|b| b.is_ascii_lowercase() || *b == b'.'));
+    let is_prose = quote == 0 && !assigns && (value.len() < 8 || value.iter().all(|b| b.is_ascii_lowercase() || *b == b'.'));
     (is_plausible(value, least) && !is_code && !is_prose).then_some((at..at + length, 0.75))
 }
 
 fn confirm_bearer(text: &[u8], at: usize) -> Confirmed {
-    let length = run(text, at, 8192, |b| {
-        b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b)
-    });
+    let length = run(text, at, 8192, |b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b));
     let has_digit = text.get(at..at + length)?.iter().any(u8::is_ascii_digit);
     (length >= 16 && has_digit).then_some((at..at + length, 0.8))
 }

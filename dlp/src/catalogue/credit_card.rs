@@ -67,14 +67,9 @@ fn groups(text: &[u8], at: usize) -> Vec<Group> {
         if length == 0 || total > DIGITS_MAX {
             return groups;
         }
-        groups.push(Group {
-            start,
-            end: start + length,
-        });
+        groups.push(Group { start, end: start + length });
         match text.get(start + length) {
-            Some(&b @ (b' ' | b'-' | b'.')) if separator.is_none_or(|separator| separator == b) => {
-                separator = Some(b)
-            }
+            Some(&b @ (b' ' | b'-' | b'.')) if separator.is_none_or(|separator| separator == b) => separator = Some(b),
             _ => return groups,
         }
         start += length + 1;

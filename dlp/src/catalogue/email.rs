@@ -10,10 +10,7 @@ pub(crate) static DETECTOR: Detector = Detector {
     confirm,
     source: "RFC 5322 section 3.4.1, RFC 1123 section 2.1",
     positives: &[
-        (
-            "write to ana.b+x@mail.example.org.",
-            "ana.b+x@mail.example.org",
-        ),
+        ("write to ana.b+x@mail.example.org.", "ana.b+x@mail.example.org"),
         ("<o'neil@example.co.uk>", "o'neil@example.co.uk"),
         ("a@b.io", "a@b.io"),
     ],
@@ -30,30 +27,19 @@ pub(crate) static DETECTOR: Detector = Detector {
 };
 
 /// Endings of file names that look like a domain behind `@`.
-const FILE_ENDINGS: [&[u8]; 12] = [
-    b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"js", b"ts", b"css", b"json", b"html",
-    b"map",
-];
+const FILE_ENDINGS: [&[u8]; 12] =
+    [b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"js", b"ts", b"css", b"json", b"html", b"map"];
 
 fn confirm(place: &Place<'_>) -> Confirmed {
     let text = place.text;
     let local_byte = |b: &&u8| b.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(*b);
-    let mut start = place.at
-        - text
-            .get(..place.at)?
-            .iter()
-            .rev()
-            .take(64)
-            .take_while(local_byte)
-            .count();
+    let mut start = place.at - text.get(..place.at)?.iter().rev().take(64).take_while(local_byte).count();
     // A local part does not begin with punctuation; what stands before is quoting.
     start += run(text, start, 64, |b| !b.is_ascii_alphanumeric() && b != b'_');
     if start >= place.at || before(text, place.at) == Some(&b'.') || is_url_userinfo(text, start) {
         return None;
     }
-    let mut length = run(text, place.at + 1, 253, |b| {
-        b.is_ascii_alphanumeric() || b == b'-' || b == b'.'
-    });
+    let mut length = run(text, place.at + 1, 253, |b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
     while length > 0 && matches!(text.get(place.at + length), Some(b'.' | b'-')) {
         length -= 1;
     }
@@ -70,30 +56,19 @@ fn is_domain(domain: &[u8]) -> bool {
     };
     let mut count = 0;
     for label in labels {
-        if label.is_empty()
-            || label.len() > 63
-            || label[0] == b'-'
-            || label[label.len() - 1] == b'-'
-        {
+        if label.is_empty() || label.len() > 63 || label[0] == b'-' || label[label.len() - 1] == b'-' {
             return false;
         }
         count += 1;
     }
     let is_top = (2..=24).contains(&last.len()) && last.iter().all(u8::is_ascii_alphabetic);
-    count > 0
-        && is_top
-        && !FILE_ENDINGS
-            .iter()
-            .any(|ending| last.eq_ignore_ascii_case(ending))
+    count > 0 && is_top && !FILE_ENDINGS.iter().any(|ending| last.eq_ignore_ascii_case(ending))
 }
 
 /// `scheme://user:password@host` is a URL with a password, not an address.
 fn is_url_userinfo(text: &[u8], start: usize) -> bool {
     let from = start.saturating_sub(80);
     let head = &text[from..start];
-    let word = head
-        .iter()
-        .rposition(|b| b.is_ascii_whitespace())
-        .map_or(head, |space| &head[space..]);
+    let word = head.iter().rposition(|b| b.is_ascii_whitespace()).map_or(head, |space| &head[space..]);
     memchr::memmem::find(word, b"://").is_some_and(|at| !word[at + 3..].contains(&b'/'))
 }

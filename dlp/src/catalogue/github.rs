@@ -17,14 +17,8 @@ pub(crate) static TOKEN: Detector = Detector {
     confirm: confirm_token,
     source: "GitHub engineering blog, 2021-04-05: Behind GitHub's new authentication token formats",
     positives: &[
-        (
-            "token ghp_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM",
-            "ghp_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM",
-        ),
-        (
-            "xghs_0123456789abcdefghijABCDEFGHIJ012345,",
-            "ghs_0123456789abcdefghijABCDEFGHIJ012345",
-        ),
+        ("token ghp_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM", "ghp_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM"),
+        ("xghs_0123456789abcdefghijABCDEFGHIJ012345,", "ghs_0123456789abcdefghijABCDEFGHIJ012345"),
     ],
     negatives: &[
         "ghp_short",
@@ -80,8 +74,6 @@ fn checksum(random: &[u8]) -> [u8; 6] {
 
 fn confirm_fine_grained(place: &Place<'_>) -> Confirmed {
     let start = place.at.checked_sub("github_pat_".len())?;
-    let length = run(place.text, place.at, 255, |b| {
-        b.is_ascii_alphanumeric() || b == b'_'
-    });
+    let length = run(place.text, place.at, 255, |b| b.is_ascii_alphanumeric() || b == b'_');
     (length >= 70).then_some((start..place.at + length, 0.97))
 }

@@ -40,10 +40,7 @@ fn confirm(place: &Place<'_>) -> Confirmed {
     }
     let signature_at = payload_at + payload + 1;
     let end = signature_at + run(place.text, signature_at, 4096, is_part);
-    let decoded = URL_SAFE_NO_PAD
-        .decode(place.text.get(start..start + header)?)
-        .ok()?;
-    let names_algorithm =
-        memchr::memmem::find(&decoded, b"\"alg\"").is_some() && decoded.last() == Some(&b'}');
+    let decoded = URL_SAFE_NO_PAD.decode(place.text.get(start..start + header)?).ok()?;
+    let names_algorithm = memchr::memmem::find(&decoded, b"\"alg\"").is_some() && decoded.last() == Some(&b'}');
     names_algorithm.then_some((start..end, 0.99))
 }

@@ -41,42 +41,21 @@ mod tests {
         let mut treatment = Treatment::none();
         treatment.set(&Selector::all(), Operator::Redact);
         let mut findings = Vec::new();
-        engine.mask_text(
-            &mut engine.scratch().unwrap(),
-            text,
-            &treatment,
-            &mut Vec::new(),
-            &mut findings,
-        );
-        findings
-            .into_iter()
-            .map(|f| (f.detector.to_owned(), text[f.start..f.end].to_owned()))
-            .collect()
+        engine.mask_text(&mut engine.scratch().unwrap(), text, &treatment, &mut Vec::new(), &mut findings);
+        findings.into_iter().map(|f| (f.detector.to_owned(), text[f.start..f.end].to_owned())).collect()
     }
 
     #[test]
     fn positives_are_found_and_near_misses_are_not() {
         for detector in CATALOGUE {
-            assert!(
-                !detector.positives.is_empty() && !detector.negatives.is_empty(),
-                "{} has no examples",
-                detector.id
-            );
+            assert!(!detector.positives.is_empty() && !detector.negatives.is_empty(), "{} has no examples", detector.id);
             for (text, value) in detector.positives {
                 let all = found(text);
-                assert!(
-                    all.contains(&(detector.id.to_owned(), (*value).to_owned())),
-                    "{}: {text:?} gave {all:?}",
-                    detector.id
-                );
+                assert!(all.contains(&(detector.id.to_owned(), (*value).to_owned())), "{}: {text:?} gave {all:?}", detector.id);
             }
             for text in detector.negatives {
                 let all = found(text);
-                assert!(
-                    all.iter().all(|(id, _)| id != detector.id),
-                    "{}: {text:?} gave {all:?}",
-                    detector.id
-                );
+                assert!(all.iter().all(|(id, _)| id != detector.id), "{}: {text:?} gave {all:?}", detector.id);
             }
         }
     }
@@ -84,13 +63,7 @@ mod tests {
     #[test]
     fn ids_are_unique() {
         for (index, detector) in CATALOGUE.iter().enumerate() {
-            assert!(
-                CATALOGUE[..index]
-                    .iter()
-                    .all(|other| other.id != detector.id),
-                "{}",
-                detector.id
-            );
+            assert!(CATALOGUE[..index].iter().all(|other| other.id != detector.id), "{}", detector.id);
         }
     }
 }

@@ -20,20 +20,10 @@ pub(crate) static TOKEN: Detector = Detector {
     confirm: confirm_token,
     source: "Slack API docs: token types",
     positives: &[
-        (
-            "xoxb-1234567890-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx.",
-            "xoxb-1234567890-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx",
-        ),
-        (
-            "xapp-1-A0123456789-1234567890123-0123456789abcdef",
-            "xapp-1-A0123456789-1234567890123-0123456789abcdef",
-        ),
+        ("xoxb-1234567890-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx.", "xoxb-1234567890-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx"),
+        ("xapp-1-A0123456789-1234567890123-0123456789abcdef", "xapp-1-A0123456789-1234567890123-0123456789abcdef"),
     ],
-    negatives: &[
-        "xoxb-short",
-        "xoxb-this-is-a-placeholder",
-        "axoxb-1234567890-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx",
-    ],
+    negatives: &["xoxb-short", "xoxb-this-is-a-placeholder", "axoxb-1234567890-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx"],
 };
 
 pub(crate) static WEBHOOK: Detector = Detector {
@@ -47,29 +37,18 @@ pub(crate) static WEBHOOK: Detector = Detector {
         "post https://hooks.slack.com/services/T01234567/B01234567/abcdefghijABCDEFGHIJ0123 there",
         "T01234567/B01234567/abcdefghijABCDEFGHIJ0123",
     )],
-    negatives: &[
-        "https://hooks.slack.com/services/",
-        "https://hooks.slack.com/services/your/webhook/url",
-    ],
+    negatives: &["https://hooks.slack.com/services/", "https://hooks.slack.com/services/your/webhook/url"],
 };
 
 fn confirm_token(place: &Place<'_>) -> Confirmed {
     let start = place.at.checked_sub(5)?;
-    let length = run(place.text, place.at, 255, |b| {
-        b.is_ascii_alphanumeric() || b == b'-'
-    });
-    let digits = place.text[place.at..place.at + length]
-        .iter()
-        .filter(|b| b.is_ascii_digit())
-        .count();
-    (length >= 16 && digits >= 6 && !is_word(before(place.text, start)))
-        .then_some((start..place.at + length, 0.95))
+    let length = run(place.text, place.at, 255, |b| b.is_ascii_alphanumeric() || b == b'-');
+    let digits = place.text[place.at..place.at + length].iter().filter(|b| b.is_ascii_digit()).count();
+    (length >= 16 && digits >= 6 && !is_word(before(place.text, start))).then_some((start..place.at + length, 0.95))
 }
 
 fn confirm_webhook(place: &Place<'_>) -> Confirmed {
-    let length = run(place.text, place.at, 128, |b| {
-        b.is_ascii_alphanumeric() || b == b'/'
-    });
+    let length = run(place.text, place.at, 128, |b| b.is_ascii_alphanumeric() || b == b'/');
     let path = &place.text[place.at..place.at + length];
     let mut parts = path.split(|&b| b == b'/');
     let (team, hook, secret) = (parts.next()?, parts.next()?, parts.next()?);

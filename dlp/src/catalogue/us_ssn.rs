@@ -33,10 +33,7 @@ pub(crate) static DETECTOR: Detector = Detector {
 fn confirm(place: &Place<'_>) -> Confirmed {
     let text = place.text;
     let first = run(text, place.at, 10, |b| b.is_ascii_digit());
-    let separator = text
-        .get(place.at + first)
-        .copied()
-        .filter(|b| matches!(b, b'-' | b' '));
+    let separator = text.get(place.at + first).copied().filter(|b| matches!(b, b'-' | b' '));
     let (digits, end) = match (first, separator) {
         (9, _) => (text.get(place.at..place.at + 9)?.to_vec(), place.at + 9),
         (3, Some(separator)) => {
@@ -53,13 +50,8 @@ fn confirm(place: &Place<'_>) -> Confirmed {
         _ => return None,
     };
     let is_dashed = separator == Some(b'-') && first == 3;
-    let joins =
-        |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-    if !digits.iter().all(u8::is_ascii_digit)
-        || joins(before(text, place.at))
-        || joins(text.get(end))
-        || !is_issued(&digits)
-    {
+    let joins = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    if !digits.iter().all(u8::is_ascii_digit) || joins(before(text, place.at)) || joins(text.get(end)) || !is_issued(&digits) {
         return None;
     }
     let said = place.key == KeyClass::SocialSecurity || is_announced(&text[..place.at]);
@@ -78,7 +70,5 @@ fn is_issued(digits: &[u8]) -> bool {
 
 fn is_announced(head: &[u8]) -> bool {
     let near = head[head.len().saturating_sub(32)..].to_ascii_lowercase();
-    [&b"ssn"[..], b"social security", b"social_security"]
-        .iter()
-        .any(|word| memchr::memmem::find(&near, word).is_some())
+    [&b"ssn"[..], b"social security", b"social_security"].iter().any(|word| memchr::memmem::find(&near, word).is_some())
 }

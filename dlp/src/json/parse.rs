@@ -28,24 +28,12 @@ pub(super) fn parse(tape: &mut Tape, doc: &[u8], bounds: &Bounds) -> Result<(), 
     tape.nodes.clear();
     tape.open.clear();
     if u32::try_from(doc.len()).is_err() {
-        return Err(JsonError {
-            offset: 0,
-            reason: JsonReason::TooManyNodes,
-        });
+        return Err(JsonError { offset: 0, reason: JsonReason::TooManyNodes });
     }
     if let Err(error) = std::str::from_utf8(doc) {
-        return Err(JsonError {
-            offset: error.valid_up_to(),
-            reason: JsonReason::InvalidUtf8,
-        });
+        return Err(JsonError { offset: error.valid_up_to(), reason: JsonReason::InvalidUtf8 });
     }
-    Parser {
-        tape,
-        doc,
-        at: 0,
-        bounds,
-    }
-    .document()
+    Parser { tape, doc, at: 0, bounds }.document()
 }
 
 impl Parser<'_, '_> {
@@ -61,30 +49,16 @@ impl Parser<'_, '_> {
                 (Expect::Key | Expect::KeyOrEnd, b'"') => self.key()?,
                 (Expect::CommaOrEnd, b',') => {
                     self.at += 1;
-                    if self.is_in(Kind::Object) {
-                        Expect::Key
-                    } else {
-                        Expect::Value
-                    }
+                    if self.is_in(Kind::Object) { Expect::Key } else { Expect::Value }
                 }
-                (Expect::Value | Expect::ValueOrEnd, b'{') => {
-                    self.open(Kind::Object, Expect::KeyOrEnd)?
-                }
-                (Expect::Value | Expect::ValueOrEnd, b'[') => {
-                    self.open(Kind::Array, Expect::ValueOrEnd)?
-                }
+                (Expect::Value | Expect::ValueOrEnd, b'{') => self.open(Kind::Object, Expect::KeyOrEnd)?,
+                (Expect::Value | Expect::ValueOrEnd, b'[') => self.open(Kind::Array, Expect::ValueOrEnd)?,
                 (Expect::Value | Expect::ValueOrEnd, b'-' | b'0'..=b'9') => self.number()?,
                 (Expect::Value | Expect::ValueOrEnd, b't') => self.literal(b"true", Kind::True)?,
-                (Expect::Value | Expect::ValueOrEnd, b'f') => {
-                    self.literal(b"false", Kind::False)?
-                }
+                (Expect::Value | Expect::ValueOrEnd, b'f') => self.literal(b"false", Kind::False)?,
                 (Expect::Value | Expect::ValueOrEnd, b'n') => self.literal(b"null", Kind::Null)?,
-                (Expect::KeyOrEnd | Expect::CommaOrEnd, b'}') if self.is_in(Kind::Object) => {
-                    self.close()?
-                }
-                (Expect::ValueOrEnd | Expect::CommaOrEnd, b']') if self.is_in(Kind::Array) => {
-                    self.close()?
-                }
+                (Expect::KeyOrEnd | Expect::CommaOrEnd, b'}') if self.is_in(Kind::Object) => self.close()?,
+                (Expect::ValueOrEnd | Expect::CommaOrEnd, b']') if self.is_in(Kind::Array) => self.close()?,
                 (Expect::Value | Expect::ValueOrEnd, _) => {
                     return Err(self.fail(JsonReason::Syntax("a value")));
                 }
@@ -97,20 +71,13 @@ impl Parser<'_, '_> {
             };
             if self.tape.open.is_empty() {
                 self.skip_space();
-                return if self.at == self.doc.len() {
-                    Ok(())
-                } else {
-                    Err(self.fail(JsonReason::TrailingData))
-                };
+                return if self.at == self.doc.len() { Ok(()) } else { Err(self.fail(JsonReason::TrailingData)) };
             }
         }
     }
 
     fn fail(&self, reason: JsonReason) -> JsonError {
-        JsonError {
-            offset: self.at,
-            reason,
-        }
+        JsonError { offset: self.at, reason }
     }
 
     fn skip_space(&mut self) {
@@ -120,19 +87,10 @@ impl Parser<'_, '_> {
     }
 
     fn is_in(&self, kind: Kind) -> bool {
-        self.tape
-            .open
-            .last()
-            .is_some_and(|&open| self.tape.nodes[open as usize].kind == kind)
+        self.tape.open.last().is_some_and(|&open| self.tape.nodes[open as usize].kind == kind)
     }
 
-    fn push(
-        &mut self,
-        kind: Kind,
-        escaped: bool,
-        start: usize,
-        end: usize,
-    ) -> Result<u32, JsonError> {
+    fn push(&mut self, kind: Kind, escaped: bool, start: usize, end: usize) -> Result<u32, JsonError> {
         let index = self.tape.len();
         if index >= self.bounds.nodes_max {
             return Err(self.fail(JsonReason::TooManyNodes));
@@ -140,14 +98,7 @@ impl Parser<'_, '_> {
         let parent = self.tape.open.last().copied().unwrap_or(NONE);
         // The document is shorter than 4 GiB, so offsets fit.
         let (start, end) = (start as u32, end as u32);
-        self.tape.nodes.push(Node {
-            kind,
-            escaped,
-            start,
-            end,
-            next: index + 1,
-            parent,
-        });
+        self.tape.nodes.push(Node { kind, escaped, start, end, next: index + 1, parent });
         Ok(index)
     }
 
@@ -209,9 +160,7 @@ impl Parser<'_, '_> {
                     self.skip_escape()?;
                 }
                 Some(_) => {
-                    return Err(self.fail(JsonReason::Syntax(
-                        "an escape instead of a control character",
-                    )));
+                    return Err(self.fail(JsonReason::Syntax("an escape instead of a control character")));
                 }
                 None => return Err(self.fail(JsonReason::EarlyEnd)),
             }
@@ -261,11 +210,7 @@ impl Parser<'_, '_> {
     fn digits(&mut self) -> Result<(), JsonError> {
         let start = self.at;
         self.skip_digits();
-        if self.at == start {
-            Err(self.fail(JsonReason::Syntax("a digit")))
-        } else {
-            Ok(())
-        }
+        if self.at == start { Err(self.fail(JsonReason::Syntax("a digit"))) } else { Ok(()) }
     }
 
     fn skip_digits(&mut self) {
@@ -300,21 +245,14 @@ impl Parser<'_, '_> {
         };
         let name = |key: u32| super::value::text_of(self.doc, &nodes[key as usize]);
         let twice = if keys().take(17).count() <= 16 {
-            let earlier =
-                |count: usize, key: u32| keys().take(count).any(|other| name(other) == name(key));
-            keys()
-                .enumerate()
-                .find(|&(count, key)| earlier(count, key))
-                .map(|(_, key)| key)
+            let earlier = |count: usize, key: u32| keys().take(count).any(|other| name(other) == name(key));
+            keys().enumerate().find(|&(count, key)| earlier(count, key)).map(|(_, key)| key)
         } else {
             let mut seen: HashSet<Cow<'_, str>, ahash::RandomState> = HashSet::default();
             keys().find(|&key| !seen.insert(name(key)))
         };
         match twice {
-            Some(key) => Err(JsonError {
-                offset: nodes[key as usize].start as usize,
-                reason: JsonReason::DuplicateMember,
-            }),
+            Some(key) => Err(JsonError { offset: nodes[key as usize].start as usize, reason: JsonReason::DuplicateMember }),
             None => Ok(()),
         }
     }
@@ -339,9 +277,5 @@ fn plain_prefix(bytes: &[u8]) -> usize {
         }
         count += 8;
     }
-    count
-        + bytes[count..]
-            .iter()
-            .take_while(|&&b| b != b'"' && b != b'\\' && b >= 0x20)
-            .count()
+    count + bytes[count..].iter().take_while(|&&b| b != b'"' && b != b'\\' && b >= 0x20).count()
 }

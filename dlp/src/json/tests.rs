@@ -2,11 +2,7 @@
 use super::*;
 use proptest::prelude::*;
 
-const BOUNDS: Bounds = Bounds {
-    depth_max: 600,
-    nodes_max: 1_000_000,
-    refuse_duplicates: false,
-};
+const BOUNDS: Bounds = Bounds { depth_max: 600, nodes_max: 1_000_000, refuse_duplicates: false };
 
 fn parse(text: &[u8]) -> Result<Tape, JsonError> {
     let mut tape = Tape::new();
@@ -15,12 +11,9 @@ fn parse(text: &[u8]) -> Result<Tape, JsonError> {
 
 fn rebuild(value: Value<'_>) -> serde_json::Value {
     match value.kind() {
-        Kind::Object => serde_json::Value::Object(
-            value
-                .members()
-                .map(|(key, value)| (key.text().into_owned(), rebuild(value)))
-                .collect(),
-        ),
+        Kind::Object => {
+            serde_json::Value::Object(value.members().map(|(key, value)| (key.text().into_owned(), rebuild(value))).collect())
+        }
         Kind::Array => value.elements().map(rebuild).collect(),
         Kind::Key | Kind::String => value.text().into_owned().into(),
         Kind::Number => serde_json::from_slice(value.raw()).unwrap(),
@@ -45,44 +38,20 @@ fn spans_pointers_and_members_agree() {
 
 #[test]
 fn names_that_stand_twice_are_found_however_they_are_written() {
-    let bounds = Bounds {
-        refuse_duplicates: true,
-        ..BOUNDS
-    };
+    let bounds = Bounds { refuse_duplicates: true, ..BOUNDS };
     let many: String = (0..40).map(|i| format!("\"k{i}\":{i},")).collect();
-    for text in [
-        r#"{"a":1,"a":2}"#.to_owned(),
-        r#"[{"b":{"a":1,"\u0061":2}}]"#.to_owned(),
-        format!("{{{many}\"k7\":0}}"),
-    ] {
+    for text in [r#"{"a":1,"a":2}"#.to_owned(), r#"[{"b":{"a":1,"\u0061":2}}]"#.to_owned(), format!("{{{many}\"k7\":0}}")] {
         let error = Tape::new().parse(text.as_bytes(), &bounds).unwrap_err();
         assert_eq!(error.reason, JsonReason::DuplicateMember, "{text}");
     }
-    assert!(
-        Tape::new()
-            .parse(br#"{"a":{"a":1},"b":{"a":1}}"#, &bounds)
-            .is_ok()
-    );
+    assert!(Tape::new().parse(br#"{"a":{"a":1},"b":{"a":1}}"#, &bounds).is_ok());
 }
 
 #[test]
 fn bounds_hold() {
-    let shallow = Bounds {
-        depth_max: 2,
-        nodes_max: 4,
-        refuse_duplicates: false,
-    };
-    assert_eq!(
-        Tape::new().parse(b"[[[]]]", &shallow).unwrap_err().reason,
-        JsonReason::TooDeep
-    );
-    assert_eq!(
-        Tape::new()
-            .parse(b"[1,2,3,4]", &shallow)
-            .unwrap_err()
-            .reason,
-        JsonReason::TooManyNodes
-    );
+    let shallow = Bounds { depth_max: 2, nodes_max: 4, refuse_duplicates: false };
+    assert_eq!(Tape::new().parse(b"[[[]]]", &shallow).unwrap_err().reason, JsonReason::TooDeep);
+    assert_eq!(Tape::new().parse(b"[1,2,3,4]", &shallow).unwrap_err().reason, JsonReason::TooManyNodes);
     assert!(Tape::new().parse(b"[1,2,3]", &shallow).is_ok());
 }
 
@@ -117,20 +86,14 @@ fn what_is_not_json_is_refused() {
     ] {
         assert!(parse(text.as_bytes()).is_err(), "{text:?}");
     }
-    assert_eq!(
-        parse(b"\"\xff\"").unwrap_err().reason,
-        JsonReason::InvalidUtf8
-    );
+    assert_eq!(parse(b"\"\xff\"").unwrap_err().reason, JsonReason::InvalidUtf8);
 }
 
 #[test]
 fn json_test_suite() {
-    let root = std::env::var_os("SLUICEGATE_TEST_DATA")
-        .map_or_else(|| "../../shared/data".into(), std::path::PathBuf::from);
+    let root = std::env::var_os("SLUICEGATE_TEST_DATA").map_or_else(|| "../../shared/data".into(), std::path::PathBuf::from);
     let Ok(files) = std::fs::read_dir(root.join("json-test-suite/test_parsing")) else {
-        println!(
-            "skipped: no JSONTestSuite; set SLUICEGATE_TEST_DATA to the folder that holds json-test-suite"
-        );
+        println!("skipped: no JSONTestSuite; set SLUICEGATE_TEST_DATA to the folder that holds json-test-suite");
         return;
     };
     let mut judged = 0;

@@ -40,9 +40,7 @@ impl<'a> Value<'a> {
 
     /// The bytes as they stand in the document; a string's are those between its quotes, escapes and all.
     pub fn raw(self) -> &'a [u8] {
-        self.doc
-            .get(self.node().start as usize..self.node().end as usize)
-            .unwrap_or_default()
+        self.doc.get(self.node().start as usize..self.node().end as usize).unwrap_or_default()
     }
 
     /// Where the whole value stands in the document, a string's quotes included.
@@ -61,26 +59,16 @@ impl<'a> Value<'a> {
 
     /// The value of an object's member; the first one where a name stands twice. `None` for other kinds.
     pub fn get(self, name: &str) -> Option<Value<'a>> {
-        self.members()
-            .find(|(key, _)| key.is_named(name))
-            .map(|(_, value)| value)
+        self.members().find(|(key, _)| key.is_named(name)).map(|(_, value)| value)
     }
 
     fn is_named(self, name: &str) -> bool {
-        if self.node().escaped {
-            self.text() == name
-        } else {
-            self.raw() == name.as_bytes()
-        }
+        if self.node().escaped { self.text() == name } else { self.raw() == name.as_bytes() }
     }
 
     /// The members of an object, as pairs of name and value; nothing for other kinds.
     pub fn members(self) -> impl Iterator<Item = (Value<'a>, Value<'a>)> {
-        let end = if self.kind() == Kind::Object {
-            self.node().next
-        } else {
-            0
-        };
+        let end = if self.kind() == Kind::Object { self.node().next } else { 0 };
         let mut index = self.index + 1;
         std::iter::from_fn(move || {
             (index < end).then(|| {
@@ -93,11 +81,7 @@ impl<'a> Value<'a> {
 
     /// The elements of an array; nothing for other kinds.
     pub fn elements(self) -> impl Iterator<Item = Value<'a>> {
-        let end = if self.kind() == Kind::Array {
-            self.node().next
-        } else {
-            0
-        };
+        let end = if self.kind() == Kind::Array { self.node().next } else { 0 };
         let mut index = self.index + 1;
         std::iter::from_fn(move || {
             (index < end).then(|| {
@@ -118,9 +102,7 @@ impl<'a> Value<'a> {
             let token = token.replace("~1", "/").replace("~0", "~");
             value = match value.kind() {
                 Kind::Object => value.get(&token)?,
-                Kind::Array if token == "0" || !token.starts_with('0') => {
-                    value.elements().nth(token.parse().ok()?)?
-                }
+                Kind::Array if token == "0" || !token.starts_with('0') => value.elements().nth(token.parse().ok()?)?,
                 _ => return None,
             };
         }
@@ -130,11 +112,7 @@ impl<'a> Value<'a> {
     /// The JSON pointer (RFC 6901) from the document's root to here; of a name: to its value.
     pub fn pointer(self) -> String {
         let mut tokens = Vec::new();
-        let mut index = if self.kind() == Kind::Key {
-            self.index + 1
-        } else {
-            self.index
-        };
+        let mut index = if self.kind() == Kind::Key { self.index + 1 } else { self.index };
         loop {
             let parent = self.tape.node(index).parent;
             if parent == NONE {
@@ -142,30 +120,17 @@ impl<'a> Value<'a> {
             }
             let container = self.with(parent);
             tokens.push(match container.kind() {
-                Kind::Object => self
-                    .with(index - 1)
-                    .text()
-                    .replace('~', "~0")
-                    .replace('/', "~1"),
-                _ => container
-                    .elements()
-                    .take_while(|element| element.index < index)
-                    .count()
-                    .to_string(),
+                Kind::Object => self.with(index - 1).text().replace('~', "~0").replace('/', "~1"),
+                _ => container.elements().take_while(|element| element.index < index).count().to_string(),
             });
             index = parent;
         }
-        tokens
-            .iter()
-            .rev()
-            .fold(String::new(), |pointer, token| pointer + "/" + token)
+        tokens.iter().rev().fold(String::new(), |pointer, token| pointer + "/" + token)
     }
 }
 
 pub(super) fn text_of<'a>(doc: &'a [u8], node: &Node) -> Cow<'a, str> {
-    let raw = doc
-        .get(node.start as usize..node.end as usize)
-        .unwrap_or_default();
+    let raw = doc.get(node.start as usize..node.end as usize).unwrap_or_default();
     if !node.escaped {
         // The parser has checked the whole document; a cut at the ASCII delimiters cannot split a character.
         return String::from_utf8_lossy(raw);
@@ -210,24 +175,12 @@ fn escape(raw: &[u8]) -> (char, usize) {
 
 /// `\uXXXX`, or two of them where they are the halves of one character.
 fn unicode_escape(raw: &[u8]) -> (char, usize) {
-    let unit = |at: usize| {
-        raw.get(at..at + 4)
-            .and_then(|hex| u16::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok())
-    };
+    let unit = |at: usize| raw.get(at..at + 4).and_then(|hex| u16::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
     let first = unit(2);
-    let second = if raw.get(6..8) == Some(b"\\u") {
-        unit(8)
-    } else {
-        None
-    };
+    let second = if raw.get(6..8) == Some(b"\\u") { unit(8) } else { None };
     if let (Some(high @ 0xd800..=0xdbff), Some(low @ 0xdc00..=0xdfff)) = (first, second) {
         let code = 0x10000 + ((u32::from(high) - 0xd800) << 10) + (u32::from(low) - 0xdc00);
         return (char::from_u32(code).unwrap_or('\u{fffd}'), 12);
     }
-    (
-        first
-            .and_then(|unit| char::from_u32(u32::from(unit)))
-            .unwrap_or('\u{fffd}'),
-        6,
-    )
+    (first.and_then(|unit| char::from_u32(u32::from(unit))).unwrap_or('\u{fffd}'), 6)
 }

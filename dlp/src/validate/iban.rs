@@ -84,10 +84,7 @@ const LENGTHS: [(&[u8; 2], usize); 78] = [
 
 /// How long an IBAN of this country is, spaces not counted.
 pub(crate) fn length(country: &[u8]) -> Option<usize> {
-    LENGTHS
-        .iter()
-        .find(|(code, _)| code.as_slice() == country)
-        .map(|&(_, length)| length)
+    LENGTHS.iter().find(|(code, _)| code.as_slice() == country).map(|&(_, length)| length)
 }
 
 /// Whether the checksum of an IBAN without spaces is right: the first four characters behind the rest, letters as 10 to 35,
