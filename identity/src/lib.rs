@@ -1,1 +1,36 @@
-//! See the files of this crate; each names its own responsibility.
+//! Decides whose token a request carries: bytes and the time go in, a [`Principal`] or a typed [`Refusal`] comes out.
+//!
+//! Nothing here opens a socket, reads a file or asks a clock, and nothing else in the workspace can make a [`Principal`].
+//! The way of a token: [`bearer`] takes it from the header field, [`TokenCache`] recognises it or hands it to a
+//! [`Verifier`], which holds the [`KeySet`] of each issuer. [`Refresh`] says when a key set must be fetched again.
+
+mod cache;
+pub mod discovery;
+mod issuer;
+mod json;
+mod jwk;
+mod jwks;
+pub mod metadata;
+#[cfg(any(test, feature = "mint"))]
+pub mod mint;
+mod pointer;
+mod principal;
+mod refresh;
+mod refusal;
+mod token;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use cache::TokenCache;
+pub use issuer::{IssuerPolicy, IssuerPolicyError, IssuerState};
+pub use jwk::{Algorithm, JwkError};
+pub use jwks::{DroppedKey, JwksError, KeySet};
+pub use metadata::challenge;
+pub use pointer::{Pointer, PointerError};
+pub use principal::Principal;
+pub use refresh::{Refresh, RefreshLimits};
+pub use refusal::Refusal;
+pub use token::bearer;
+pub use verify::Verifier;

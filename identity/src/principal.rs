@@ -1,0 +1,71 @@
+//! Who sent a request.
+//!
+//! Invariant: only [`crate::Verifier`] makes one; there is no constructor, no `Default` and no way to change it.
+
+/// A distinct, verified identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    pub(crate) id: String,
+    pub(crate) issuer_index: usize,
+    pub(crate) issuer_name: String,
+    pub(crate) subject: String,
+    pub(crate) client_id: Option<String>,
+    pub(crate) roles: Vec<String>,
+    pub(crate) groups: Vec<String>,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) jti: Option<String>,
+    pub(crate) not_before: u64,
+    pub(crate) expires_at: u64,
+}
+
+impl Principal {
+    /// `issuer name:subject`, unique over all issuers.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Position of the issuer in the configuration.
+    pub fn issuer_index(&self) -> usize {
+        self.issuer_index
+    }
+
+    /// The operator's name for the issuer.
+    pub fn issuer_name(&self) -> &str {
+        &self.issuer_name
+    }
+
+    /// The token's `sub`.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The token's `client_id` or `azp`.
+    pub fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
+    /// The roles that the issuer's claim grants.
+    pub fn roles(&self) -> &[String] {
+        &self.roles
+    }
+
+    /// The groups that the issuer's claim names, each as `issuer name:group`.
+    pub fn groups(&self) -> &[String] {
+        &self.groups
+    }
+
+    /// The token's `jti`.
+    pub fn jti(&self) -> Option<&str> {
+        self.jti.as_deref()
+    }
+
+    /// From when the token counts, in Unix seconds.
+    pub fn not_before(&self) -> u64 {
+        self.not_before
+    }
+
+    /// Until when the token counts, in Unix seconds, leeway included.
+    pub fn expires_at(&self) -> u64 {
+        self.expires_at
+    }
+}

@@ -1,0 +1,349 @@
+#![allow(clippy::unwrap_used)]
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::mint::SigningKey;
+use crate::*;
+
+const NOW: u64 = 1_790_000_000;
+const AUD: &str = "https://gate.test/mcp/crm";
+const ISS: &str = "https://idp.test";
+const ALGORITHMS: [Algorithm; 3] = [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256];
+
+fn policy() -> IssuerPolicy {
+    let audiences = vec![AUD.to_owned(), "https://gate.test/mcp/erp".to_owned()];
+    let policy = IssuerPolicy::new("corp", ISS, audiences).unwrap();
+    policy.with_roles(Pointer::parse("/roles").unwrap()).with_groups(Pointer::parse("/groups").unwrap())
+}
+
+fn verifier(keys: &[&SigningKey], generation: u64) -> Verifier {
+    let (set, dropped) = KeySet::parse(&SigningKey::jwks(keys)).unwrap();
+    assert!(dropped.is_empty());
+    Verifier::new(vec![IssuerState { policy: policy(), keys: Some(Arc::new(set)) }], generation)
+}
+
+fn claims() -> Value {
+    json!({"iss": ISS, "aud": AUD, "sub": "agent-a", "iat": NOW - 10, "exp": NOW + 300, "jti": "j1",
+        "client_id": "agent-a", "roles": ["reader"], "groups": ["ops"]})
+}
+
+fn with(name: &str, value: Value) -> Value {
+    let mut claims = claims();
+    if value.is_null() {
+        claims.as_object_mut().unwrap().remove(name);
+    } else {
+        claims[name] = value;
+    }
+    claims
+}
+
+fn key(algorithm: Algorithm) -> SigningKey {
+    SigningKey::generate(algorithm, "k1").unwrap()
+}
+
+fn refusal_of(claims: &Value) -> Refusal {
+    let key = key(Algorithm::EdDsa);
+    verifier(&[&key], 1).verify(key.sign(claims).unwrap().as_bytes(), AUD, NOW).unwrap_err()
+}
+
+fn refusal_of_header(header: Value) -> Refusal {
+    let key = key(Algorithm::EdDsa);
+    verifier(&[&key], 1).verify(key.sign_with(&header, &claims()).unwrap().as_bytes(), AUD, NOW).unwrap_err()
+}
+
+#[test]
+fn a_good_token_is_a_principal_with_each_algorithm() {
+    for algorithm in ALGORITHMS {
+        let key = key(algorithm);
+        let principal = verifier(&[&key], 1).verify(key.sign(&claims()).unwrap().as_bytes(), AUD, NOW).unwrap();
+        assert_eq!((principal.id(), principal.subject(), principal.client_id()), ("corp:agent-a", "agent-a", Some("agent-a")));
+        assert_eq!((principal.roles(), principal.groups()), (&["reader".to_owned()][..], &["corp:ops".to_owned()][..]));
+    }
+}
+
+#[test]
+fn r01_exactly_one_bearer_token() {
+    assert_eq!(bearer([&b"Bearer abc"[..]].into_iter()), Ok(&b"abc"[..]));
+    assert_eq!(bearer([&b"bEARER abc"[..]].into_iter()), Ok(&b"abc"[..]));
+    assert_eq!(bearer([].into_iter()), Err(Refusal::NoCredentials));
+    assert_eq!(bearer([&b"Bearer a"[..], b"Bearer a"].into_iter()), Err(Refusal::SeveralCredentials));
+    for (value, refusal) in [
+        ("Basic abc", Refusal::WrongScheme),
+        ("Bearer", Refusal::MalformedCredentials),
+        ("Bearer a b", Refusal::MalformedCredentials),
+        ("Bearer ", Refusal::MalformedCredentials),
+        ("Bearera", Refusal::MalformedCredentials),
+    ] {
+        assert_eq!(bearer([value.as_bytes()].into_iter()), Err(refusal), "{value}");
+    }
+}
+
+#[test]
+fn r02_to_r04_size_shape_and_encoding() {
+    let key = key(Algorithm::EdDsa);
+    let verifier = verifier(&[&key], 1);
+    let refusal = |token: &str| verifier.verify(token.as_bytes(), AUD, NOW).unwrap_err();
+    assert_eq!(refusal(&"a".repeat(17_000)), Refusal::TooLarge);
+    let good = key.sign(&claims()).unwrap();
+    let parts: Vec<&str> = good.split('.').collect();
+    for bad in [
+        "".to_owned(),
+        "a.b".to_owned(),
+        format!("{good}.x"),
+        format!("{}..{}", parts[0], parts[2]),
+        format!("{good}="),
+        format!("{}.{}.{}B", parts[0], parts[1], parts[2]),
+        good.replace('.', " ."),
+    ] {
+        assert!(matches!(refusal(&bad), Refusal::MalformedToken | Refusal::MalformedJson), "{bad}");
+    }
+}
+
+#[test]
+fn r05_to_r07_the_key_chooses_the_algorithm() {
+    for alg in ["none", "None", "NONE", "hs256", "HS256", "eddsa", "RS512", "PS256", ""] {
+        assert_eq!(refusal_of_header(json!({"alg": alg, "kid": "k1"})), Refusal::UnsupportedAlgorithm, "{alg}");
+    }
+    assert_eq!(refusal_of_header(json!({"alg": "ES256", "kid": "k1"})), Refusal::WrongAlgorithm);
+    let eddsa = key(Algorithm::EdDsa);
+    let token = eddsa.sign_with(&json!({"alg": "Ed25519", "kid": "k1"}), &claims()).unwrap();
+    assert!(verifier(&[&eddsa], 1).verify(token.as_bytes(), AUD, NOW).is_ok(), "RFC 9864's name for EdDSA");
+}
+
+#[test]
+fn r08_to_r13_headers_that_ask_for_more() {
+    for (member, refusal) in [
+        ("crit", Refusal::CriticalExtension),
+        ("b64", Refusal::UnencodedPayload),
+        ("cty", Refusal::NestedToken),
+        ("zip", Refusal::NestedToken),
+    ] {
+        assert_eq!(refusal_of_header(json!({"alg": "EdDSA", "kid": "k1", member: []})), refusal);
+    }
+    for kid in [json!(5), json!(""), json!("a\u{1}"), json!("x".repeat(300))] {
+        assert_eq!(refusal_of_header(json!({"alg": "EdDSA", "kid": kid})), Refusal::MalformedKeyId);
+    }
+    for typ in ["dpop+jwt", "logout+jwt", "secevent+jwt", "JOSE"] {
+        assert_eq!(refusal_of_header(json!({"alg": "EdDSA", "kid": "k1", "typ": typ})), Refusal::WrongType);
+    }
+}
+
+#[test]
+fn r12_a_token_without_kid_needs_a_single_key() {
+    let (one, other) = (key(Algorithm::EdDsa), SigningKey::generate(Algorithm::EdDsa, "k2").unwrap());
+    let token = one.sign_with(&json!({"alg": "EdDSA"}), &claims()).unwrap();
+    assert!(verifier(&[&one], 1).verify(token.as_bytes(), AUD, NOW).is_ok());
+    assert_eq!(verifier(&[&one, &other], 1).verify(token.as_bytes(), AUD, NOW), Err(Refusal::KeyNotNamed));
+}
+
+#[test]
+fn r15_to_r21_claims() {
+    assert_eq!(refusal_of(&with("iss", json!("https://idp.test/"))), Refusal::UnknownIssuer);
+    assert_eq!(refusal_of(&with("iss", json!([ISS]))), Refusal::MalformedClaim("iss"));
+    assert_eq!(refusal_of(&with("iss", Value::Null)), Refusal::MissingClaim("iss"));
+    for (aud, refusal) in [
+        (json!("https://other.test"), Refusal::WrongAudience),
+        (json!([]), Refusal::MalformedClaim("aud")),
+        (json!([AUD, 1]), Refusal::MalformedClaim("aud")),
+        (json!(""), Refusal::MalformedClaim("aud")),
+        (json!({"a": AUD}), Refusal::MalformedClaim("aud")),
+        (Value::Null, Refusal::MissingClaim("aud")),
+    ] {
+        assert_eq!(refusal_of(&with("aud", aud.clone())), refusal, "{aud}");
+    }
+    for (name, value, refusal) in [
+        ("exp", json!(NOW - 31), Refusal::Expired),
+        ("exp", json!("soon"), Refusal::MalformedClaim("exp")),
+        ("exp", json!(u64::MAX), Refusal::MalformedClaim("exp")),
+        ("exp", json!(-1), Refusal::MalformedClaim("exp")),
+        ("exp", Value::Null, Refusal::MissingClaim("exp")),
+        ("nbf", json!(NOW + 60), Refusal::NotYetValid),
+        ("nbf", json!("x"), Refusal::MalformedClaim("nbf")),
+        ("iat", json!(NOW + 60), Refusal::IssuedInFuture),
+        ("iat", Value::Null, Refusal::MissingClaim("iat")),
+        ("iat", json!(NOW - 4000), Refusal::LifetimeTooLong),
+        ("exp", json!(NOW + 86_400), Refusal::LifetimeTooLong),
+        ("sub", json!(""), Refusal::MalformedClaim("sub")),
+        ("sub", Value::Null, Refusal::MissingClaim("sub")),
+        ("nonce", json!("n"), Refusal::WrongType),
+        ("cnf", json!({"jkt": "x"}), Refusal::MalformedClaim("cnf")),
+        ("roles", json!([1]), Refusal::MalformedClaim("roles")),
+    ] {
+        assert_eq!(refusal_of(&with(name, value.clone())), refusal, "{name} = {value}");
+    }
+}
+
+#[test]
+fn r22_members_that_stand_twice() {
+    use base64::Engine as _;
+    let key = key(Algorithm::EdDsa);
+    let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    let claims = claims().to_string().replacen('{', "{\"groups\":[\"admins\"],", 1);
+    let token = key.sign_parts(&encode(r#"{"alg":"EdDSA","kid":"k1"}"#), &encode(&claims)).unwrap();
+    assert_eq!(verifier(&[&key], 1).verify(token.as_bytes(), AUD, NOW), Err(Refusal::DuplicateMember));
+    let token = key.sign_parts(&encode(r#"{"alg":"EdDSA","alg":"EdDSA","kid":"k1"}"#), &encode(&claims)).unwrap();
+    assert_eq!(verifier(&[&key], 1).verify(token.as_bytes(), AUD, NOW), Err(Refusal::DuplicateMember));
+}
+
+#[test]
+fn r25_to_r28_keys_that_are_not_admitted() {
+    let jwk = |algorithm| key(algorithm).jwk();
+    let set = |jwk: Value| KeySet::parse(json!({"keys": [jwk]}).to_string().as_bytes());
+    let changed = |mut jwk: Value, name: &str, value: Value| {
+        jwk[name] = value;
+        jwk
+    };
+    for (jwk, error) in [
+        (changed(jwk(Algorithm::EdDsa), "d", json!("AA")), JwkError::Private),
+        (changed(jwk(Algorithm::EdDsa), "use", json!("enc")), JwkError::Use),
+        (changed(jwk(Algorithm::EdDsa), "key_ops", json!(["sign"])), JwkError::Use),
+        (changed(jwk(Algorithm::EdDsa), "crv", json!("X25519")), JwkError::Algorithm),
+        (changed(jwk(Algorithm::Es256), "alg", json!("ES384")), JwkError::Algorithm),
+        (changed(jwk(Algorithm::Es256), "x", json!("AA")), JwkError::Material),
+        (changed(jwk(Algorithm::Rs256), "e", json!("AQ")), JwkError::Material),
+        (changed(jwk(Algorithm::Rs256), "n", json!("AQAB")), JwkError::Material),
+        (changed(jwk(Algorithm::Rs256), "kid", json!(5)), JwkError::KeyId),
+        (json!({"kty": "oct", "k": "AAAA"}), JwkError::Private),
+        (json!({"kty": "DSA"}), JwkError::Type),
+    ] {
+        assert_eq!(set(jwk.clone()).unwrap_err(), JwksError::NoKeys(vec![DroppedKey { index: 0, error }]), "{jwk}");
+    }
+    let good = key(Algorithm::EdDsa).jwk();
+    let mixed = json!({"keys": [{"kty": "oct", "k": "AA"}, good, {"kid": 5, "kty": 7}]});
+    assert_eq!(KeySet::parse(mixed.to_string().as_bytes()).unwrap().0.len(), 1, "one odd key takes no other with it");
+}
+
+#[test]
+fn r41_unknown_keys_are_named_and_fetched_once_a_cooldown() {
+    let (held, other) = (key(Algorithm::EdDsa), SigningKey::generate(Algorithm::EdDsa, "k9").unwrap());
+    let token = other.sign(&claims()).unwrap();
+    let unknown = Refusal::UnknownKey { issuer: 0, kid: "k9".to_owned() };
+    assert_eq!(verifier(&[&held], 1).verify(token.as_bytes(), AUD, NOW), Err(unknown));
+    let mut refresh = Refresh::new(RefreshLimits::default());
+    assert!(refresh.start(NOW));
+    assert!(!refresh.start(NOW), "one fetch at a time");
+    refresh.succeeded(NOW, None, 0.5);
+    assert!(!refresh.start_for_unknown("k9", NOW + 29), "the cooldown holds");
+    assert!(refresh.start_for_unknown("k9", NOW + 30));
+    refresh.succeeded(NOW + 30, None, 0.5);
+    let fetches = (0..10_000u64).filter(|n| refresh.start_for_unknown(&n.to_string(), NOW + 31 + n % 29)).count();
+    assert_eq!(fetches, 0, "random names cause no fetch within the cooldown");
+}
+
+#[test]
+fn r40_r43_refresh_times() {
+    let mut refresh = Refresh::new(RefreshLimits::default());
+    refresh.succeeded(NOW, Some(604_800), 1.0);
+    assert!(refresh.next_s() <= NOW + 900, "a week is too long");
+    refresh.succeeded(NOW, Some(0), 0.0);
+    assert!(refresh.next_s() >= NOW + 42, "no time is too short");
+    refresh.failed(NOW);
+    assert_eq!(refresh.next_s(), NOW + 1);
+    (0..10).for_each(|_| refresh.failed(NOW));
+    assert_eq!(refresh.next_s(), NOW + 30);
+    assert!(!refresh.is_too_stale(NOW + 86_400));
+    assert!(refresh.is_too_stale(NOW + 86_401));
+}
+
+#[test]
+fn r45_an_issuer_without_keys_is_unavailable() {
+    let key = key(Algorithm::EdDsa);
+    let verifier = Verifier::new(vec![IssuerState { policy: policy(), keys: None }], 1);
+    let refusal = verifier.verify(key.sign(&claims()).unwrap().as_bytes(), AUD, NOW).unwrap_err();
+    assert!(refusal.is_unavailable());
+}
+
+#[test]
+fn r60_to_r63_the_cache_recognises_and_forgets() {
+    let key = key(Algorithm::EdDsa);
+    let token = key.sign(&claims()).unwrap();
+    let (first, second) = (verifier(&[&key], 1), Verifier::new(vec![IssuerState { policy: policy(), keys: None }], 2));
+    let mut cache = TokenCache::new(2);
+    let once = cache.verify(&first, token.as_bytes(), AUD, NOW).unwrap();
+    let again = cache.verify(&first, token.as_bytes(), AUD, NOW).unwrap();
+    assert!(std::rc::Rc::ptr_eq(&once, &again));
+    assert_eq!(cache.verify(&first, token.as_bytes(), "https://gate.test/mcp/erp", NOW), Err(Refusal::WrongAudience));
+    assert!(cache.verify(&second, token.as_bytes(), AUD, NOW).is_err(), "another generation verifies anew");
+    assert_eq!(cache.verify(&first, token.as_bytes(), AUD, NOW + 400), Err(Refusal::Expired));
+    for n in 0..50 {
+        let token = key.sign(&with("jti", json!(n.to_string()))).unwrap();
+        assert!(cache.verify(&first, token.as_bytes(), AUD, NOW).is_ok());
+    }
+}
+
+#[test]
+fn discovery_names_its_own_issuer_and_keys() {
+    let document = |issuer: &str, keys: &str| json!({"issuer": issuer, "jwks_uri": keys}).to_string().into_bytes();
+    assert_eq!(discovery::url("https://idp.test/a/"), "https://idp.test/a/.well-known/openid-configuration");
+    assert_eq!(discovery::keys_url(&document(ISS, "https://idp.test/jwks"), ISS), Ok("https://idp.test/jwks".to_owned()));
+    for (issuer, keys, error) in [
+        ("https://idp.test/", "https://idp.test/jwks", discovery::DiscoveryError::WrongIssuer),
+        (ISS, "https://evil.test/jwks", discovery::DiscoveryError::ForeignKeys),
+        (ISS, "http://idp.test/jwks", discovery::DiscoveryError::ForeignKeys),
+        (ISS, "https://idp.test@evil.test/jwks", discovery::DiscoveryError::ForeignKeys),
+    ] {
+        assert_eq!(discovery::keys_url(&document(issuer, keys), ISS), Err(error), "{keys}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn any_changed_byte_is_refused(at in 0usize..400, byte in any::<u8>()) {
+        thread_local! {
+            static GOOD: (Verifier, Vec<u8>) = {
+                let key = key(Algorithm::EdDsa);
+                (verifier(&[&key], 1), key.sign(&claims()).unwrap().into_bytes())
+            };
+        }
+        GOOD.with(|(verifier, good)| {
+            let mut bad = good.clone();
+            let at = at % bad.len();
+            if bad[at] != byte {
+                bad[at] = byte;
+                prop_assert!(verifier.verify(&bad, AUD, NOW).is_err());
+            }
+            Ok(())
+        })?;
+    }
+}
+
+#[test]
+fn wycheproof_signatures_have_no_false_accept() {
+    let root = std::env::var_os("SLUICEGATE_TEST_DATA").map_or_else(|| "../../shared/data".into(), std::path::PathBuf::from);
+    let Ok(text) = std::fs::read(root.join("wycheproof/json_web_signature_test.json")) else {
+        println!("skipped: no Wycheproof vectors; set SLUICEGATE_TEST_DATA to the folder that holds wycheproof");
+        return;
+    };
+    let suite: Value = serde_json::from_slice(&text).unwrap();
+    let (mut judged, mut accepted) = (0, 0);
+    for group in suite["testGroups"].as_array().unwrap() {
+        let Ok(key) = jwk::admit(group.get("public").unwrap_or(&group["private"])) else { continue };
+        for test in group["tests"].as_array().unwrap() {
+            let jws = test["jws"].as_str().unwrap_or_default();
+            let parts: Vec<&str> = jws.split('.').collect();
+            // The vectors sign texts that are no claims, so only header and signature are judged here.
+            use base64::Engine as _;
+            let decode = |part: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).ok();
+            let verdict = (parts.len() == 3)
+                .then(|| {
+                    let header: Value = serde_json::from_slice(&decode(parts[0])?).ok()?;
+                    let algorithm = Algorithm::of_header(header["alg"].as_str()?)?;
+                    decode(parts[1])?;
+                    let signed = &jws[..parts[0].len() + 1 + parts[1].len()];
+                    (header.get("crit").is_none()
+                        && algorithm == key.algorithm
+                        && key.verifies(signed.as_bytes(), &decode(parts[2])?))
+                    .then_some(())
+                })
+                .flatten()
+                .is_some();
+            judged += 1;
+            accepted += usize::from(verdict);
+            assert!(!verdict || test["result"] != "invalid", "false accept: {} {}", test["tcId"], test["comment"]);
+        }
+    }
+    assert!(judged > 50 && accepted > 5, "judged {judged}, accepted {accepted}");
+}

@@ -1,0 +1,123 @@
+//! Reads a compact JWS (RFC 7515 section 7.1) strictly; nothing in it is believed yet.
+//!
+//! Invariant: a token that is read has three non-empty parts of canonical base64url, a header that asks for nothing we do not
+//! understand, and no member twice.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use crate::json::{self, JsonFault};
+use crate::jwk::Algorithm;
+use crate::refusal::Refusal;
+
+/// Bytes of a token.
+const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a token's header, encoded.
+const HEADER_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of a key id.
+const KID_BYTES_MAX: usize = 256;
+
+/// Takes the one bearer token out of a request's `Authorization` fields (RFC 6750 section 2.1).
+///
+/// # Errors
+/// None or several fields, another scheme, or anything but one token68.
+pub fn bearer<'h>(mut values: impl Iterator<Item = &'h [u8]>) -> Result<&'h [u8], Refusal> {
+    let value = values.next().ok_or(Refusal::NoCredentials)?;
+    if values.next().is_some() {
+        return Err(Refusal::SeveralCredentials);
+    }
+    let (scheme, rest) = value.split_at_checked(6).ok_or(Refusal::WrongScheme)?;
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return Err(Refusal::WrongScheme);
+    }
+    let token = rest.strip_prefix(b" ").ok_or(Refusal::MalformedCredentials)?.trim_ascii_start();
+    let is_token68 = |b: &u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(b);
+    if token.is_empty() || !token.iter().all(is_token68) {
+        return Err(Refusal::MalformedCredentials);
+    }
+    Ok(token)
+}
+
+/// A token, read but not verified.
+pub(crate) struct Token<'t> {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) kid: Option<String>,
+    pub(crate) claims: Map<String, Value>,
+    /// What is signed: the first two parts and the dot between them.
+    pub(crate) signed: &'t [u8],
+    pub(crate) signature: Vec<u8>,
+}
+
+/// Reads a token.
+pub(crate) fn read(token: &[u8]) -> Result<Token<'_>, Refusal> {
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(Refusal::TooLarge);
+    }
+    let mut parts = token.split(|&b| b == b'.');
+    let (Some(header), Some(claims), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return Err(Refusal::MalformedToken);
+    };
+    if header.is_empty() || claims.is_empty() || signature.is_empty() {
+        return Err(Refusal::MalformedToken);
+    }
+    if header.len() > HEADER_BYTES_MAX {
+        return Err(Refusal::TooLarge);
+    }
+    let (algorithm, kid) = read_header(&object(header)?)?;
+    Ok(Token {
+        algorithm,
+        kid,
+        claims: object(claims)?,
+        signed: &token[..header.len() + 1 + claims.len()],
+        signature: decode(signature)?,
+    })
+}
+
+fn decode(part: &[u8]) -> Result<Vec<u8>, Refusal> {
+    // The engine refuses padding, foreign characters and trailing bits that are not zero.
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::MalformedToken)
+}
+
+fn object(part: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    json::object(&decode(part)?).map_err(|fault| match fault {
+        JsonFault::Malformed => Refusal::MalformedJson,
+        JsonFault::DuplicateMember => Refusal::DuplicateMember,
+    })
+}
+
+/// Keys named or carried in the header (`jwk`, `jku`, `x5u`, `x5c`) are never looked at (RFC 8725 section 3.10).
+fn read_header(header: &Map<String, Value>) -> Result<(Algorithm, Option<String>), Refusal> {
+    if header.contains_key("crit") {
+        return Err(Refusal::CriticalExtension);
+    }
+    if header.contains_key("b64") {
+        return Err(Refusal::UnencodedPayload);
+    }
+    if header.contains_key("cty") || header.contains_key("zip") {
+        return Err(Refusal::NestedToken);
+    }
+    let algorithm =
+        header.get("alg").and_then(Value::as_str).and_then(Algorithm::of_header).ok_or(Refusal::UnsupportedAlgorithm)?;
+    check_type(header.get("typ"))?;
+    let kid = match header.get("kid") {
+        None => None,
+        Some(Value::String(kid)) if is_kid(kid) => Some(kid.clone()),
+        Some(_) => return Err(Refusal::MalformedKeyId),
+    };
+    Ok((algorithm, kid))
+}
+
+fn is_kid(kid: &str) -> bool {
+    !kid.is_empty() && kid.len() <= KID_BYTES_MAX && !kid.chars().any(char::is_control)
+}
+
+/// Absent, `JWT` or `at+jwt` (RFC 9068 section 4); whatever else a token is, it is no access token.
+fn check_type(typ: Option<&Value>) -> Result<(), Refusal> {
+    let Some(typ) = typ else { return Ok(()) };
+    let typ = typ.as_str().ok_or(Refusal::WrongType)?.to_ascii_lowercase();
+    match typ.strip_prefix("application/").unwrap_or(&typ) {
+        "jwt" | "at+jwt" => Ok(()),
+        _ => Err(Refusal::WrongType),
+    }
+}
