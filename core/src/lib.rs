@@ -1,1 +1,14 @@
 //! The data path of Sluicegate: everything between an accepted connection and its audit record.
+
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod credential;
+pub mod http1;
+pub mod mcp;
+pub mod policy;
+pub mod proxy;
+pub mod rt;
+pub mod tls;
+pub mod worker;

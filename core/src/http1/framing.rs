@@ -95,7 +95,7 @@ fn content_length(digits: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::head::{parse_request, HeadBounds};
+    use super::super::head::{HeadBounds, parse_request};
     use super::*;
 
     fn framing(fields: &str) -> Result<Framing, Refusal> {

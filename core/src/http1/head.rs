@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::field::{Known, KNOWN_COUNT};
+use super::field::{KNOWN_COUNT, Known};
 use super::refuse::Refusal;
 
 /// Header fields that httparse can hold; `Limits::headers_max` is checked against the lower of both.

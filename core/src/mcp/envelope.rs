@@ -75,7 +75,9 @@ impl EnvelopeError {
             EnvelopeError::Id => "The member id must be a string or a number.",
             EnvelopeError::Method => "The member method must be a string.",
             EnvelopeError::Params => "The member params must be an object.",
-            EnvelopeError::LookAlike => "A member differs from a JSON-RPC or MCP member only in case or by an invisible character.",
+            EnvelopeError::LookAlike => {
+                "A member differs from a JSON-RPC or MCP member only in case or by an invisible character."
+            }
             EnvelopeError::Shape => "A message has either a method, or a result, or an error.",
         }
     }

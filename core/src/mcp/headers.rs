@@ -43,13 +43,7 @@ fn text_of(value: Option<Value<'_>>) -> Option<Cow<'_, str>> {
     value.filter(|value| value.kind() == Kind::String).map(Value::text)
 }
 
-fn same(
-    fields: &Fields,
-    head: &[u8],
-    known: Known,
-    name: &'static str,
-    body: Option<Cow<'_, str>>,
-) -> Result<(), Mismatch> {
+fn same(fields: &Fields, head: &[u8], known: Known, name: &'static str, body: Option<Cow<'_, str>>) -> Result<(), Mismatch> {
     let header = fields.value(known, head).and_then(decode);
     match (header, body) {
         (Some(header), Some(body)) if header == body => Ok(()),

@@ -3,10 +3,10 @@
 //! Invariant: what a client sends back opens only for the upstream and the principal it was sealed for; everything else is
 //! "no such session". No table is kept, so any worker that has the key serves any session.
 
-use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce, UnboundKey, AES_256_GCM, NONCE_LEN};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// The longest upstream session id that is taken, in bytes.
 pub const ID_BYTES_MAX: usize = 512;

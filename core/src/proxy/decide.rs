@@ -164,7 +164,7 @@ fn judge_stream(worker: &Worker, framed: &Framed, method: Method, principal: &Pr
         record::denied(worker, &mut asked, "session", 404);
         return Err(no_session(None));
     };
-    asked.session = session.as_deref();
+    asked.session.clone_from(&session);
     if !framed.snapshot.policy.may_use(principal, route.index) {
         asked.effect = Effect::Block;
         record::denied(worker, &mut asked, "default-deny", 403);
@@ -241,11 +241,12 @@ fn judge_parsed<'a>(
         }
     };
     let arguments = call.params.and_then(|params| params.get("arguments"));
+    let (tool, resource) = (call.tool(), call.resource());
     let facts = Facts {
         upstream: framed.route().index,
-        method: &asked.method.clone(),
-        tool: asked.tool.clone().as_deref(),
-        resource: asked.resource.clone().as_deref(),
+        method: &call.method,
+        tool: tool.as_deref(),
+        resource: resource.as_deref(),
         arguments,
     };
     let is_answer = call.exchange == Exchange::OneWay && call.method.is_empty();
@@ -255,10 +256,12 @@ fn judge_parsed<'a>(
         framed.snapshot.policy.decide(principal, &facts)
     };
     (asked.effect, asked.rule, asked.reason) = (decision.effect, decision.rule, decision.reason.code());
-    let kept = arguments.map(|arguments| room.for_the_record(tape, doc, arguments, &worker.redact_all));
-    asked.arguments_bytes = arguments.map_or(0, |arguments| arguments.span().len() as u64);
-    let kept = kept.map(Cow::into_owned).unwrap_or_default();
-    finish(worker, room, tape, doc, asked, &kept, session, &call)
+    if let Some(arguments) = arguments {
+        asked.arguments_bytes = arguments.span().len() as u64;
+        asked.arguments = room.for_the_record(tape, doc, arguments, &worker.redact_all).into_owned();
+    }
+    asked.session.clone_from(&session);
+    finish(worker, room, tape, doc, asked, session, &call)
 }
 
 /// A message as policy sees it.
@@ -308,18 +311,15 @@ fn check_headers(worker: &Worker, framed: &Framed, call: &Call<'_>, asked: &mut 
 }
 
 /// The decision is made; what follows is its record, the masking of the request, and the refusal where it is one.
-#[allow(clippy::too_many_arguments)] // every one of them is a part of the one call
 fn finish(
     worker: &Worker,
     room: &mut MaskRoom,
     tape: &sluicegate_dlp::json::Tape,
     doc: &[u8],
     asked: &mut Asked<'_>,
-    kept: &[u8],
     session: Option<Vec<u8>>,
     call: &Call<'_>,
 ) -> Result<Judged, Answer> {
-    asked.arguments = kept;
     let route = asked.framed.route();
     let masks = asked.effect == Effect::Mask;
     let mut findings: Vec<Finding> = Vec::new();
@@ -331,8 +331,6 @@ fn finish(
     };
     worker.metrics.findings.add(findings.len() as u64);
     asked.findings = findings;
-    let asked_session = session.clone();
-    asked.session = asked_session.as_deref();
     if masked == Masked::Blocked {
         (asked.effect, asked.reason) = (Effect::Block, "finding-in-request");
     }
@@ -368,9 +366,7 @@ fn denial(asked: &Asked<'_>, call: &Call<'_>) -> (Answer, u16) {
         (rule, _) => format!("Blocked by policy rule \"{rule}\". Do not retry with the same arguments."),
     };
     match call.exchange {
-        Exchange::Request if call.is_tool_call() => {
-            (Answer::json(200, reply::tool_denied(asked.id, asked.era, &detail)), 200)
-        }
+        Exchange::Request if call.is_tool_call() => (Answer::json(200, reply::tool_denied(asked.id, asked.era, &detail)), 200),
         Exchange::Request => (Answer::error(200, Some(asked.id), code::DENIED, &detail), 200),
         _ => (Answer::empty(202), 202),
     }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::config::Limits;
 use crate::http1::chunked::{ChunkBounds, Decoder};
 use crate::http1::framing::Framing;
-use crate::http1::head::{parse_request, HeadBounds, RequestHead};
+use crate::http1::head::{HeadBounds, RequestHead, parse_request};
 use crate::http1::refuse::Refusal;
 use crate::rt::Stream;
 use crate::worker::watch::{Fired, Guard, Side};

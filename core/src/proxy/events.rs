@@ -20,8 +20,8 @@ use crate::http1::encode;
 use crate::http1::sse::{self, Event};
 use crate::mcp::era::Era;
 use crate::rt::Stopwatch;
-use crate::worker::watch::Side;
 use crate::worker::Worker;
+use crate::worker::watch::Side;
 
 /// What has been learnt and sent while a stream runs.
 struct Relayed {

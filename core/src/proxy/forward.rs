@@ -58,8 +58,8 @@ fn encode_request(permitted: &mut Permitted) -> Vec<u8> {
     if let Some(session) = &permitted.session {
         encode::field(&mut out, b"Mcp-Session-Id", session);
     }
-    if let Some(credential) = route.credential.as_ref().and_then(|credential| credential.for_origin(&route.origin)) {
-        encode::field(&mut out, credential.name(), credential.value());
+    if let Some((name, value)) = route.credential.as_ref().and_then(|credential| credential.for_origin(&route.origin)) {
+        encode::field(&mut out, name, value);
     }
     if matches!(permitted.exchange, Kind::Request | Kind::OneWay) {
         encode::content_length(&mut out, permitted.body.len());

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use sluicegate_identity::{bearer, challenge, Principal, Refusal};
+use sluicegate_identity::{Principal, Refusal, bearer, challenge};
 
 use super::answer::{Answer, Rest};
 use super::receive::Framed;

@@ -2,8 +2,8 @@
 //!
 //! Invariant: a body that cannot be read cannot be scanned, and what cannot be scanned does not pass.
 
-use sluicegate_dlp::json::{Kind, Value};
 use sluicegate_dlp::Finding;
+use sluicegate_dlp::json::{Kind, Value};
 use sluicegate_sink::Status;
 
 use super::decide::Permitted;
@@ -37,7 +37,7 @@ pub fn inspect(worker: &Worker, permitted: &Permitted, body: &[u8], is_json: boo
         return Ok(inspected);
     }
     let room = &mut *worker.room.borrow_mut();
-    let echo = permitted.framed.route().echo.as_ref();
+    let echo = permitted.framed.route().echo.as_deref();
     let treatment = &permitted.treatment;
     if room.parse(body, &worker.limits, false).is_ok() {
         let tape = std::mem::take(&mut room.tape);

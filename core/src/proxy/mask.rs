@@ -77,8 +77,7 @@ impl MaskRoom {
     }
 
     fn scan(&mut self, tape: &Tape, doc: &[u8], treatment: &Treatment, findings: &mut Vec<Finding>) -> Masked {
-        let verdict =
-            self.engine.mask_document(&mut self.scratch, doc, tape, &self.leaves, treatment, &mut self.out, findings);
+        let verdict = self.engine.mask_document(&mut self.scratch, doc, tape, &self.leaves, treatment, &mut self.out, findings);
         match verdict {
             Verdict::Clean => Masked::Clean,
             Verdict::Masked => Masked::Rewritten(std::mem::take(&mut self.out)),

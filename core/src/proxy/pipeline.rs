@@ -7,11 +7,11 @@
 use std::rc::Rc;
 
 use super::answer::Answer;
-use super::decide::{decide, Decided};
+use super::decide::{Decided, decide};
 use super::downstream::{Downstream, Ended};
 use super::forward::forward;
 use super::identify::identify;
-use super::receive::{parse, Parsed};
+use super::receive::{Parsed, parse};
 use super::relay::relay;
 use crate::worker::Worker;
 

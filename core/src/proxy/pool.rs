@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::rt::{peek, Peeked, Stream};
+use crate::rt::{Peeked, Stream, peek};
 
 struct Idle {
     stream: Stream,

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a `Framed` exists only for a request whose body's end is certain and whose route exists; its body is not read yet.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::answer::{Answer, Rest};
@@ -13,7 +14,7 @@ use crate::http1::framing::{self, Framing};
 use crate::http1::head::Method;
 use crate::http1::refuse::Refusal;
 use crate::mcp::reply::code;
-use crate::rt::{now_unix_us, Stopwatch};
+use crate::rt::{Stopwatch, now_unix_us};
 use crate::worker::Worker;
 
 /// A request whose head was read, and of which it is certain where it ends and what it is for.
@@ -28,6 +29,8 @@ pub struct Framed {
     pub started: Stopwatch,
     /// When the head was read, microseconds since the epoch.
     pub ts_us: i64,
+    /// The agent's address.
+    pub peer: IpAddr,
     /// Whether the connection ends with this request.
     pub closes: bool,
     route: usize,
@@ -86,9 +89,16 @@ pub async fn parse(worker: &Worker, downstream: &mut Downstream, is_last: bool) 
         downstream.say_continue(worker.limits.write_time_max_ms).await.map_err(|_| Ended::Closed)?;
     }
     match found {
-        Target::Mcp(route) => {
-            Ok(Parsed::Framed(Box::new(Framed { received, framing, snapshot, started, ts_us, closes, route })))
-        }
+        Target::Mcp(route) => Ok(Parsed::Framed(Box::new(Framed {
+            received,
+            framing,
+            snapshot,
+            started,
+            ts_us,
+            peer: downstream.peer,
+            closes,
+            route,
+        }))),
         Target::Metadata(index) => {
             let mut answer = Answer::json(200, snapshot.routes[index].metadata.clone());
             answer.fields.extend_from_slice(b"Cache-Control: public, max-age=300\r\n");

@@ -26,7 +26,7 @@ pub struct Asked<'a> {
     /// Which protocol it speaks.
     pub era: Era,
     /// The upstream's id of the session.
-    pub session: Option<&'a [u8]>,
+    pub session: Option<Vec<u8>>,
     /// The JSON-RPC method.
     pub method: Cow<'a, str>,
     /// The tool or prompt.
@@ -36,7 +36,7 @@ pub struct Asked<'a> {
     /// The raw JSON of the id.
     pub id: &'a [u8],
     /// The arguments, masked.
-    pub arguments: &'a [u8],
+    pub arguments: Vec<u8>,
     /// How long the arguments were before masking.
     pub arguments_bytes: u64,
     /// Bytes of the body.
@@ -67,7 +67,7 @@ impl<'a> Asked<'a> {
             tool: None,
             resource: None,
             id: b"",
-            arguments: b"",
+            arguments: Vec::new(),
             arguments_bytes: 0,
             bytes_in: 0,
             effect: Effect::Block,
@@ -98,7 +98,7 @@ fn write(worker: &Worker, asked: &Asked<'_>, effect: sink::Effect) -> Result<Tic
     let version = framed.field(Known::McpProtocolVersion).and_then(|v| std::str::from_utf8(v).ok()).unwrap_or_default();
     worker.spool.borrow_mut().decision(&sink::Decision {
         ts_us: framed.ts_us,
-        session: asked.session.map(|id| session_uid(&framed.route().name, principal, id)),
+        session: asked.session.as_ref().map(|id| session_uid(&framed.route().name, principal, id)),
         issuer: principal.map_or("", Principal::issuer_name),
         principal: principal.map_or("", Principal::id),
         subject: principal.map_or("", Principal::subject),
@@ -116,9 +116,8 @@ fn write(worker: &Worker, asked: &Asked<'_>, effect: sink::Effect) -> Result<Tic
         tool: asked.tool.as_deref().unwrap_or_default(),
         resource: asked.resource.as_deref().unwrap_or_default(),
         jsonrpc_id: std::str::from_utf8(asked.id).unwrap_or_default(),
-        args: asked.arguments,
+        args: &asked.arguments,
         args_bytes: asked.arguments_bytes,
-        args_truncated: false,
         decision: effect,
         rule: asked.rule,
         reason: asked.reason,

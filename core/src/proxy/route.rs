@@ -64,7 +64,8 @@ impl<'a> HostPort<'a> {
     /// The same port with the loopback name that `host` has; an impossible name where `host` is not loopback.
     fn map_name(self, host: &'a str) -> HostPort<'a> {
         let name = split_port(host).name;
-        let is_loopback = matches!(name, "localhost" | "[::1]") || name.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
+        let is_loopback =
+            matches!(name, "localhost" | "[::1]") || name.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback());
         HostPort { name: if is_loopback { name } else { "" }, port: self.port }
     }
 }

@@ -11,11 +11,11 @@ use crate::config::Limits;
 use crate::control::snapshot::Route;
 use crate::http1::chunked::{ChunkBounds, Decoder};
 use crate::http1::framing::{self, Framing};
-use crate::http1::head::{parse_response, HeadBounds, ResponseHead};
+use crate::http1::head::{HeadBounds, ResponseHead, parse_response};
 use crate::http1::refuse::Refusal;
-use crate::rt::{timeout, Stream};
-use crate::worker::watch::{Fired, Guard, Side};
+use crate::rt::{Stream, timeout};
 use crate::worker::Worker;
+use crate::worker::watch::{Fired, Guard, Side};
 
 /// Bytes left free before a reply, so that our head can be written right before its body and both go out in one write.
 pub const HEADROOM: usize = 1024;
@@ -281,7 +281,13 @@ impl Exchange {
         Ok((start..clean_end.end, keeps && clean_end.is_clean))
     }
 
-    async fn read_counted(&mut self, start: usize, length: u64, guard: &Guard, limits: &Limits) -> Result<BodyEnd, UpstreamError> {
+    async fn read_counted(
+        &mut self,
+        start: usize,
+        length: u64,
+        guard: &Guard,
+        limits: &Limits,
+    ) -> Result<BodyEnd, UpstreamError> {
         let length = usize::try_from(length).ok().filter(|&length| length <= limits.response_body_bytes_max);
         let end = start + length.ok_or(UpstreamError::TooLong)?;
         while self.buffer.len() < end {
@@ -338,7 +344,16 @@ impl Exchange {
             Framing::Chunked | Framing::UntilClose => u64::MAX,
         };
         let decoder = (self.framing == Framing::Chunked).then(|| Decoder::new(chunk_bounds(limits)));
-        BodyStream { stream: self.stream, lease: self.lease, decoder, left, keeps, buffer: Vec::new(), arrived: Some(arrived), framing: self.framing }
+        BodyStream {
+            stream: self.stream,
+            lease: self.lease,
+            decoder,
+            left,
+            keeps,
+            buffer: Vec::new(),
+            arrived: Some(arrived),
+            framing: self.framing,
+        }
     }
 
     /// Gives the connection back when it can serve another call. The buffer remains.

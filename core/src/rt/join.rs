@@ -1,6 +1,6 @@
 //! Runs two futures in one task until both are done.
 
-use std::future::{poll_fn, Future};
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 

@@ -11,10 +11,10 @@ mod runtime;
 mod socket;
 mod stream;
 
-pub use clock::{now_unix_s, now_unix_us, Stopwatch};
+pub use clock::{Stopwatch, now_unix_s, now_unix_us};
 pub use cpu::{available as available_cpus, pin};
 pub use join::join;
 pub use listener::Listener;
-pub use runtime::{sleep, spawn, timeout, Driver, Runtime};
-pub use socket::{listening_socket, peek, shut_down, shut_down_reading, Fd, Peeked};
-pub use stream::Stream;
+pub use runtime::{Driver, Runtime, sleep, spawn, timeout};
+pub use socket::{Fd, Peeked, listening_socket, peek, shut_down, shut_down_reading};
+pub use stream::{RawStream, Stream};

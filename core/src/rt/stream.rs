@@ -1,4 +1,4 @@
-//! A byte stream to one peer: reads append to a buffer, writes send a range of one, and both give the buffer back.
+//! A byte stream to one peer, plain or TLS: reads append to a buffer, writes send a range of one, both give the buffer back.
 //!
 //! Invariant: a buffer that the kernel works on is owned by the operation, so nothing can touch it meanwhile.
 
@@ -11,28 +11,60 @@ use monoio::io::{AsyncReadRent, AsyncWriteRent, Splitable};
 use monoio::net::TcpStream;
 
 use super::join::join;
-use super::socket::{finish_writing, Fd};
+use super::socket::{Fd, finish_writing};
+use crate::tls::{ClientTls, TlsStream};
 
 /// A connected TCP socket on this thread's loop.
-pub struct Stream(TcpStream);
+pub struct RawStream(TcpStream);
+
+impl RawStream {
+    fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(RawStream(stream))
+    }
+
+    /// As [`Stream::read`].
+    pub async fn read(&mut self, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
+        read_into(&mut self.0, buffer).await
+    }
+
+    /// As [`Stream::write`].
+    pub async fn write(&mut self, buffer: Vec<u8>, from: usize, to: usize) -> (io::Result<()>, Vec<u8>) {
+        write_range(&mut self.0, buffer, from, to).await
+    }
+}
+
+/// A connection to one peer.
+pub enum Stream {
+    /// TCP.
+    Plain(RawStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream>),
+}
 
 impl Stream {
     pub(super) fn plain(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Ok(Stream(stream))
+        Ok(Stream::Plain(RawStream::new(stream)?))
     }
 
-    /// Connects to `address` with TCP_NODELAY set.
+    /// Connects to `address` with TCP_NODELAY set, and makes the TLS handshake where `tls` is given.
     ///
     /// # Errors
-    /// The system's: refused, unreachable, out of descriptors.
-    pub async fn connect(address: SocketAddr) -> io::Result<Self> {
-        Stream::plain(TcpStream::connect_addr(address).await?)
+    /// The system's: refused, unreachable, out of descriptors; or the handshake's.
+    pub async fn connect(address: SocketAddr, tls: Option<&ClientTls>) -> io::Result<Self> {
+        let raw = RawStream::new(TcpStream::connect_addr(address).await?)?;
+        match tls {
+            None => Ok(Stream::Plain(raw)),
+            Some(tls) => Ok(Stream::Tls(Box::new(TlsStream::connect(raw, tls).await?))),
+        }
     }
 
     /// The socket's descriptor, for [`super::peek`] and [`super::shut_down`].
     pub fn fd(&self) -> Fd {
-        self.0.as_raw_fd()
+        match self {
+            Stream::Plain(raw) => raw.0.as_raw_fd(),
+            Stream::Tls(tls) => tls.raw().0.as_raw_fd(),
+        }
     }
 
     /// Appends what arrives to `buffer`, at most its spare capacity, of which there must be some. 0 is the peer's end.
@@ -40,7 +72,10 @@ impl Stream {
     /// # Errors
     /// The system's; the buffer comes back in any case, with what it held before.
     pub async fn read(&mut self, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
-        read_into(&mut self.0, buffer).await
+        match self {
+            Stream::Plain(raw) => raw.read(buffer).await,
+            Stream::Tls(tls) => tls.read(buffer).await,
+        }
     }
 
     /// Sends `buffer[from..to]` whole.
@@ -48,7 +83,10 @@ impl Stream {
     /// # Errors
     /// The system's; a part may have been sent then.
     pub async fn write(&mut self, buffer: Vec<u8>, from: usize, to: usize) -> (io::Result<()>, Vec<u8>) {
-        write_range(&mut self.0, buffer, from, to).await
+        match self {
+            Stream::Plain(raw) => raw.write(buffer, from, to).await,
+            Stream::Tls(tls) => tls.write(buffer, from, to).await,
+        }
     }
 
     /// Tells the peer that nothing more will be sent; reading goes on.
@@ -56,15 +94,26 @@ impl Stream {
         finish_writing(self.fd());
     }
 
-    /// Sends all of `out` and at the same time makes one read into `into`, so that a peer that answers before it has read
-    /// everything cannot block both sides.
+    /// Sends all of `out` and makes one read into `into`. On a plain connection both happen at once, so that a peer that answers
+    /// before it has read everything cannot block both sides; a TLS session is used by one side at a time, under the deadline.
+    ///
+    /// # Errors
+    /// The connection cannot be used any more.
     pub async fn exchange(self, out: Vec<u8>, into: Vec<u8>) -> io::Result<Exchanged> {
         let to = out.len();
-        let (mut reading, mut writing) = self.0.into_split();
-        let ((read, into), (sent, _)) =
-            join(read_into(&mut reading, into), write_range(&mut writing, out, 0, to)).await;
-        let stream = reading.reunite(writing).map_err(|_| io::Error::from(io::ErrorKind::Other))?;
-        Ok(Exchanged { stream: Stream(stream), read, sent, into })
+        match self {
+            Stream::Plain(RawStream(tcp)) => {
+                let (mut reading, mut writing) = tcp.into_split();
+                let ((read, into), (sent, _)) = join(read_into(&mut reading, into), write_range(&mut writing, out, 0, to)).await;
+                let tcp = reading.reunite(writing).map_err(|_| io::Error::from(io::ErrorKind::Other))?;
+                Ok(Exchanged { stream: Stream::Plain(RawStream(tcp)), read, sent, into })
+            }
+            Stream::Tls(mut tls) => {
+                let (sent, _) = tls.write(out, 0, to).await;
+                let (read, into) = tls.read(into).await;
+                Ok(Exchanged { stream: Stream::Tls(tls), read, sent, into })
+            }
+        }
     }
 }
 

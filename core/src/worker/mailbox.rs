@@ -2,8 +2,8 @@
 //!
 //! Invariant: a worker that has nothing new to take touches one atomic, which changes only when a snapshot is delivered.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 

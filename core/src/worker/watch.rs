@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
-use crate::rt::{peek, shut_down, shut_down_reading, Fd, Peeked};
+use crate::rt::{Fd, Peeked, peek, shut_down, shut_down_reading};
 
 /// Milliseconds between two sweeps.
 pub const TICK_MS: u64 = 50;
@@ -64,8 +64,15 @@ impl Watch {
 
     /// Starts to watch a connection. The guard must be dropped before the socket is closed.
     pub fn add(self: &Rc<Self>, downstream: Fd) -> Guard {
-        let slot =
-            Slot { downstream, upstream: None, deadline_ms: u64::MAX, ends: Side::Downstream, cancels: false, idle: false, fired: None };
+        let slot = Slot {
+            downstream,
+            upstream: None,
+            deadline_ms: u64::MAX,
+            ends: Side::Downstream,
+            cancels: false,
+            idle: false,
+            fired: None,
+        };
         let mut slots = self.slots.borrow_mut();
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
             slots.push(None);

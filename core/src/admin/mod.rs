@@ -1,0 +1,65 @@
+//! What operators look at: health, readiness, metrics. Served on the control thread, on loopback only.
+//!
+//! Invariant: nothing here can change anything, and nothing shows a payload, a token or a credential.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+
+use crate::control::process::Observed;
+
+/// Serves until the process ends.
+pub async fn serve(listener: tokio::net::TcpListener, observed: Arc<Observed>) {
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(observed);
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "the admin listener has ended");
+    }
+}
+
+/// Ready: every issuer's keys are known, and the audit takes records.
+async fn ready(State(observed): State<Arc<Observed>>) -> (StatusCode, String) {
+    if !observed.ready.load(Ordering::Relaxed) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "an issuer's keys are not known yet\n".to_owned());
+    }
+    match observed.sink.status().error {
+        Some(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("the audit cannot be written: {error}\n")),
+        None => (StatusCode::OK, "ready\n".to_owned()),
+    }
+}
+
+/// The Prometheus text format, version 0.0.4.
+async fn metrics(State(observed): State<Arc<Observed>>) -> String {
+    let mut out = String::new();
+    let mut series = |name: &str, kind: &str, help: &str, value: u64| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}\n{name} {value}", help.trim());
+    };
+    let mut sums: Vec<(&str, &str, u64)> = Vec::new();
+    for counters in &observed.counters {
+        for (at, (name, help, value)) in counters.read().into_iter().enumerate() {
+            match sums.get_mut(at) {
+                Some(sum) => sum.2 += value,
+                None => sums.push((name, help, value)),
+            }
+        }
+    }
+    for (name, help, value) in sums {
+        series(name, "counter", help, value);
+    }
+    let audit = observed.sink.status();
+    series("sluicegate_audit_rows_total", "counter", "Calls sealed into Parquet.", audit.rows_total);
+    series("sluicegate_audit_segments", "gauge", "Spool segments on the disk.", audit.segments);
+    series("sluicegate_audit_corrupt_total", "counter", "Spool segments that could not be read whole.", audit.corrupt_total);
+    series("sluicegate_audit_writable", "gauge", "1 while the audit can be written.", u64::from(audit.error.is_none()));
+    series("sluicegate_snapshot_generation", "gauge", "The generation in force.", observed.generation.load(Ordering::Relaxed));
+    out
+}

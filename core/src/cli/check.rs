@@ -1,0 +1,28 @@
+//! `sluicegate check`: says everything that is wrong with a configuration, without touching the network.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::config;
+
+/// Checks the file; problems go to standard error, the verdict to standard output.
+pub(super) fn check(path: &Path) -> ExitCode {
+    match config::load(path) {
+        Ok(config) => {
+            let (issuers, upstreams, rules) = (config.issuers.len(), config.upstreams.len(), config.rules.len());
+            println!("{}: good ({issuers} issuers, {upstreams} upstreams, {rules} rules)", path.display());
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            for problem in &problems {
+                eprintln!("{problem}");
+            }
+            eprintln!(
+                "{}: {} to mend",
+                path.display(),
+                if problems.len() == 1 { "1 problem".into() } else { format!("{} problems", problems.len()) }
+            );
+            ExitCode::FAILURE
+        }
+    }
+}

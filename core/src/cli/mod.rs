@@ -1,0 +1,45 @@
+//! The command line, one file per subcommand.
+
+mod check;
+mod run;
+mod scan;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The gate that AI agents' traffic passes on its way to tools and data.
+#[derive(Parser)]
+#[command(name = "sluicegate", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve with a configuration, until SIGTERM
+    Run {
+        /// The configuration file
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Report every problem of a configuration, with file, line, key and a hint
+    Check {
+        /// The configuration file
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Find secrets and personal data in text; findings come out as JSON lines
+    Scan(scan::ScanArguments),
+}
+
+/// Runs what the arguments ask for. Exit status: 0 done, 1 not done, 2 the arguments are wrong.
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run { config } => run::run(&config),
+        Command::Check { config } => check::check(&config),
+        Command::Scan(arguments) => scan::scan(&arguments),
+    }
+}

@@ -1,0 +1,369 @@
+//! Checks a configuration and reports every problem, not only the first.
+//!
+//! Invariant: reading it touches no network; secrets are read, but never shown.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluicegate_identity::{IssuerPolicy, Pointer};
+use toml::Spanned;
+
+use super::check_rules::{dlp_rules, rules};
+use super::checked::{Admin, Audit, Config, Credential, Issuer, Server, Upstream};
+use super::problem::{Problem, Problems, nearest};
+use super::raw::{RawAudit, RawConfig, RawCredential, RawIssuer, RawServer, RawUpstream, Text};
+use super::url::HttpUrl;
+use crate::credential::echo::Echo;
+use crate::credential::inject::Injection;
+use crate::credential::source::{self, Secret};
+
+/// Bytes of a configuration file; a longer one is not read.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Reads and checks the file at `path`.
+///
+/// # Errors
+/// Every problem, in the order of the file.
+pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
+    let whole = |message: String, hint: &str| {
+        vec![Problem { file: path.to_owned(), line: 0, column: 0, key: String::new(), message, hint: hint.to_owned() }]
+    };
+    match std::fs::metadata(path) {
+        Err(error) => return Err(whole(format!("cannot be read: {error}"), "give the path of a configuration file with -c")),
+        Ok(meta) if meta.len() > FILE_BYTES_MAX => return Err(whole("is longer than 4 MiB".into(), "")),
+        Ok(_) => {}
+    }
+    let text =
+        std::fs::read_to_string(path).map_err(|error| whole(format!("cannot be read: {error}"), "it must be UTF-8 text"))?;
+    let mut problems = Problems::new(path, &text);
+    let raw: RawConfig = match toml::from_str(&text) {
+        Ok(raw) => raw,
+        Err(error) => {
+            let span = error.span().unwrap_or(0..0);
+            let key = key_at(&text, &span);
+            let (message, hint) = explain(error.message(), &key);
+            problems.add(span, key, message, hint);
+            return Err(problems.into_sorted());
+        }
+    };
+    let dir = path.parent().unwrap_or(Path::new("")).to_owned();
+    let checked = Checker { problems: &mut problems, dir }.config(raw);
+    match checked {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(problems.into_sorted()),
+    }
+}
+
+/// The key on the line of a syntax error.
+fn key_at(text: &str, span: &Range<usize>) -> String {
+    let start = text.get(..span.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+    let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let table = text.get(..start).into_iter().flat_map(str::lines).rfind(|line| line.starts_with('['));
+    let key = line.split('=').next().unwrap_or_default().trim();
+    match table {
+        Some(table) if !key.starts_with('[') => format!("{}.{key}", table.trim().trim_matches(['[', ']'])),
+        _ => key.trim_matches(['[', ']']).to_owned(),
+    }
+}
+
+/// Turns the parser's words into a message and a hint.
+fn explain(message: &str, key: &str) -> (String, String) {
+    let message = message.trim().to_owned();
+    if let Some(rest) = message.strip_prefix("unknown field `") {
+        let name = rest.split('`').next().unwrap_or_default();
+        let known: Vec<&str> = rest.split('`').skip(2).step_by(2).collect();
+        let hint = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known keys here: {}", known.join(", ")),
+        };
+        return (format!("unknown key `{name}`"), hint);
+    }
+    let hint = match message.as_str() {
+        m if m.starts_with("missing field") => "add the key; docs/getting-started.md shows a whole file".to_owned(),
+        m if m.starts_with("invalid type") => format!("give `{key}` a value of the expected type"),
+        _ => "the file must be TOML 1.0".to_owned(),
+    };
+    (message, hint)
+}
+
+pub(super) struct Checker<'p, 't> {
+    pub(super) problems: &'p mut Problems<'t>,
+    dir: PathBuf,
+}
+
+impl Checker<'_, '_> {
+    fn config(mut self, raw: RawConfig) -> Option<Config> {
+        if *raw.version.get_ref() != 1 {
+            self.problems.add(raw.version.span(), "version", "this program reads version 1", "set `version = 1`");
+        }
+        let server = self.server(&raw.server);
+        let (limits, wrong) = raw.limits.check();
+        for (name, span, least, most) in wrong {
+            self.problems.add(span, format!("limits.{name}"), "is out of bounds", format!("use {least} to {most}"));
+        }
+        let credentials = self.credentials(&raw.credential);
+        let upstreams = self.upstreams(&raw.upstream, &raw.credential, &credentials);
+        let resources: Vec<String> = match &server {
+            Some(server) => upstreams.iter().map(|upstream| resource(&server.public_url, &upstream.name)).collect(),
+            None => Vec::new(),
+        };
+        let issuers = self.issuers(&raw.issuer, &resources);
+        let rules = rules(&mut self, &raw.rule, &issuers, &upstreams, &resources);
+        let dlp_rules = dlp_rules(&mut self, &raw.dlp.rule, &upstreams);
+        let audit = self.audit(&raw.audit);
+        let admin = raw.admin.as_ref().and_then(|admin| self.admin(&admin.listen));
+        Some(Config { server: server?, issuers, upstreams, rules, dlp_rules, audit, admin, limits })
+    }
+
+    /// A number within bounds, or the default.
+    fn number(&mut self, value: Option<&Spanned<i64>>, key: &str, bounds: std::ops::RangeInclusive<u64>, default: u64) -> u64 {
+        let Some(value) = value else { return default };
+        match u64::try_from(*value.get_ref()) {
+            Ok(number) if bounds.contains(&number) => number,
+            _ => {
+                let hint = format!("use {} to {}", bounds.start(), bounds.end());
+                self.problems.add(value.span(), key, "is out of bounds", hint);
+                default
+            }
+        }
+    }
+
+    fn address(&mut self, text: &Text, key: &str) -> Option<SocketAddr> {
+        let parsed = text.get_ref().parse().ok();
+        if parsed.is_none() {
+            self.problems.add(
+                text.span(),
+                key,
+                "is not an address and port",
+                "write it like \"127.0.0.1:8080\" or \"[::1]:8080\"",
+            );
+        }
+        parsed
+    }
+
+    fn server(&mut self, raw: &RawServer) -> Option<Server> {
+        let listen = self.address(&raw.listen, "server.listen");
+        let workers = raw.workers.as_ref().map(|_| self.number(raw.workers.as_ref(), "server.workers", 1..=1024, 1) as usize);
+        let public_url = match HttpUrl::parse(raw.public_url.get_ref()) {
+            Ok(url) if url.path.contains('?') => {
+                self.problems.add(raw.public_url.span(), "server.public_url", "has a query", "leave out `?` and what follows");
+                None
+            }
+            Ok(url) => Some(url),
+            Err(error) => {
+                let hint = "write what clients use, like \"https://gate.example.com\"";
+                self.problems.add(raw.public_url.span(), "server.public_url", error.to_string(), hint);
+                None
+            }
+        };
+        Some(Server { listen: listen?, public_url: public_url?, workers })
+    }
+
+    /// Reports names that stand twice.
+    pub(super) fn unique<'a>(&mut self, names: impl Iterator<Item = &'a Text>, key: &str) {
+        let mut seen: HashMap<&str, usize> = HashMap::new();
+        for (index, name) in names.enumerate() {
+            if let Some(first) = seen.insert(name.get_ref(), index + 1) {
+                let message = format!("{:?} is the name of number {first} already", name.get_ref());
+                let (table, field) = key.split_once('.').unwrap_or((key, "name"));
+                self.problems.add(name.span(), format!("{table}[{}].{field}", index + 1), message, "give each its own name");
+            }
+        }
+    }
+
+    fn credentials(&mut self, raw: &[RawCredential]) -> Vec<Option<(Secret, Text, String)>> {
+        self.unique(raw.iter().map(|credential| &credential.name), "credential.name");
+        raw.iter().enumerate().map(|(index, credential)| self.credential(credential, index + 1)).collect()
+    }
+
+    fn credential(&mut self, raw: &RawCredential, number: usize) -> Option<(Secret, Text, String)> {
+        let key = format!("credential[{number}]");
+        let secret = match (&raw.file, &raw.env) {
+            (Some(file), None) => source::from_file(&self.dir.join(file.get_ref())).map_err(|error| (file.span(), "file", error)),
+            (None, Some(name)) => source::from_env(name.get_ref()).map_err(|error| (name.span(), "env", error)),
+            (Some(_), Some(env)) => {
+                self.problems.add(env.span(), format!("{key}.env"), "stands beside `file`", "keep one of the two");
+                return None;
+            }
+            (None, None) => {
+                self.problems.add(raw.name.span(), key, "has no source", "add `file = \"…\"` or `env = \"…\"`");
+                return None;
+            }
+        };
+        match secret {
+            Ok(secret) => {
+                Some((secret, raw.header.clone(), raw.prefix.as_ref().map(|p| p.get_ref().clone()).unwrap_or_default()))
+            }
+            Err((span, field, error)) => {
+                self.problems.add(span, format!("{key}.{field}"), error.to_string(), error.hint());
+                None
+            }
+        }
+    }
+
+    fn upstreams(
+        &mut self,
+        raw: &[RawUpstream],
+        raw_credentials: &[RawCredential],
+        credentials: &[Option<(Secret, Text, String)>],
+    ) -> Vec<Upstream> {
+        self.unique(raw.iter().map(|upstream| &upstream.name), "upstream.name");
+        let mut upstreams = Vec::new();
+        for (index, upstream) in raw.iter().enumerate() {
+            let key = format!("upstream[{}]", index + 1);
+            let name = upstream.name.get_ref();
+            let is_name =
+                (1..=63).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            if !is_name {
+                let hint = "use 1 to 63 of a-z, 0-9 and `-`; it becomes a part of the endpoint's path";
+                self.problems.add(upstream.name.span(), format!("{key}.name"), "is not a name for a path", hint);
+            }
+            let url = match HttpUrl::parse(upstream.url.get_ref()) {
+                Ok(url) if !url.origin.is_tls && !url.origin.is_loopback() => {
+                    let hint = "use https://; plain http:// is for loopback only, because a credential travels on it";
+                    self.problems.add(upstream.url.span(), format!("{key}.url"), "would be reached without TLS", hint);
+                    None
+                }
+                Ok(url) => Some(url),
+                Err(error) => {
+                    self.problems.add(
+                        upstream.url.span(),
+                        format!("{key}.url"),
+                        error.to_string(),
+                        "write the MCP endpoint's URL",
+                    );
+                    None
+                }
+            };
+            let credential = upstream.credential.as_ref().and_then(|name| {
+                let Some(found) = raw_credentials.iter().position(|credential| credential.name.get_ref() == name.get_ref())
+                else {
+                    let known = raw_credentials.iter().map(|credential| credential.name.get_ref().as_str());
+                    self.dangling(name, &format!("{key}.credential"), "[[credential]]", known);
+                    return None;
+                };
+                self.bind(credentials.get(found)?.as_ref()?, found + 1, url.as_ref()?)
+            });
+            if let Some(url) = url {
+                upstreams.push(Upstream { name: name.clone(), url, credential });
+            }
+        }
+        if raw.is_empty() {
+            self.problems.add(0..0, "upstream", "there is none", "add an [[upstream]] with `name` and `url`");
+        }
+        upstreams
+    }
+
+    fn bind(&mut self, (secret, header, prefix): &(Secret, Text, String), number: usize, url: &HttpUrl) -> Option<Credential> {
+        match Injection::new(url.origin.clone(), header.get_ref(), prefix, secret) {
+            Ok(injection) => Some(Credential { injection: Arc::new(injection), echo: Arc::new(Echo::new(secret)) }),
+            Err(error) => {
+                self.problems.add(header.span(), format!("credential[{number}].header"), error.to_string(), error.hint());
+                None
+            }
+        }
+    }
+
+    /// Reports a name that nothing has.
+    pub(super) fn dangling<'n>(&mut self, name: &Text, key: &str, table: &str, known: impl Iterator<Item = &'n str>) {
+        let known: Vec<&str> = known.collect();
+        let hint = match nearest(name.get_ref(), known.iter().copied()) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None if known.is_empty() => format!("there is no {table} at all"),
+            None => format!("known: {}", known.join(", ")),
+        };
+        self.problems.add(name.span(), key, format!("no {table} is named {:?}", name.get_ref()), hint);
+    }
+
+    fn issuers(&mut self, raw: &[RawIssuer], resources: &[String]) -> Vec<Issuer> {
+        self.unique(raw.iter().map(|issuer| &issuer.name), "issuer.name");
+        self.unique(raw.iter().map(|issuer| &issuer.issuer), "issuer.issuer");
+        if raw.is_empty() {
+            self.problems.add(0..0, "issuer", "there is none", "add an [[issuer]]: without one no token is accepted");
+        }
+        raw.iter().enumerate().filter_map(|(index, issuer)| self.issuer(issuer, index + 1, resources)).collect()
+    }
+
+    fn issuer(&mut self, raw: &RawIssuer, number: usize, resources: &[String]) -> Option<Issuer> {
+        let key = format!("issuer[{number}]");
+        match HttpUrl::parse(raw.issuer.get_ref()) {
+            Ok(url) if !url.origin.is_tls && !(raw.allow_insecure_loopback && url.origin.is_loopback()) => {
+                let hint = "use https://, or for a test on this machine add `allow_insecure_loopback = true`";
+                self.problems.add(raw.issuer.span(), format!("{key}.issuer"), "would be reached without TLS", hint);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.problems.add(raw.issuer.span(), format!("{key}.issuer"), error.to_string(), "write the issuer identifier")
+            }
+        }
+        for audience in raw.audiences.get_ref() {
+            if !resources.is_empty() && !resources.contains(audience.get_ref()) {
+                let message = format!("{:?} is not an endpoint of this gateway", audience.get_ref());
+                let hint = match nearest(audience.get_ref(), resources.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean {near:?}?"),
+                    None => format!("endpoints are: {}", resources.join(", ")),
+                };
+                self.problems.add(audience.span(), format!("{key}.audiences"), message, hint);
+            }
+        }
+        let leeway = self.number(raw.leeway_s.as_ref(), &format!("{key}.leeway_s"), 0..=300, 30);
+        let lifetime = self.number(raw.lifetime_max_s.as_ref(), &format!("{key}.lifetime_max_s"), 1..=172_800, 3600);
+        let audiences = raw.audiences.get_ref().iter().map(|audience| audience.get_ref().clone()).collect();
+        let made = IssuerPolicy::new(raw.name.get_ref(), raw.issuer.get_ref(), audiences)
+            .and_then(|policy| policy.with_leeway_s(u32::try_from(leeway).unwrap_or(30)))
+            .and_then(|policy| policy.with_lifetime_max_s(u32::try_from(lifetime).unwrap_or(3600)));
+        let mut policy = match made {
+            Ok(policy) => policy,
+            Err(error) => {
+                self.problems.add(raw.name.span(), key, error.to_string(), "mend the value");
+                return None;
+            }
+        };
+        if let Some(claim) = &raw.roles {
+            policy = policy.with_roles(self.pointer(&claim.claim, &format!("{key}.roles.claim"))?);
+        }
+        if let Some(claim) = &raw.groups {
+            policy = policy.with_groups(self.pointer(&claim.claim, &format!("{key}.groups.claim"))?);
+        }
+        Some(Issuer { policy, allow_insecure_loopback: raw.allow_insecure_loopback })
+    }
+
+    fn pointer(&mut self, text: &Text, key: &str) -> Option<Pointer> {
+        let parsed = Pointer::parse(text.get_ref()).ok();
+        if parsed.is_none() {
+            self.problems.add(text.span(), key, "is not a JSON pointer", "write it like \"/realm_access/roles\" (RFC 6901)");
+        }
+        parsed
+    }
+
+    fn audit(&mut self, raw: &RawAudit) -> Audit {
+        let seal = self.number(raw.seal_interval_s.as_ref(), "audit.seal_interval_s", 1..=3600, 60);
+        let bytes = self.number(raw.segment_bytes.as_ref(), "audit.segment_bytes", 1 << 20..=1 << 30, 16 << 20);
+        let spare = self.number(raw.segments_spare.as_ref(), "audit.segments_spare", 1..=64, 2);
+        Audit {
+            dir: self.dir.join(raw.dir.get_ref()),
+            seal_interval: Duration::from_secs(seal),
+            segment_bytes: usize::try_from(bytes).unwrap_or(16 << 20),
+            segments_spare: usize::try_from(spare).unwrap_or(2),
+        }
+    }
+
+    fn admin(&mut self, listen: &Text) -> Option<Admin> {
+        let address = self.address(listen, "admin.listen")?;
+        if !address.ip().is_loopback() {
+            let hint = "use 127.0.0.1 or [::1]; it asks nobody who they are";
+            self.problems.add(listen.span(), "admin.listen", "is not a loopback address", hint);
+        }
+        Some(Admin { listen: address })
+    }
+}
+
+/// The public URL of an upstream's endpoint: the audience of tokens for it.
+pub(super) fn resource(public: &HttpUrl, upstream: &str) -> String {
+    let scheme = if public.origin.is_tls { "https" } else { "http" };
+    format!("{scheme}://{}{}/mcp/{upstream}", public.authority, public.path.trim_end_matches('/'))
+}

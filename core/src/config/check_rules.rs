@@ -1,0 +1,352 @@
+//! Checks rules: what they name must exist, what they compare must compile, and each must be able to match.
+
+use regex::RegexBuilder;
+use sluicegate_dlp::{Operator, Selector};
+use toml::Spanned;
+
+use super::check::Checker;
+use super::checked::{ArgPredicate, ArgTest, Direction, DlpRule, Issuer, Rule, RuleEffect, Upstream, What, Who};
+use super::raw::{RawArg, RawDlpRule, RawRule, Text};
+use crate::policy::{Glob, Path};
+
+/// Rules that are taken; more are refused.
+const RULES_MAX: usize = 10_000;
+/// Bytes of a compiled regular expression.
+const REGEX_BYTES_MAX: usize = 1 << 20;
+
+pub(super) fn rules(
+    checker: &mut Checker<'_, '_>,
+    raw: &[Spanned<RawRule>],
+    issuers: &[Issuer],
+    upstreams: &[Upstream],
+    resources: &[String],
+) -> Vec<Rule> {
+    checker.unique(raw.iter().map(|rule| &rule.get_ref().id), "rule.id");
+    if raw.len() > RULES_MAX {
+        checker.problems.add(raw[RULES_MAX].span(), "rule", "there are more than 10000", "put rules together with globs");
+    }
+    let mut rules = Vec::new();
+    for (index, rule) in raw.iter().take(RULES_MAX).enumerate() {
+        let key = format!("rule[{}]", index + 1);
+        let mut one = OneRule { checker, key, raw: rule.get_ref() };
+        if let Some(rule) = one.check(issuers, upstreams, resources) {
+            rules.push((index, rule));
+        }
+    }
+    for (at, (index, rule)) in rules.iter().enumerate() {
+        let shadow = rules.iter().enumerate().find(|(other, (_, by))| *other != at && shadows(by, rule));
+        if let Some((_, (_, by))) = shadow {
+            let message = format!("can never matter: rule {:?} blocks all it permits", by.id);
+            checker.problems.add(
+                raw[*index].get_ref().id.span(),
+                format!("rule[{}]", index + 1),
+                message,
+                "remove one of the two",
+            );
+        }
+    }
+    rules.into_iter().map(|(_, rule)| rule).collect()
+}
+
+/// Whether `by` blocks everything that `rule` permits.
+fn shadows(by: &Rule, rule: &Rule) -> bool {
+    let covers_who = by.who.issuer.is_none() && by.who.roles.is_none() && by.who.principal.is_none();
+    let covers_glob = |by: &Option<Glob>, of: &Option<Glob>| match (by, of) {
+        (None, None) => true,
+        (Some(by), Some(of)) => by.is_any() || by == of,
+        _ => false,
+    };
+    by.effect == RuleEffect::Block
+        && rule.effect != RuleEffect::Block
+        && by.args.is_empty()
+        && covers_who
+        && covers_glob(&by.what.tool, &rule.what.tool)
+        && covers_glob(&by.what.method, &rule.what.method)
+        && by.what.upstreams.iter().zip(&rule.what.upstreams).all(|(by, of)| *by || !of)
+}
+
+struct OneRule<'c, 'p, 't, 'r> {
+    checker: &'c mut Checker<'p, 't>,
+    key: String,
+    raw: &'r RawRule,
+}
+
+impl OneRule<'_, '_, '_, '_> {
+    fn add(&mut self, at: &Text, field: &str, message: impl Into<String>, hint: impl Into<String>) {
+        self.checker.problems.add(at.span(), format!("{}.{field}", self.key), message, hint);
+    }
+
+    fn check(&mut self, issuers: &[Issuer], upstreams: &[Upstream], resources: &[String]) -> Option<Rule> {
+        let raw = self.raw;
+        if raw.id.get_ref().is_empty() || raw.id.get_ref().len() > 128 || raw.id.get_ref().chars().any(char::is_control) {
+            self.add(&raw.id, "id", "is not a name", "use 1 to 128 characters");
+        }
+        let effect = self.effect();
+        let who = self.who(issuers);
+        let what = self.what(upstreams);
+        let args: Vec<Option<ArgPredicate>> = raw.args.iter().enumerate().map(|(index, arg)| self.arg(arg, index + 1)).collect();
+        if let (Some(who), Some(what)) = (&who, &what) {
+            self.can_match(who, what, issuers, resources);
+        }
+        Some(Rule {
+            id: raw.id.get_ref().clone(),
+            who: who?,
+            what: what?,
+            args: args.into_iter().collect::<Option<_>>()?,
+            effect: effect?,
+        })
+    }
+
+    fn effect(&mut self) -> Option<RuleEffect> {
+        let raw = self.raw;
+        match raw.effect.get_ref().as_str() {
+            "allow" => Some(RuleEffect::Allow),
+            "mask" => Some(RuleEffect::Mask),
+            "block" => Some(RuleEffect::Block),
+            "approve" => {
+                self.add(&raw.effect, "effect", "this version has no approvals", "use \"block\" until it has");
+                None
+            }
+            _ => {
+                self.add(&raw.effect, "effect", "is not an effect", "use \"allow\", \"mask\" or \"block\"");
+                None
+            }
+        }
+    }
+
+    fn who(&mut self, issuers: &[Issuer]) -> Option<Who> {
+        let raw = &self.raw.who;
+        let mut issuer = None;
+        if let Some(name) = &raw.issuer {
+            issuer = issuers.iter().position(|issuer| issuer.policy.name() == name.get_ref());
+            if issuer.is_none() {
+                let key = format!("{}.who.issuer", self.key);
+                self.checker.dangling(name, &key, "[[issuer]]", issuers.iter().map(|issuer| issuer.policy.name()));
+                return None;
+            }
+        }
+        if let Some(roles) = raw.roles.as_ref().filter(|roles| roles.get_ref().is_empty()) {
+            let key = format!("{}.who.roles", self.key);
+            self.checker.problems.add(
+                roles.span(),
+                key,
+                "is empty, so the rule can never match",
+                "name a role or remove the key",
+            );
+        }
+        if let Some(principal) = &raw.principal {
+            let text = principal.get_ref();
+            let named = text.split_once(':').map(|(issuer, _)| issuer).filter(|issuer| Glob::new(issuer).is_literal());
+            let is_known = named.is_none_or(|named| issuers.iter().any(|issuer| issuer.policy.name() == named));
+            let agrees = named.is_none_or(|named| raw.issuer.as_ref().is_none_or(|issuer| issuer.get_ref() == named));
+            if !text.contains(':') && !text.contains('*') {
+                self.add(principal, "who.principal", "can never match", "a principal is \"<issuer name>:<subject>\"");
+            } else if !is_known || !agrees {
+                self.add(
+                    principal,
+                    "who.principal",
+                    "names another issuer, so the rule can never match",
+                    "use the name of the [[issuer]]",
+                );
+            }
+        }
+        Some(Who {
+            issuer,
+            roles: raw.roles.as_ref().map(|roles| roles.get_ref().clone()),
+            principal: raw.principal.as_ref().map(|principal| Glob::new(principal.get_ref())),
+        })
+    }
+
+    fn what(&mut self, upstreams: &[Upstream]) -> Option<What> {
+        let raw = &self.raw.what;
+        let glob = raw.upstream.as_ref().map(|name| Glob::new(name.get_ref()));
+        let covered: Vec<bool> =
+            upstreams.iter().map(|upstream| glob.as_ref().is_none_or(|glob| glob.matches(&upstream.name))).collect();
+        if let Some(name) = raw.upstream.as_ref().filter(|_| !covered.contains(&true)) {
+            let key = format!("{}.what.upstream", self.key);
+            self.checker.dangling(name, &key, "[[upstream]]", upstreams.iter().map(|upstream| upstream.name.as_str()));
+            return None;
+        }
+        let tool = raw.tool.as_ref().map(|tool| Glob::new(tool.get_ref()));
+        let method = raw.method.as_ref().map(|method| Glob::new(method.get_ref()));
+        if let (Some(method), Some(text)) = (&method, &raw.method) {
+            let has_tool = method.matches("tools/call") || method.matches("prompts/get");
+            if tool.is_some() && !has_tool {
+                self.add(text, "what.method", "has no tool, so the rule can never match", "remove `tool`, or use \"tools/call\"");
+            }
+            if text.get_ref().is_empty() {
+                self.add(text, "what.method", "is empty, so the rule can never match", "name a JSON-RPC method");
+            }
+        }
+        if let Some(text) = raw.tool.as_ref().filter(|tool| tool.get_ref().is_empty()) {
+            self.add(text, "what.tool", "is empty, so the rule can never match", "name a tool, or use \"*\"");
+        }
+        Some(What { upstreams: covered, tool, method })
+    }
+
+    /// What makes a rule dead although each part of it is right.
+    fn can_match(&mut self, who: &Who, what: &What, issuers: &[Issuer], resources: &[String]) {
+        let raw = self.raw;
+        if let Some(issuer) = who.issuer.and_then(|index| issuers.get(index)) {
+            let reaches = what
+                .upstreams
+                .iter()
+                .zip(resources)
+                .any(|(covered, resource)| *covered && issuer.policy.audiences().contains(resource));
+            if !reaches && !resources.is_empty() {
+                if let Some(name) = &raw.who.issuer {
+                    let hint = "add the endpoint to the issuer's `audiences`";
+                    self.add(name, "who.issuer", "has no audience for these upstreams, so the rule can never match", hint);
+                }
+            }
+        }
+        let has_arguments = what.method.as_ref().is_none_or(|method| {
+            ["tools/call", "prompts/get", "completion/complete"].iter().any(|with_arguments| method.matches(with_arguments))
+        });
+        if let (false, Some(arg)) = (has_arguments, raw.args.first()) {
+            let key = format!("{}.args", self.key);
+            let hint = "remove `args`, or use \"tools/call\"";
+            self.checker.problems.add(arg.span(), key, "that method has no arguments, so the rule can never match", hint);
+        }
+    }
+
+    fn arg(&mut self, raw: &Spanned<RawArg>, number: usize) -> Option<ArgPredicate> {
+        let key = format!("{}.args[{number}]", self.key);
+        let arg = raw.get_ref();
+        let at = Path::parse(arg.at.get_ref()).ok();
+        if at.is_none() {
+            let hint = "write it like \"/sql\", \"/filters/*/value\" or \"/**\" (RFC 6901, `**` only at the end)";
+            self.checker.problems.add(arg.at.span(), format!("{key}.at"), "is not a path", hint);
+        }
+        let given = [arg.literal.is_some(), arg.glob.is_some(), arg.regex.is_some(), arg.one_of.is_some()];
+        if given.iter().filter(|given| **given).count() != 1 {
+            let hint = "give exactly one of `literal`, `glob`, `regex`, `in`";
+            self.checker.problems.add(raw.span(), key, "does not say what to compare with", hint);
+            return None;
+        }
+        let test = match arg {
+            RawArg { literal: Some(value), .. } => self.texts(std::slice::from_ref(value), raw.span(), &key),
+            RawArg { one_of: Some(values), .. } => self.texts(values.get_ref(), values.span(), &key),
+            RawArg { glob: Some(glob), .. } => Some(ArgTest::Glob(Glob::new(glob.get_ref()))),
+            RawArg { regex: Some(regex), .. } => self.regex(regex, &key),
+            _ => None,
+        };
+        Some(ArgPredicate { at: at?, test: test? })
+    }
+
+    fn texts(&mut self, values: &[toml::Value], span: std::ops::Range<usize>, key: &str) -> Option<ArgTest> {
+        let texts: Option<Vec<String>> = values
+            .iter()
+            .map(|value| match value {
+                toml::Value::String(text) => Some(text.clone()),
+                toml::Value::Integer(number) => Some(number.to_string()),
+                toml::Value::Boolean(flag) => Some(flag.to_string()),
+                _ => None,
+            })
+            .collect();
+        match texts {
+            Some(texts) if !texts.is_empty() => Some(ArgTest::OneOf(texts)),
+            Some(_) => {
+                self.checker.problems.add(span, key, "is empty, so the rule can never match", "name a value");
+                None
+            }
+            None => {
+                self.checker.problems.add(
+                    span,
+                    key,
+                    "compares with a value that is not a leaf",
+                    "use strings, whole numbers, true or false",
+                );
+                None
+            }
+        }
+    }
+
+    fn regex(&mut self, text: &Text, key: &str) -> Option<ArgTest> {
+        match RegexBuilder::new(text.get_ref()).size_limit(REGEX_BYTES_MAX).build() {
+            Ok(regex) => Some(ArgTest::Regex(regex)),
+            Err(error) => {
+                let message =
+                    format!("is not a regular expression: {}", error.to_string().lines().last().unwrap_or_default().trim());
+                self.checker.problems.add(
+                    text.span(),
+                    format!("{key}.regex"),
+                    message,
+                    "see the syntax of the Rust crate `regex`",
+                );
+                None
+            }
+        }
+    }
+}
+
+pub(super) fn dlp_rules(checker: &mut Checker<'_, '_>, raw: &[RawDlpRule], upstreams: &[Upstream]) -> Vec<DlpRule> {
+    raw.iter().enumerate().filter_map(|(index, rule)| dlp_rule(checker, rule, index + 1, upstreams)).collect()
+}
+
+fn dlp_rule(checker: &mut Checker<'_, '_>, raw: &RawDlpRule, number: usize, upstreams: &[Upstream]) -> Option<DlpRule> {
+    let key = format!("dlp.rule[{number}]");
+    let mut detect = Vec::new();
+    for text in raw.detect.get_ref() {
+        match Selector::parse(text.get_ref()) {
+            Ok(selector) => detect.push(selector),
+            Err(unknown) => {
+                let hint = format!("did you mean {:?}?", unknown.nearest);
+                checker.problems.add(text.span(), format!("{key}.detect"), format!("no detector finds {:?}", unknown.name), hint);
+            }
+        }
+    }
+    if raw.detect.get_ref().is_empty() {
+        checker.problems.add(raw.detect.span(), format!("{key}.detect"), "is empty", "name types, or use \"*\"");
+    }
+    let upstream = Glob::new(raw.place.upstream.as_ref().map_or("*", |name| name.get_ref()));
+    if let Some(name) = raw.place.upstream.as_ref().filter(|_| !upstreams.iter().any(|known| upstream.matches(&known.name))) {
+        checker.dangling(
+            name,
+            &format!("{key}.where.upstream"),
+            "[[upstream]]",
+            upstreams.iter().map(|known| known.name.as_str()),
+        );
+    }
+    let direction = match raw.place.direction.as_ref().map(|direction| (direction, direction.get_ref().as_str())) {
+        None | Some((_, "both")) => Some(Direction::Both),
+        Some((_, "request")) => Some(Direction::Request),
+        Some((_, "response")) => Some(Direction::Response),
+        Some((text, _)) => {
+            let hint = "use \"request\", \"response\" or \"both\"";
+            checker.problems.add(text.span(), format!("{key}.where.direction"), "is not a direction", hint);
+            None
+        }
+    };
+    let operator = operator(checker, raw, &key);
+    Some(DlpRule {
+        detect,
+        upstream,
+        tool: raw.place.tool.as_ref().map(|tool| Glob::new(tool.get_ref())),
+        direction: direction?,
+        operator: operator?,
+    })
+}
+
+fn operator(checker: &mut Checker<'_, '_>, raw: &RawDlpRule, key: &str) -> Option<Operator> {
+    let keep = raw.keep.as_ref().map(|keep| (keep.span(), u8::try_from(*keep.get_ref()).ok().filter(|keep| *keep <= 64)));
+    match (raw.operator.get_ref().as_str(), keep) {
+        ("partial", None) => Some(Operator::Partial { keep_last: 4 }),
+        ("partial", Some((_, Some(keep_last)))) => Some(Operator::Partial { keep_last }),
+        ("partial", Some((span, None))) => {
+            checker.problems.add(span, format!("{key}.keep"), "is out of bounds", "use 0 to 64");
+            None
+        }
+        ("redact", None) => Some(Operator::Redact),
+        ("block", None) => Some(Operator::Block),
+        ("redact" | "block", Some((span, _))) => {
+            checker.problems.add(span, format!("{key}.keep"), "is for the operator \"partial\" only", "remove the key");
+            None
+        }
+        _ => {
+            let hint = "use \"redact\", \"partial\" or \"block\"";
+            checker.problems.add(raw.operator.span(), format!("{key}.operator"), "is not an operator", hint);
+            None
+        }
+    }
+}

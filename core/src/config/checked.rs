@@ -1,0 +1,178 @@
+//! The configuration after it was checked: every name is resolved, every pattern compiled.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use regex::Regex;
+use sluicegate_dlp::{Operator, Selector};
+use sluicegate_identity::IssuerPolicy;
+
+use super::limits::Limits;
+use super::url::HttpUrl;
+use crate::credential::echo::Echo;
+use crate::credential::inject::Injection;
+use crate::policy::{Glob, Path};
+
+/// A whole configuration.
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[[issuer]]`
+    pub issuers: Vec<Issuer>,
+    /// `[[upstream]]`
+    pub upstreams: Vec<Upstream>,
+    /// `[[rule]]`
+    pub rules: Vec<Rule>,
+    /// `[[dlp.rule]]`
+    pub dlp_rules: Vec<DlpRule>,
+    /// `[audit]`
+    pub audit: Audit,
+    /// `[admin]`
+    pub admin: Option<Admin>,
+    /// `[limits]`
+    pub limits: Limits,
+}
+
+/// Where the gateway listens, and what clients call it.
+pub struct Server {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// What clients use; audiences and metadata derive from it.
+    pub public_url: HttpUrl,
+    /// Threads of the data path; `None` for one on each available core.
+    pub workers: Option<usize>,
+}
+
+/// Somebody whose tokens are taken.
+pub struct Issuer {
+    /// How they are judged.
+    pub policy: IssuerPolicy,
+    /// Whether it may be reached without TLS, on loopback only.
+    pub allow_insecure_loopback: bool,
+}
+
+/// A credential, ready to be put in, and the means to find it again.
+pub struct Credential {
+    /// Puts it into requests.
+    pub injection: Arc<Injection>,
+    /// Finds it in replies.
+    pub echo: Arc<Echo>,
+}
+
+/// An MCP server behind the gateway.
+pub struct Upstream {
+    /// Its name, which is the end of its endpoint's path.
+    pub name: String,
+    /// Where it is.
+    pub url: HttpUrl,
+    /// What it is given.
+    pub credential: Option<Credential>,
+}
+
+/// What a rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleEffect {
+    /// The call is permitted.
+    Allow,
+    /// The call is permitted, and everything that can be found in it is masked.
+    Mask,
+    /// The call is stopped.
+    Block,
+}
+
+/// Who a rule is about: all that is given must hold.
+pub struct Who {
+    /// Index of the issuer.
+    pub issuer: Option<usize>,
+    /// One of these roles.
+    pub roles: Option<Vec<String>>,
+    /// The principal's id, `issuer:subject`.
+    pub principal: Option<Glob>,
+}
+
+/// What a rule is about.
+pub struct What {
+    /// Whether it covers the upstream of each index.
+    pub upstreams: Vec<bool>,
+    /// Tools, by name; then only `tools/call` is covered unless `method` is given too.
+    pub tool: Option<Glob>,
+    /// JSON-RPC methods.
+    pub method: Option<Glob>,
+}
+
+/// What a leaf of the arguments is compared with.
+pub enum ArgTest {
+    /// One of these texts.
+    OneOf(Vec<String>),
+    /// A text of this shape.
+    Glob(Glob),
+    /// A text in which this is found.
+    Regex(Regex),
+}
+
+/// One condition on the arguments.
+pub struct ArgPredicate {
+    /// Which leaves are looked at.
+    pub at: Path,
+    /// What they are compared with.
+    pub test: ArgTest,
+}
+
+/// A rule.
+pub struct Rule {
+    /// Its name in records and refusals.
+    pub id: String,
+    /// Who.
+    pub who: Who,
+    /// What.
+    pub what: What,
+    /// With which arguments: all of them must hold.
+    pub args: Vec<ArgPredicate>,
+    /// Then what.
+    pub effect: RuleEffect,
+}
+
+/// Which way a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// To the upstream.
+    Request,
+    /// To the agent.
+    Response,
+    /// Either.
+    Both,
+}
+
+/// What is done to findings, where.
+pub struct DlpRule {
+    /// Which findings.
+    pub detect: Vec<Selector>,
+    /// In calls to which upstreams.
+    pub upstream: Glob,
+    /// In calls of which tools; all where it is not given.
+    pub tool: Option<Glob>,
+    /// In which direction.
+    pub direction: Direction,
+    /// What is done.
+    pub operator: Operator,
+}
+
+/// How the audit is kept.
+pub struct Audit {
+    /// Where.
+    pub dir: PathBuf,
+    /// How long rows wait for a file.
+    pub seal_interval: Duration,
+    /// Bytes of a spool segment.
+    pub segment_bytes: usize,
+    /// Fresh segments kept ready for each worker.
+    pub segments_spare: usize,
+}
+
+/// Where operators look in.
+pub struct Admin {
+    /// The address; loopback only.
+    pub listen: SocketAddr,
+}

@@ -1,0 +1,92 @@
+//! Every bound of the gateway, in one table.
+//!
+//! Invariant: each input from outside has a bound here; what happens at it is said beside it, and nothing is lost.
+
+use serde::Deserialize;
+
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:literal, $least:literal ..= $most:literal;)+) => {
+        /// The bounds. The unit of each is in its name.
+        #[derive(Clone, Debug)]
+        pub struct Limits { $($(#[doc = $doc])+ pub $name: $type,)+ }
+
+        /// The `[limits]` table: what it does not name keeps its default.
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct RawLimits { $(pub(super) $name: Option<toml::Spanned<u64>>,)+ }
+
+        impl Default for Limits {
+            fn default() -> Self { Limits { $($name: $default,)+ } }
+        }
+
+        impl RawLimits {
+            /// The limits, or the name, place and bounds of each value that is out of bounds.
+            pub(super) fn check(&self) -> (Limits, Vec<(&'static str, std::ops::Range<usize>, u64, u64)>) {
+                let mut limits = Limits::default();
+                let mut wrong = Vec::new();
+                $(if let Some(value) = &self.$name {
+                    match <$type>::try_from(*value.get_ref()) {
+                        Ok(given) if ($least..=$most).contains(&given) => limits.$name = given,
+                        _ => wrong.push((stringify!($name), value.span(), $least as u64, $most as u64)),
+                    }
+                })+
+                (limits, wrong)
+            }
+        }
+    };
+}
+
+limits! {
+    /// Connections of agents open on one worker; one more is closed at once.
+    connections_per_worker_max: usize = 8192, 1..=1_000_000;
+    /// Bytes of a message head; a longer one is answered with 431, one of an upstream with 502.
+    head_bytes_max: usize = 16_384, 1024..=1_048_576;
+    /// Fields of a message head; more are answered with 431, of an upstream with 502.
+    headers_max: usize = 100, 8..=128;
+    /// Time for a whole head, from its first byte; then 408 and close.
+    head_time_max_ms: u64 = 10_000, 100..=600_000;
+    /// Time a connection may wait for its next request; then it is closed.
+    idle_time_max_ms: u64 = 75_000, 100..=86_400_000;
+    /// Time between two pieces of a body; then 408 and close, for an upstream 504.
+    body_idle_time_max_ms: u64 = 30_000, 100..=600_000;
+    /// Time an agent may take nothing of what is sent to it; then its connection is closed.
+    write_time_max_ms: u64 = 30_000, 100..=600_000;
+    /// Time after a refusal during which what the agent still sends is read and forgotten.
+    linger_time_max_ms: u64 = 1_000, 50..=60_000;
+    /// Bytes that are read and forgotten after a refusal.
+    linger_bytes_max: usize = 1_048_576, 0..=67_108_864;
+    /// Bytes of a request's body; a longer one is answered with 413.
+    request_body_bytes_max: usize = 4_194_304, 1024..=1_073_741_824;
+    /// Bytes of a reply's body that is read whole; a longer one is answered with 502.
+    response_body_bytes_max: usize = 67_108_864, 1024..=1_073_741_824;
+    /// Bytes of one server-sent event; a longer one ends its stream.
+    sse_event_bytes_max: usize = 4_194_304, 1024..=1_073_741_824;
+    /// Bytes of a chunk's extension; a longer one is answered with 400.
+    chunk_extension_bytes_max: usize = 256, 0..=16_384;
+    /// Bytes of a trailer section; a longer one is answered with 400.
+    trailer_bytes_max: usize = 4096, 0..=65_536;
+    /// Containers within containers of a message; a deeper one is answered with 400, of an upstream with 502.
+    json_depth_max: u16 = 64, 4..=512;
+    /// Values of a message; more are answered with 400, of an upstream with 502.
+    json_nodes_max: u32 = 2_000_000, 100..=100_000_000;
+    /// Requests on one connection; the last one closes it.
+    requests_per_connection_max: u64 = 10_000, 1..=1_000_000_000;
+    /// Time to connect to one address of an upstream; then the next address is tried, then 502.
+    upstream_connect_time_max_ms: u64 = 3_000, 10..=60_000;
+    /// Time until an upstream begins to answer; then 504.
+    upstream_first_byte_time_max_ms: u64 = 60_000, 100..=86_400_000;
+    /// Connections of one worker to one upstream, busy ones included; with more the answer is 503.
+    upstream_connections_per_worker_max: usize = 1024, 1..=1_000_000;
+    /// Idle connections of one worker to one upstream; more are closed.
+    upstream_idle_connections_per_worker_max: usize = 256, 0..=1_000_000;
+    /// Time an idle connection to an upstream is kept.
+    upstream_idle_time_max_ms: u64 = 30_000, 100..=86_400_000;
+    /// Time a request waits for an issuer's keys to be fetched anew; then 401.
+    keys_refetch_wait_ms: u64 = 2_000, 0..=10_000;
+    /// Requests that wait for keys at once, on all workers; one more is answered with 401.
+    keys_refetch_waiters_max: usize = 256, 0..=100_000;
+    /// Verified tokens a worker remembers; with more, old ones are verified again.
+    tokens_cached_per_worker_max: usize = 4096, 16..=1_000_000;
+    /// Time that calls have to end after SIGTERM; then they are cut off.
+    drain_time_max_ms: u64 = 10_000, 0..=3_600_000;
+}

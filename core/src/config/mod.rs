@@ -1,0 +1,22 @@
+//! The configuration: one TOML file, read as it stands (`raw`), then checked into what the rest relies on (`checked`).
+//!
+//! Invariant: the data path only ever sees a [`Config`], in which every name resolves, every pattern compiles and every bound is set.
+
+mod check;
+mod check_rules;
+mod checked;
+mod limits;
+mod problem;
+mod raw;
+pub mod url;
+
+pub use check::load;
+pub use checked::{
+    Admin, ArgPredicate, ArgTest, Audit, Config, Credential, Direction, DlpRule, Issuer, Rule, RuleEffect, Server, Upstream,
+    What, Who,
+};
+pub use limits::Limits;
+pub use problem::Problem;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! Something wrong with a configuration, said so that a person can mend it.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// One problem: where it is, what it is, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1; 0 when the file as a whole is meant.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+    /// The key, as `rule[2].what.upstream`; tables count from 1.
+    pub key: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": {}", self.message)?;
+        if self.hint.is_empty() { Ok(()) } else { write!(f, "\n  hint: {}", self.hint) }
+    }
+}
+
+/// Collects problems of one file.
+pub(super) struct Problems<'t> {
+    file: PathBuf,
+    text: &'t str,
+    found: Vec<Problem>,
+}
+
+impl<'t> Problems<'t> {
+    pub(super) fn new(file: &Path, text: &'t str) -> Self {
+        Problems { file: file.to_owned(), text, found: Vec::new() }
+    }
+
+    /// Adds a problem with the value at `span`.
+    pub(super) fn add(
+        &mut self,
+        span: Range<usize>,
+        key: impl Into<String>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
+        let (key, message, hint) = (key.into(), message.into(), hint.into());
+        self.found.push(Problem { file: self.file.clone(), line, column, key, message, hint });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// All problems, in the order of the file.
+    pub(super) fn into_sorted(mut self) -> Vec<Problem> {
+        self.found.sort_by_key(|problem| (problem.line, problem.column));
+        self.found
+    }
+}
+
+/// The known name that is most like `name`, for hints; empty where none is like it.
+pub(super) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let likeness = |known: &str| {
+        let shared = name.chars().zip(known.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
+        let ends = name.chars().rev().zip(known.chars().rev()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
+        (shared + ends) * 2 >= name.len().max(known.len())
+    };
+    known.into_iter().find(|known| likeness(known))
+}

@@ -1,0 +1,156 @@
+//! The configuration as it stands in the file; nothing is checked here but its shape.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::limits::RawLimits;
+
+pub(super) type Text = Spanned<String>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConfig {
+    pub version: Spanned<i64>,
+    pub server: RawServer,
+    #[serde(default)]
+    pub issuer: Vec<RawIssuer>,
+    #[serde(default)]
+    pub credential: Vec<RawCredential>,
+    #[serde(default)]
+    pub upstream: Vec<RawUpstream>,
+    #[serde(default)]
+    pub rule: Vec<Spanned<RawRule>>,
+    #[serde(default)]
+    pub dlp: RawDlp,
+    pub audit: RawAudit,
+    pub admin: Option<RawAdmin>,
+    #[serde(default)]
+    pub limits: RawLimits,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawServer {
+    pub listen: Text,
+    pub public_url: Text,
+    pub workers: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawIssuer {
+    pub name: Text,
+    pub issuer: Text,
+    pub audiences: Spanned<Vec<Text>>,
+    #[serde(default)]
+    pub allow_insecure_loopback: bool,
+    pub roles: Option<RawClaim>,
+    pub groups: Option<RawClaim>,
+    pub leeway_s: Option<Spanned<i64>>,
+    pub lifetime_max_s: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawClaim {
+    pub claim: Text,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCredential {
+    pub name: Text,
+    pub file: Option<Text>,
+    pub env: Option<Text>,
+    pub header: Text,
+    #[serde(default)]
+    pub prefix: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawUpstream {
+    pub name: Text,
+    pub url: Text,
+    pub credential: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRule {
+    pub id: Text,
+    #[serde(default)]
+    pub who: RawWho,
+    #[serde(default)]
+    pub what: RawWhat,
+    #[serde(default)]
+    pub args: Vec<Spanned<RawArg>>,
+    pub effect: Text,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWho {
+    pub issuer: Option<Text>,
+    pub roles: Option<Spanned<Vec<String>>>,
+    pub principal: Option<Text>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWhat {
+    pub upstream: Option<Text>,
+    pub tool: Option<Text>,
+    pub method: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawArg {
+    pub at: Text,
+    pub literal: Option<toml::Value>,
+    pub glob: Option<Text>,
+    pub regex: Option<Text>,
+    #[serde(rename = "in")]
+    pub one_of: Option<Spanned<Vec<toml::Value>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDlp {
+    #[serde(default)]
+    pub rule: Vec<RawDlpRule>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDlpRule {
+    pub detect: Spanned<Vec<Text>>,
+    #[serde(rename = "where", default)]
+    pub place: RawPlace,
+    pub operator: Text,
+    pub keep: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPlace {
+    pub upstream: Option<Text>,
+    pub tool: Option<Text>,
+    pub direction: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAudit {
+    pub dir: Text,
+    pub seal_interval_s: Option<Spanned<i64>>,
+    pub segment_bytes: Option<Spanned<i64>>,
+    pub segments_spare: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAdmin {
+    pub listen: Text,
+}

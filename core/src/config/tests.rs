@@ -1,0 +1,148 @@
+#![allow(clippy::unwrap_used)]
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::*;
+
+const SAMPLE: &str = r#"version = 1
+[server]
+listen = "127.0.0.1:8080"
+public_url = "http://127.0.0.1:8080"
+workers = 2
+[[issuer]]
+name = "corp"
+issuer = "http://127.0.0.1:3480"
+audiences = ["http://127.0.0.1:8080/mcp/everything"]
+allow_insecure_loopback = true
+roles = { claim = "/roles" }
+groups = { claim = "/groups" }
+[[credential]]
+name = "everything-key"
+file = "key"
+header = "Authorization"
+prefix = "Bearer "
+[[upstream]]
+name = "everything"
+url = "http://127.0.0.1:3102/mcp"
+credential = "everything-key"
+[[rule]]
+id = "readers"
+who = { issuer = "corp", roles = ["reader"] }
+what = { upstream = "everything", tool = "*" }
+effect = "allow"
+[[rule]]
+id = "no-drop"
+what = { upstream = "*", tool = "*" }
+args = [{ at = "/**", regex = "(?i)\\bdrop\\s+table\\b" }]
+effect = "block"
+[[dlp.rule]]
+detect = ["CREDIT_CARD", "EMAIL_ADDRESS", "secret/*"]
+where = { upstream = "*", direction = "response" }
+operator = "redact"
+[audit]
+dir = "audit"
+"#;
+
+fn load_text(text: &str) -> Result<Config, Vec<String>> {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key");
+    std::fs::write(&key, "s3cret-value").unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let path = dir.path().join("gate.toml");
+    std::fs::write(&path, text).unwrap();
+    load(&path).map_err(|problems| {
+        let name = |problem: Problem| Problem { file: Path::new("gate.toml").to_owned(), ..problem }.to_string();
+        problems.into_iter().map(name).collect()
+    })
+}
+
+fn problems(from: &str, to: &str) -> Vec<String> {
+    assert!(SAMPLE.contains(from), "{from:?} is not in the sample");
+    load_text(&SAMPLE.replacen(from, to, 1)).err().unwrap_or_default()
+}
+
+#[test]
+fn the_sample_is_good() {
+    let config = load_text(SAMPLE).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    assert_eq!((config.rules.len(), config.upstreams.len(), config.dlp_rules.len()), (2, 1, 1));
+    assert_eq!(config.server.workers, Some(2));
+    assert!(config.upstreams[0].credential.is_some());
+}
+
+#[test]
+fn a_problem_names_file_line_key_and_a_hint() {
+    assert_eq!(
+        problems("credential = \"everything-key\"", "credential = \"everything-kay\""),
+        [
+            "gate.toml:20:14: upstream[1].credential: no [[credential]] is named \"everything-kay\"\n  hint: did you mean \"everything-key\"?"
+        ]
+    );
+    assert_eq!(
+        problems("workers = 2", "wokers = 2"),
+        ["gate.toml:5:1: server.wokers: unknown key `wokers`\n  hint: did you mean `workers`?"]
+    );
+    let wrong = problems("listen = \"127.0.0.1:8080\"", "listen = 8080");
+    assert!(wrong[0].starts_with("gate.toml:3:10: server.listen: invalid type"), "{wrong:?}");
+}
+
+#[test]
+fn every_problem_is_reported() {
+    let text = SAMPLE
+        .replace("effect = \"allow\"", "effect = \"permit\"")
+        .replace("workers = 2", "workers = 0")
+        .replace("\"CREDIT_CARD\"", "\"CREDIT\"");
+    assert_eq!(load_text(&text).err().unwrap().len(), 3);
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    for (from, to, said) in [
+        ("version = 1", "version = 2", "version: this program reads version 1"),
+        ("issuer = \"corp\", ", "issuer = \"crop\", ", "rule[1].who.issuer: no [[issuer]] is named \"crop\""),
+        ("upstream = \"everything\", tool", "upstream = \"evrything\", tool", "rule[1].what.upstream: no [[upstream]] is named"),
+        (
+            "url = \"http://127.0.0.1:3102/mcp\"",
+            "url = \"http://mcp.example/mcp\"",
+            "upstream[1].url: would be reached without TLS",
+        ),
+        ("url = \"http://127.0.0.1:3102/mcp\"", "url = \"http://u:p@127.0.0.1/mcp\"", "upstream[1].url: a URL must not hold"),
+        ("allow_insecure_loopback = true", "", "issuer[1].issuer: would be reached without TLS"),
+        (
+            "/mcp/everything\"]",
+            "/mcp/anything\"]",
+            "issuer[1].audiences: \"http://127.0.0.1:8080/mcp/anything\" is not an endpoint",
+        ),
+        ("claim = \"/roles\"", "claim = \"roles\"", "issuer[1].roles.claim: is not a JSON pointer"),
+        ("file = \"key\"", "file = \"nokey\"", "credential[1].file: the credential's file cannot be read"),
+        ("file = \"key\"", "env = \"SLUICEGATE_TEST_UNSET\"", "credential[1].env: the environment variable is not set"),
+        ("header = \"Authorization\"", "header = \"Content-Length\"", "credential[1].header: is a field that frames"),
+        ("name = \"everything\"\nurl", "name = \"Every\"\nurl", "upstream[1].name: is not a name for a path"),
+        ("roles = [\"reader\"]", "roles = []", "rule[1].who.roles: is empty, so the rule can never match"),
+        ("roles = [\"reader\"]", "principal = \"other:x\"", "rule[1].who.principal: names another issuer"),
+        ("tool = \"*\" }\neffect", "tool = \"*\", method = \"resources/read\" }\neffect", "rule[1].what.method: has no tool"),
+        ("regex = \"(?i)", "regex = \"((?i)", "rule[2].args[1].regex: is not a regular expression"),
+        ("at = \"/**\"", "at = \"**\"", "rule[2].args[1].at: is not a path"),
+        (", regex = \"(?i)\\\\bdrop\\\\s+table\\\\b\"", "", "rule[2].args[1]: does not say what to compare with"),
+        (
+            "args = [{ at = \"/**\", regex = \"(?i)\\\\bdrop\\\\s+table\\\\b\" }]\n",
+            "",
+            "rule[1]: can never matter: rule \"no-drop\" blocks all",
+        ),
+        ("id = \"no-drop\"", "id = \"readers\"", "rule[2].id: \"readers\" is the name of number 1 already"),
+        ("effect = \"block\"", "effect = \"approve\"", "rule[2].effect: this version has no approvals"),
+        ("operator = \"redact\"", "operator = \"redact\"\nkeep = 4", "dlp.rule[1].keep: is for the operator \"partial\" only"),
+        ("direction = \"response\"", "direction = \"back\"", "dlp.rule[1].where.direction: is not a direction"),
+        ("dir = \"audit\"", "dir = \"audit\"\n[admin]\nlisten = \"0.0.0.0:9000\"", "admin.listen: is not a loopback address"),
+        ("dir = \"audit\"", "dir = \"audit\"\n[limits]\nhead_bytes_max = 1", "limits.head_bytes_max: is out of bounds"),
+    ] {
+        let found = problems(from, to);
+        assert!(found.iter().any(|problem| problem.contains(said)), "{to:?} gave {found:#?}, not {said:?}");
+        assert!(found.iter().all(|problem| problem.contains("\n  hint: ")), "{found:#?}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_a_problem() {
+    let problems = load(Path::new("/nonexistent/gate.toml")).err().unwrap();
+    assert!(problems[0].to_string().starts_with("/nonexistent/gate.toml: cannot be read"), "{}", problems[0]);
+}

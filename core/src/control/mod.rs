@@ -1,0 +1,9 @@
+//! The cold path: one thread with a tokio runtime that builds snapshots, fetches keys and serves the admin listener.
+
+pub mod fetch;
+pub mod issuers;
+pub mod keys;
+pub mod process;
+pub mod resolve;
+pub mod snapshot;
+pub mod treatments;

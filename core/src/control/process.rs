@@ -1,0 +1,247 @@
+//! Starts everything, hands out generations, and ends everything.
+//!
+//! Invariant: workers are told to end before the audit is closed, so whatever they did is sealed or stays on the spool.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sluicegate_dlp::Engine;
+use sluicegate_identity::{IssuerState, KeySet, Verifier};
+use sluicegate_sink as sink;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::issuers::{IssuerTask, KeysChanged};
+use super::keys::{KeyDesk, UnknownKey};
+use super::snapshot::{Blueprint, Snapshot};
+use super::{fetch, resolve};
+use crate::admin;
+use crate::config::Config;
+use crate::mcp::session::Sealer;
+use crate::rt;
+use crate::worker::mailbox::Mailbox;
+use crate::worker::metrics::Counters;
+use crate::worker::{self, Outfit, WorkerError};
+
+/// How often upstreams are resolved anew.
+const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+/// Changes and questions on their way to the control thread.
+const QUEUE_MAX: usize = 256;
+/// Rows that make a Parquet file before its time.
+const SEAL_ROWS: usize = 200_000;
+
+/// Why the gateway could not start, or ended badly.
+#[derive(Debug)]
+pub enum ProcessError {
+    /// The address cannot be listened on.
+    Listen(SocketAddr, std::io::Error),
+    /// The audit cannot be kept.
+    Audit(sink::SinkError),
+    /// The scanner refuses its library.
+    Engine(sluicegate_dlp::EngineError),
+    /// A worker could not start.
+    Worker(WorkerError),
+    /// The system gave no threads, signals or randomness.
+    System(String),
+}
+
+impl fmt::Display for ProcessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProcessError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            ProcessError::Audit(error) => error.fmt(f),
+            ProcessError::Engine(error) | ProcessError::Worker(WorkerError::Engine(error)) => error.fmt(f),
+            ProcessError::Worker(WorkerError::Io(error)) => write!(f, "a worker could not start: {error}"),
+            ProcessError::System(what) => f.write_str(what),
+        }
+    }
+}
+
+fn system(what: impl fmt::Display) -> ProcessError {
+    ProcessError::System(what.to_string())
+}
+
+/// What the admin listener shows.
+pub struct Observed {
+    /// The workers' counters.
+    pub counters: Vec<Arc<Counters>>,
+    /// The audit.
+    pub sink: sink::Sink,
+    /// Whether all issuers have keys.
+    pub ready: AtomicBool,
+    /// The generation handed out last.
+    pub generation: std::sync::atomic::AtomicU64,
+}
+
+/// Runs the gateway until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`ProcessError`].
+pub fn run(config: Config) -> Result<(), ProcessError> {
+    let engine = Arc::new(Engine::new().map_err(ProcessError::Engine)?);
+    let cpus = rt::available_cpus().map_err(system)?;
+    let workers = config.server.workers.unwrap_or(cpus.len()).max(1);
+    let address = config.server.listen;
+    let listen = |_| rt::listening_socket(address).map_err(|error| ProcessError::Listen(address, error));
+    let listeners: Vec<_> = (0..workers).map(listen).collect::<Result<_, _>>()?;
+    let (spools, sink) = sink::open(audit_options(&config, workers)).map_err(ProcessError::Audit)?;
+    let sealer = Arc::new(Sealer::random().map_err(system)?);
+    let (desk, questions) = KeyDesk::new(config.issuers.len());
+    let blueprint = Blueprint::new(config).map_err(system)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
+    let addresses = runtime.block_on(resolve::all(&blueprint.config().upstreams, &[]));
+    let keys: Vec<Option<Arc<KeySet>>> = vec![None; blueprint.config().issuers.len()];
+    let first = Arc::new(blueprint.snapshot(1, verifier(&blueprint, &keys, 1), &addresses));
+    let stop = Arc::new(AtomicBool::new(false));
+    let (mut threads, mut mailboxes, mut counters) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, (listener, spool)) in listeners.into_iter().zip(spools).enumerate() {
+        let (mailbox, metrics) = (Mailbox::new(), Arc::new(Counters::default()));
+        mailboxes.push(Arc::clone(&mailbox));
+        counters.push(Arc::clone(&metrics));
+        threads.push(start(Outfit {
+            index,
+            cpu: (workers <= cpus.len()).then(|| cpus[index]),
+            listener,
+            limits: blueprint.config().limits.clone(),
+            snapshot: Arc::clone(&first),
+            mailbox,
+            spool,
+            engine: Arc::clone(&engine),
+            sealer: Arc::clone(&sealer),
+            keys: Arc::clone(&desk),
+            metrics,
+            stop: Arc::clone(&stop),
+        })?);
+    }
+    let observed = Arc::new(Observed { counters, sink, ready: AtomicBool::new(false), generation: 1.into() });
+    tracing::info!(%address, workers, "listening");
+    let control = Control { blueprint, keys, addresses, mailboxes, generation: 1, observed: Arc::clone(&observed) };
+    runtime.block_on(control.run(desk, questions))?;
+    tracing::info!("draining");
+    stop.store(true, Ordering::Release);
+    for thread in threads {
+        if let Ok(Err(error)) = thread.join() {
+            return Err(ProcessError::Worker(error));
+        }
+    }
+    // Ends the admin listener, which holds the other handle.
+    drop(runtime);
+    let observed = Arc::into_inner(observed).ok_or_else(|| system("the audit is still in use"))?;
+    observed.sink.shutdown().map_err(ProcessError::Audit)
+}
+
+fn audit_options(config: &Config, workers: usize) -> sink::Options {
+    let name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let name: String = name.trim().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).take(64).collect();
+    sink::Options {
+        dir: config.audit.dir.clone(),
+        gateway: if name.is_empty() { "gateway".to_owned() } else { name },
+        cores: u16::try_from(workers).unwrap_or(u16::MAX),
+        segment_bytes: config.audit.segment_bytes,
+        segments_spare: config.audit.segments_spare,
+        seal_interval: config.audit.seal_interval,
+        seal_rows: SEAL_ROWS,
+    }
+}
+
+fn start(outfit: Outfit) -> Result<JoinHandle<Result<(), WorkerError>>, ProcessError> {
+    let name = format!("worker-{}", outfit.index);
+    std::thread::Builder::new().name(name).spawn(move || worker::run(outfit)).map_err(system)
+}
+
+fn verifier(blueprint: &Blueprint, keys: &[Option<Arc<KeySet>>], generation: u64) -> Verifier {
+    let states = blueprint.config().issuers.iter().zip(keys);
+    let states = states.map(|(issuer, keys)| IssuerState { policy: issuer.policy.clone(), keys: keys.clone() });
+    Verifier::new(states.collect(), generation)
+}
+
+/// The one who builds snapshots.
+struct Control {
+    blueprint: Blueprint,
+    keys: Vec<Option<Arc<KeySet>>>,
+    addresses: Vec<Vec<SocketAddr>>,
+    mailboxes: Vec<Arc<Mailbox>>,
+    generation: u64,
+    observed: Arc<Observed>,
+}
+
+impl Control {
+    async fn run(mut self, desk: Arc<KeyDesk>, mut questions: mpsc::Receiver<UnknownKey>) -> Result<(), ProcessError> {
+        let (changes, mut changed) = mpsc::channel(QUEUE_MAX);
+        let asking = self.start_issuers(&desk, &changes)?;
+        if let Some(admin) = &self.blueprint.config().admin {
+            let listener = tokio::net::TcpListener::bind(admin.listen).await;
+            let listener = listener.map_err(|error| ProcessError::Listen(admin.listen, error))?;
+            tokio::spawn(admin::serve(listener, Arc::clone(&self.observed)));
+        }
+        let mut terminate = signal(SignalKind::terminate()).map_err(system)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(system)?;
+        let mut resolve = tokio::time::interval_at(tokio::time::Instant::now() + RESOLVE_EVERY, RESOLVE_EVERY);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                Some(KeysChanged { issuer, keys, done }) = changed.recv() => {
+                    if let Some(slot) = self.keys.get_mut(issuer) {
+                        *slot = keys;
+                    }
+                    self.deliver();
+                    // An error means that the issuer's task has ended.
+                    let _ = done.send(());
+                }
+                Some(UnknownKey { issuer, kid }) = questions.recv() => {
+                    let is_taken = asking.get(issuer).is_some_and(|asking| asking.try_send(kid).is_ok());
+                    if !is_taken {
+                        desk.answer(issuer);
+                    }
+                }
+                _ = resolve.tick() => {
+                    let found = resolve::all(&self.blueprint.config().upstreams, &self.addresses).await;
+                    if found != self.addresses {
+                        self.addresses = found;
+                        self.deliver();
+                    }
+                }
+            }
+        }
+    }
+
+    fn start_issuers(
+        &self,
+        desk: &Arc<KeyDesk>,
+        changes: &mpsc::Sender<KeysChanged>,
+    ) -> Result<Vec<mpsc::Sender<String>>, ProcessError> {
+        let client = fetch::client().map_err(system)?;
+        let mut asking = Vec::new();
+        for (index, issuer) in self.blueprint.config().issuers.iter().enumerate() {
+            let (ask, questions) = mpsc::channel(QUEUE_MAX);
+            asking.push(ask);
+            let task = IssuerTask {
+                index,
+                issuer: issuer.policy.issuer().to_owned(),
+                client: client.clone(),
+                changes: changes.clone(),
+                questions,
+                desk: Arc::clone(desk),
+            };
+            tokio::spawn(task.run());
+        }
+        Ok(asking)
+    }
+
+    /// Builds the next generation and hands it to every worker.
+    fn deliver(&mut self) {
+        self.generation += 1;
+        let verifier = verifier(&self.blueprint, &self.keys, self.generation);
+        let snapshot: Arc<Snapshot> = Arc::new(self.blueprint.snapshot(self.generation, verifier, &self.addresses));
+        for mailbox in &self.mailboxes {
+            mailbox.deliver(Arc::clone(&snapshot));
+        }
+        self.observed.generation.store(self.generation, Ordering::Relaxed);
+        self.observed.ready.store(self.keys.iter().all(Option::is_some), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,144 @@
+//! One immutable generation of everything that a worker needs to serve a request.
+//!
+//! Invariant: keys, rules, routes and treatments change together or not at all; a request sees one generation from start to end,
+//! and its record names it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sluicegate_identity::{Verifier, metadata};
+
+use super::treatments::Treatments;
+use crate::config::Config;
+use crate::config::url::{HttpUrl, Origin};
+use crate::credential::echo::Echo;
+use crate::credential::inject::Injection;
+use crate::policy::Policy;
+use crate::proxy::route::WELL_KNOWN;
+use crate::tls::ClientTls;
+
+/// One generation.
+pub struct Snapshot {
+    /// Counts up from 1.
+    pub generation: u64,
+    /// `http` or `https`, as clients see the gateway.
+    pub scheme: &'static str,
+    /// Host and port, as clients see the gateway.
+    pub authority: String,
+    /// What stands before `/mcp/` in the gateway's paths; usually nothing.
+    pub base_path: String,
+    /// Whether clients reach the gateway on loopback only.
+    pub is_loopback: bool,
+    /// The issuers and their keys.
+    pub verifier: Verifier,
+    /// The rules.
+    pub policy: Arc<Policy>,
+    /// The endpoints, in the order of the configuration.
+    pub routes: Vec<Arc<Route>>,
+}
+
+/// One endpoint and the upstream behind it.
+pub struct Route {
+    /// Position in [`Snapshot::routes`].
+    pub index: usize,
+    /// The upstream's name.
+    pub name: String,
+    /// The endpoint's public URL, which is the audience of tokens for it (RFC 8707).
+    pub resource: String,
+    /// Where its metadata document is served (RFC 9728).
+    pub metadata_url: String,
+    /// The metadata document.
+    pub metadata: Vec<u8>,
+    /// Where the upstream is.
+    pub origin: Origin,
+    /// The upstream's `Host` field.
+    pub authority: String,
+    /// The upstream's request target.
+    pub path: String,
+    /// The upstream's addresses, as they were last resolved.
+    pub addresses: Vec<SocketAddr>,
+    /// How TLS is spoken to the upstream; `None` for plain HTTP.
+    pub tls: Option<ClientTls>,
+    /// What is put into requests to the upstream.
+    pub credential: Option<Arc<Injection>>,
+    /// Finds the credential in what comes back.
+    pub echo: Option<Arc<Echo>>,
+    /// What is done to findings.
+    pub treatments: Arc<Treatments>,
+}
+
+/// What does not change while the process runs with one configuration.
+pub struct Blueprint {
+    config: Config,
+    public: HttpUrl,
+    policy: Arc<Policy>,
+    treatments: Vec<Arc<Treatments>>,
+    tls: Option<ClientTls>,
+}
+
+impl Blueprint {
+    /// Compiles a checked configuration.
+    ///
+    /// # Errors
+    /// When TLS towards upstreams cannot be set up.
+    pub fn new(mut config: Config) -> Result<Self, rustls::Error> {
+        let policy = Arc::new(Policy::compile(&mut config));
+        let treatments = (0..config.upstreams.len()).map(|index| Arc::new(Treatments::of_upstream(&config, index))).collect();
+        let wants_tls = config.upstreams.iter().any(|upstream| upstream.url.origin.is_tls);
+        let tls = if wants_tls { Some(ClientTls::with_public_roots()?) } else { None };
+        Ok(Blueprint { public: config.server.public_url.clone(), config, policy, treatments, tls })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// A generation with these keys and these addresses, one list an upstream.
+    pub fn snapshot(&self, generation: u64, verifier: Verifier, addresses: &[Vec<SocketAddr>]) -> Snapshot {
+        let base_path = self.public.path.trim_end_matches('/').to_owned();
+        let scheme = if self.public.origin.is_tls { "https" } else { "http" };
+        let base = format!("{scheme}://{}", self.public.authority);
+        let routes = (0..self.config.upstreams.len())
+            .map(|index| Arc::new(self.route(index, &base, &base_path, addresses.get(index).cloned().unwrap_or_default())))
+            .collect();
+        Snapshot {
+            generation,
+            scheme,
+            authority: self.public.authority.clone(),
+            is_loopback: self.public.origin.is_loopback(),
+            base_path,
+            verifier,
+            policy: Arc::clone(&self.policy),
+            routes,
+        }
+    }
+
+    fn route(&self, index: usize, base: &str, base_path: &str, addresses: Vec<SocketAddr>) -> Route {
+        let upstream = &self.config.upstreams[index];
+        let path = format!("{base_path}/mcp/{}", upstream.name);
+        let resource = format!("{base}{path}");
+        let issuers =
+            self.config.issuers.iter().map(|issuer| &issuer.policy).filter(|issuer| issuer.audiences().contains(&resource));
+        let issuers: Vec<&str> = issuers.map(|issuer| issuer.issuer()).collect();
+        Route {
+            index,
+            name: upstream.name.clone(),
+            metadata_url: format!("{base}{WELL_KNOWN}{path}"),
+            metadata: metadata::protected_resource(&resource, &issuers, &[]),
+            resource,
+            origin: upstream.url.origin.clone(),
+            authority: upstream.url.authority.clone(),
+            path: upstream.url.path.clone(),
+            addresses,
+            tls: if upstream.url.origin.is_tls {
+                self.tls.as_ref().map(|tls| tls.named(&upstream.url.origin.host))
+            } else {
+                None
+            },
+            credential: upstream.credential.as_ref().map(|credential| Arc::clone(&credential.injection)),
+            echo: upstream.credential.as_ref().map(|credential| Arc::clone(&credential.echo)),
+            treatments: Arc::clone(&self.treatments[index]),
+        }
+    }
+}

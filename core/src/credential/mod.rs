@@ -1,0 +1,7 @@
+//! The upstreams' credentials: where they come from, how they are put into requests, how they are found again in replies.
+//!
+//! Invariant: the value is in memory that is wiped, is shown by nothing, and leaves only towards the origin it is bound to.
+
+pub mod echo;
+pub mod inject;
+pub mod source;
