@@ -74,7 +74,7 @@ fn a_problem_names_file_line_key_and_a_hint() {
     assert_eq!(
         problems("credential = \"everything-key\"", "credential = \"everything-kay\""),
         [
-            "gate.toml:20:14: upstream[1].credential: no [[credential]] is named \"everything-kay\"\n  hint: did you mean \"everything-key\"?"
+            "gate.toml:21:14: upstream[1].credential: no [[credential]] is named \"everything-kay\"\n  hint: did you mean \"everything-key\"?"
         ]
     );
     assert_eq!(

@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(data("data: a\n\nrest"), (9, vec!["a"]));
         assert_eq!(data("data: a\r\n\r\nrest"), (11, vec!["a"]));
         assert_eq!(data("data: a\r\rrest"), (9, vec!["a"]));
-        assert_eq!(data("id: 1\ndata:a\ndata:  b\ndata\ndatax: c\n\n"), (38, vec!["a", " b", ""]));
+        assert_eq!(data("id: 1\ndata:a\ndata:  b\ndata\ndatax: c\n\n"), (37, vec!["a", " b", ""]));
         assert_eq!(data(": comment\n\n"), (11, vec![]));
     }
 
