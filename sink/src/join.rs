@@ -32,6 +32,12 @@ pub(crate) struct Row {
     pub(crate) outcome: OwnedOutcome,
 }
 
+struct Open {
+    decision: OwnedDecision,
+    session_id: String,
+    session_seq: i32,
+}
+
 struct Session {
     id: String,
     last_us: i64,
@@ -41,20 +47,22 @@ struct Session {
 /// Joins and numbers calls.
 #[derive(Default)]
 pub(crate) struct Joiner {
-    open: HashMap<Origin, OwnedDecision>,
+    open: HashMap<Origin, Open>,
     sessions: HashMap<String, Session>,
 }
 
 impl Joiner {
     /// Takes a decision.
     pub(crate) fn decision(&mut self, origin: Origin, decision: OwnedDecision) {
-        self.open.insert(origin, decision);
+        // Numbered when it was asked, not when it was answered.
+        let (session_id, session_seq) = self.session(&decision);
+        self.open.insert(origin, Open { decision, session_id, session_seq });
     }
 
     /// Takes an outcome. `None`: its decision is not known, which recovery reports.
     pub(crate) fn outcome(&mut self, origin: Origin, outcome: OwnedOutcome) -> Option<Row> {
-        let decision = self.open.remove(&origin)?;
-        Some(self.row(origin, decision, outcome))
+        let open = self.open.remove(&origin)?;
+        Some(row(origin, open, outcome))
     }
 
     /// Calls without an outcome.
@@ -83,17 +91,11 @@ impl Joiner {
             findings: Vec::new(),
         };
         open.into_iter()
-            .map(|(origin, decision)| {
-                let outcome = ended(&decision);
-                self.row(origin, decision, outcome)
+            .map(|(origin, open)| {
+                let outcome = ended(&open.decision);
+                row(origin, open, outcome)
             })
             .collect()
-    }
-
-    fn row(&mut self, origin: Origin, decision: OwnedDecision, outcome: OwnedOutcome) -> Row {
-        let (session_id, session_seq) = self.session(&decision);
-        let call_id = CallId::new(decision.ts_us, origin.boot, origin.core, origin.seq).to_string();
-        Row { origin, call_id, session_id, session_seq, decision, outcome }
     }
 
     /// A legacy call names its session; for others it is what one identity does at one upstream without a long pause.
@@ -118,6 +120,12 @@ impl Joiner {
         session.calls = session.calls.saturating_add(1);
         (session.id.clone(), session.calls)
     }
+}
+
+fn row(origin: Origin, open: Open, outcome: OwnedOutcome) -> Row {
+    let Open { decision, session_id, session_seq } = open;
+    let call_id = CallId::new(decision.ts_us, origin.boot, origin.core, origin.seq).to_string();
+    Row { origin, call_id, session_id, session_seq, decision, outcome }
 }
 
 fn hex(bytes: &[u8]) -> String {

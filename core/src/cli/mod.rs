@@ -1,6 +1,7 @@
 //! The command line, one file per subcommand.
 
 mod check;
+mod demo;
 mod run;
 mod scan;
 
@@ -31,6 +32,8 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Play the whole story offline: issuer, leaky server, client, gateway, audit
+    Demo(demo::DemoArguments),
     /// Find secrets and personal data in text; findings come out as JSON lines
     Scan(scan::ScanArguments),
 }
@@ -40,6 +43,7 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run { config } => run::run(&config),
         Command::Check { config } => check::check(&config),
+        Command::Demo(arguments) => demo::demo(&arguments),
         Command::Scan(arguments) => scan::scan(&arguments),
     }
 }

@@ -1,0 +1,57 @@
+# Everything a person runs. Each target installs what it needs by itself and says so.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+REAL := tests/real
+VENV := target/venv
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+export SLUICEGATE_NODE ?= $(shell tests/real/node.sh)
+
+.PHONY: help build setup setup-build setup-real setup-bench demo demo-real test bench fmt clippy docs ci clean
+
+help: ## What there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup-build:
+	@tests/real/apt.sh build-essential pkg-config libhyperscan-dev
+
+setup-real: setup-build
+	@tests/real/apt.sh python3-venv $(if $(shell command -v npm),,nodejs npm)
+	@tests/real/install.sh $(REAL) $(VENV)
+
+setup-bench: setup-build
+	@tests/real/apt.sh nginx-light wrk
+
+setup: setup-real ## Install what build, demo and tests need
+
+build: setup-build ## Build the release binary: target/release/sluicegate
+	cargo build --release -p sluicegate-core --bin sluicegate
+
+demo: setup-real ## Play the whole story offline
+	cargo build -p sluicegate-core --bin sluicegate
+	target/debug/sluicegate demo --duckdb $(VENV)/bin/python
+
+demo-real: setup-real ## The same with npm's oidc-provider, server-everything and the TypeScript SDK
+	cargo build -p sluicegate-core --bin sluicegate
+	target/debug/sluicegate demo --real --duckdb $(VENV)/bin/python
+
+test: setup-real ## Run all tests
+	SLUICEGATE_REAL=$(CURDIR)/$(REAL) SLUICEGATE_PYTHON=$(CURDIR)/$(VENV)/bin/python SLUICEGATE_REAL_REQUIRED=1 cargo test --workspace
+
+bench: setup-bench ## Measure beside nginx; writes docs/performance.md and target/bench/latest.json
+	cargo build --release -p sluicegate-core --bin sluicegate
+	cargo run --release -p sluicegate-bench
+
+fmt: ## Check the format
+	cargo fmt --all --check
+
+clippy: setup-build ## Lint, warnings are errors
+	cargo clippy --workspace --all-targets -- -D warnings
+
+docs: setup-build ## Build the documentation of the code, warnings are errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace
+
+ci: ## What the build server runs
+	.ci/run
+
+clean: ## Remove everything that was built or installed here
+	rm -rf target $(REAL)/node_modules

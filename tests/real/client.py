@@ -1,0 +1,24 @@
+"""The Python SDK as a client, in the era that MODE names: lists tools and calls one."""
+import asyncio
+import os
+import urllib.request
+
+import httpx
+import mcp
+from mcp.client.streamable_http import streamable_http_client
+
+URL, MODE = os.environ["GATEWAY_URL"], os.environ.get("MODE", "auto")
+TOKEN = urllib.request.urlopen(f"{os.environ['ISSUER_URL']}/_test/mint?kind=good").read().decode()
+
+
+async def main():
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30) as http:
+        async with mcp.Client(streamable_http_client(URL, http_client=http), mode=MODE) as client:
+            tools = (await client.list_tools()).tools
+            assert any(tool.name == "echo" for tool in tools), tools
+            result = await client.call_tool("echo", {"message": "hello gate"})
+            assert "hello gate" in result.content[0].text, result
+            print(f"{MODE}: {len(tools)} tools; echo -> {result.content[0].text}")
+
+
+asyncio.run(main())

@@ -1,0 +1,78 @@
+// npm's oidc-provider, a certified OpenID provider: discovery, keys, client credentials. `/_test/` adds what tests need beside it:
+// tokens that are wrong in one way, and a change of keys.
+import Provider from 'oidc-provider';
+import * as jose from 'jose';
+import { serve } from './net.mjs';
+
+const audience = process.env.AUDIENCE;
+const make = async (kid, alg) => {
+  const pair = await jose.generateKeyPair(alg, { extractable: true });
+  return { private: pair.privateKey, jwk: { ...(await jose.exportJWK(pair.privateKey)), kid, alg, use: 'sig' } };
+};
+
+await serve(async (url) => {
+  let keys = [await make('k1', process.env.ALG ?? 'RS256')];
+  const provider = () => new Provider(url, {
+    jwks: { keys: keys.map((key) => key.jwk) },
+    scopes: ['mcp:use'],
+    clients: [{
+      client_id: 'agent-a', client_secret: 's3cret-a', grant_types: ['client_credentials'], redirect_uris: [], response_types: [],
+      id_token_signed_response_alg: keys[0].jwk.alg, scope: 'mcp:use',
+    }],
+    enabledJWA: { idTokenSigningAlgValues: ['RS256', 'ES256', 'EdDSA', 'Ed25519'] },
+    features: {
+      devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => audience,
+        useGrantedResource: () => true,
+        getResourceServerInfo: (_context, resource) => ({
+          scope: 'mcp:use', audience: resource, accessTokenTTL: 300, accessTokenFormat: 'jwt',
+          jwt: { sign: { alg: keys[0].jwk.alg, kid: keys[0].jwk.kid } },
+        }),
+      },
+    },
+    extraTokenClaims: () => ({ roles: ['reader'], groups: ['ops'] }),
+  }).callback();
+  let handler = provider();
+
+  const sign = async (kind) => {
+    const now = Math.floor(Date.now() / 1000);
+    const { jwk } = keys[0];
+    const key = kind === 'forged' ? (await jose.generateKeyPair(jwk.alg)).privateKey : keys[0].private;
+    const claims = { sub: 'agent-a', client_id: 'agent-a', roles: ['reader'], jti: `${kind}-${now}` };
+    const [issued, expires] = kind === 'expired' ? [now - 900, now - 300] : [now, now + 300];
+    return new jose.SignJWT(claims).setProtectedHeader({ alg: jwk.alg, kid: jwk.kid, typ: 'at+jwt' }).setIssuer(url)
+      .setAudience(kind === 'wrong-audience' ? 'https://elsewhere.example/mcp' : audience)
+      .setIssuedAt(issued).setExpirationTime(expires).sign(key);
+  };
+  const granted = async () => {
+    const response = await fetch(`${url}/token`, {
+      method: 'POST',
+      headers: { authorization: `Basic ${btoa('agent-a:s3cret-a')}`, 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams({ grant_type: 'client_credentials', scope: 'mcp:use', resource: audience }),
+    });
+    const reply = await response.json();
+    if (!reply.access_token) throw new Error(JSON.stringify(reply));
+    return reply.access_token;
+  };
+
+  return async (request, response) => {
+    const asked = new URL(request.url, url);
+    try {
+      if (asked.pathname === '/_test/mint') {
+        const kind = asked.searchParams.get('kind') ?? 'good';
+        response.end(kind === 'good' ? await granted() : await sign(kind));
+      } else if (asked.pathname === '/_test/rotate') {
+        keys = [await make(`k${Date.now()}`, asked.searchParams.get('alg') ?? 'ES256'), ...keys];
+        handler = provider();
+        response.end(keys[0].jwk.kid);
+      } else {
+        handler(request, response);
+      }
+    } catch (error) {
+      response.writeHead(500).end(String(error));
+    }
+  };
+});

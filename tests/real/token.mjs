@@ -1,0 +1,3 @@
+// Prints a token that the provider grants by client credentials.
+import { token } from './net.mjs';
+console.log(await token());
