@@ -3,7 +3,7 @@ import asyncio
 import os
 import urllib.request
 
-import httpx
+import httpx2
 import mcp
 from mcp.client.streamable_http import streamable_http_client
 
@@ -12,7 +12,7 @@ TOKEN = urllib.request.urlopen(f"{os.environ['ISSUER_URL']}/_test/mint?kind=good
 
 
 async def main():
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30) as http:
+    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30) as http:
         async with mcp.Client(streamable_http_client(URL, http_client=http), mode=MODE) as client:
             tools = (await client.list_tools()).tools
             assert any(tool.name == "echo" for tool in tools), tools

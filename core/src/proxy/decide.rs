@@ -171,6 +171,7 @@ fn judge_stream(worker: &Worker, framed: &Framed, method: Method, principal: &Pr
         let detail = "Policy does not let this identity use this endpoint.";
         return Err(Answer::error(403, None, code::DENIED, detail));
     }
+    asked.effect = Effect::Allow;
     let ticket = record::decision(worker, &asked).map_err(|_| unrecorded(worker, None))?;
     Ok(Judged {
         era: Era::Legacy,

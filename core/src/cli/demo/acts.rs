@@ -82,14 +82,18 @@ impl<'a> Stage<'a> {
     async fn no_role(&self) -> Act {
         let token = self.issuer.token(Kind::NoRole).map_err(|error| error.to_string())?;
         let answer = self.client.modern(Some(&token), "tools/call", Some("sql_query"), json!({"sql": "select 1"})).await?;
-        check(answer.status == 200 && answer.message()["result"]["isError"] == true, || format!("{} {}", answer.status, answer.body))?;
+        check(answer.status == 200 && answer.message()["result"]["isError"] == true, || {
+            format!("{} {}", answer.status, answer.body)
+        })?;
         Ok(vec![format!("-> 200, isError: {}", answer.text())])
     }
 
     async fn blocked_tool(&self) -> Act {
         let answer = self.call("admin_wipe", json!({"really": "yes"})).await?;
         let is_error = answer.message()["result"]["isError"] == true;
-        check(answer.status == 200 && is_error && answer.text().contains("no-admin"), || format!("{} {}", answer.status, answer.body))?;
+        check(answer.status == 200 && is_error && answer.text().contains("no-admin"), || {
+            format!("{} {}", answer.status, answer.body)
+        })?;
         Ok(vec!["tools/call admin_wipe".into(), format!("-> 200, isError: {}", answer.text())])
     }
 
@@ -118,7 +122,10 @@ impl<'a> Stage<'a> {
             let seen = answer.body.matches(mask).count();
             check(seen >= 2, || format!("{mask} stands {seen} times, not in text and structuredContent: {}", answer.body))?;
         }
-        Ok(vec![format!("-> {}", answer.text()), format!("   structuredContent {}", answer.message()["result"]["structuredContent"])])
+        Ok(vec![
+            format!("-> {}", answer.text()),
+            format!("   structuredContent {}", answer.message()["result"]["structuredContent"]),
+        ])
     }
 
     async fn masked_json(&self) -> Act {

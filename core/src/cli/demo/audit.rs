@@ -38,7 +38,8 @@ async fn query(dir: &Path, python: &Path, calls: u64, credential: &str) -> Act {
         .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(std::time::Duration::from_secs(60), run).await;
-    let output = output.map_err(|_| "DuckDB took longer than a minute")?.map_err(|error| format!("{}: {error}", python.display()))?;
+    let output =
+        output.map_err(|_| "DuckDB took longer than a minute")?.map_err(|error| format!("{}: {error}", python.display()))?;
     let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if !output.status.success() {
         return Err(format!("{said}\n{wrong}"));

@@ -41,7 +41,13 @@ impl Client {
     }
 
     /// A call of the modern era.
-    pub(super) async fn modern(&self, token: Option<&str>, method: &str, name: Option<&str>, arguments: Value) -> Result<Answer, String> {
+    pub(super) async fn modern(
+        &self,
+        token: Option<&str>,
+        method: &str,
+        name: Option<&str>,
+        arguments: Value,
+    ) -> Result<Answer, String> {
         let mut params = json!({"_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientCapabilities": {}, "progressToken": 1}});
         if let Some(name) = name {

@@ -48,7 +48,11 @@ async fn message(State(expected): State<Arc<str>>, headers: HeaderMap, body: Byt
         "initialize" => {
             let reply = json!({"protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
                 "serverInfo": {"name": "leaky", "version": "1"}});
-            return (StatusCode::OK, [("mcp-session-id", "leaky-session-1")], axum::Json(json!({"jsonrpc": "2.0", "id": id, "result": reply})))
+            return (
+                StatusCode::OK,
+                [("mcp-session-id", "leaky-session-1")],
+                axum::Json(json!({"jsonrpc": "2.0", "id": id, "result": reply})),
+            )
                 .into_response();
         }
         "server/discover" => json!({"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}},
@@ -75,9 +79,7 @@ fn complete(mut result: Value, is_modern: bool) -> Value {
 }
 
 fn tools() -> Value {
-    let tool = |name: &str, text: &str, member: &str| {
-        json!({"name": name, "description": text, "inputSchema": {"type": "object", "properties": {member: {"type": "string"}}}})
-    };
+    let tool = |name: &str, text: &str, member: &str| json!({"name": name, "description": text, "inputSchema": {"type": "object", "properties": {member: {"type": "string"}}}});
     json!([
         tool("crm_lookup", "A customer, with everything known", "name"),
         tool("customer_stream", "The same, as a stream", "name"),
@@ -136,7 +138,10 @@ struct Frames {
 impl futures_core::Stream for Frames {
     type Item = Result<String, Infallible>;
 
-    fn poll_next(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Self::Item>> {
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
         if let Some(pause) = &mut self.pause {
             std::task::ready!(pause.as_mut().poll(context));
         }

@@ -116,7 +116,10 @@ async fn stay(dir: &std::path::Path, url: &str, issuer: &Issuer) -> Result<(), F
     println!("                   -d '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{{}}}}'");
     println!("  MCP Inspector  npx @modelcontextprotocol/inspector --cli {url} --transport http --method tools/list \\");
     println!("                   --header \"Authorization: Bearer $(cat {})\"", path.display());
-    println!("  Claude Code    claude mcp add --transport http demo {url} --header \"Authorization: Bearer $(cat {})\"", path.display());
+    println!(
+        "  Claude Code    claude mcp add --transport http demo {url} --header \"Authorization: Bearer $(cat {})\"",
+        path.display()
+    );
     println!("\nEnd it with Ctrl-C.");
     tokio::signal::ctrl_c().await?;
     Ok(())

@@ -91,7 +91,8 @@ async fn audit(story: &mut Story, dir: &Path, python: Option<&Path>) {
         return story.skip("The audit, asked in DuckDB", "give a Python with the package duckdb: --duckdb PYTHON");
     };
     let sql = "select principal, method, tool, decision, count(*) from read_parquet('audit/calls/**/*.parquet') group by all order by all";
-    let code = format!("import duckdb\nrows = duckdb.sql(\"{sql}\").fetchall()\nassert len(rows) > 4, rows\nprint(*rows, sep='\\n')");
+    let code =
+        format!("import duckdb\nrows = duckdb.sql(\"{sql}\").fetchall()\nassert len(rows) > 4, rows\nprint(*rows, sep='\\n')");
     // The query runs in the audit's directory, so a relative path would lead elsewhere.
     let mut command = Command::new(std::path::absolute(python).unwrap_or_else(|_| python.to_owned()));
     command.arg("-c").arg(code).current_dir(dir).stdin(Stdio::null()).kill_on_drop(true);

@@ -1,0 +1,244 @@
+//! The gateway as a process, with a configuration of the test's own.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Once;
+
+use tempfile::TempDir;
+
+use crate::client::{Connection, Reply};
+use crate::wait_until;
+
+/// The credential that is put into requests to the upstream.
+pub const CREDENTIAL: &str = "upstream-s3cret-42";
+
+/// What the gateway is started with.
+pub struct Setup {
+    /// The issuer's identifier.
+    pub issuer: String,
+    /// The upstream's endpoint.
+    pub upstream: String,
+    /// `[[rule]]` and `[[dlp.rule]]` tables, and `[limits]`.
+    pub rules: String,
+    /// Whether io_uring is not to be used.
+    pub legacy_driver: bool,
+}
+
+/// The rules of the documented sample.
+pub const RULES: &str = r#"
+[[rule]]
+id = "readers"
+who = { issuer = "corp", roles = ["reader"] }
+what = { upstream = "crm", tool = "*" }
+effect = "allow"
+[[rule]]
+id = "no-admin"
+what = { upstream = "*", tool = "admin_*" }
+effect = "block"
+[[rule]]
+id = "no-drop"
+what = { upstream = "*", tool = "*" }
+args = [{ at = "/**", regex = "(?i)\\bdrop\\s+table\\b" }]
+effect = "block"
+[[dlp.rule]]
+detect = ["CREDIT_CARD", "EMAIL_ADDRESS", "secret/*"]
+where = { upstream = "*", direction = "response" }
+operator = "redact"
+"#;
+
+impl Setup {
+    /// The sample's rules.
+    pub fn new(issuer: &str, upstream: &str) -> Setup {
+        let legacy_driver = std::env::var_os("SLUICEGATE_TEST_EPOLL").is_some();
+        Setup { issuer: issuer.to_owned(), upstream: upstream.to_owned(), rules: RULES.to_owned(), legacy_driver }
+    }
+
+    /// More tables behind the sample's.
+    pub fn with(mut self, tables: &str) -> Setup {
+        self.rules.push_str(tables);
+        self
+    }
+}
+
+/// The gateway, running.
+pub struct Gateway {
+    /// Its port.
+    pub port: u16,
+    /// The audience of tokens for its endpoint.
+    pub audience: String,
+    /// Its directory: configuration, log, audit.
+    pub dir: TempDir,
+    child: Child,
+    legacy_driver: bool,
+}
+
+/// The gateway's binary, built once.
+pub fn binary() -> PathBuf {
+    static BUILD: Once = Once::new();
+    let here = std::env::current_exe().unwrap();
+    let profile = here.parent().and_then(Path::parent).expect("tests lie in target/PROFILE/deps").to_owned();
+    BUILD.call_once(|| {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["build", "--quiet", "-p", "sluicegate-core", "--bin", "sluicegate"]);
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        cargo.env("CARGO_TARGET_DIR", profile.parent().unwrap());
+        assert!(cargo.status().unwrap().success(), "the gateway does not build");
+    });
+    profile.join("sluicegate")
+}
+
+/// A port that is free now.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Gateway {
+    /// Starts it and waits until it listens.
+    pub fn start(setup: &Setup) -> Gateway {
+        Gateway::start_at(setup, free_port())
+    }
+
+    /// Starts it at a port.
+    pub fn start_at(setup: &Setup, port: u16) -> Gateway {
+        let dir = tempfile::tempdir().unwrap();
+        let key = dir.path().join("key");
+        fs::write(&key, CREDENTIAL).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        let text = format!(
+            r#"version = 1
+[server]
+listen = "127.0.0.1:{port}"
+public_url = "http://127.0.0.1:{port}"
+workers = 2
+[[issuer]]
+name = "corp"
+issuer = "{}"
+audiences = ["http://127.0.0.1:{port}/mcp/crm"]
+allow_insecure_loopback = true
+roles = {{ claim = "/roles" }}
+[[credential]]
+name = "crm-key"
+file = "key"
+header = "Authorization"
+prefix = "Bearer "
+[[upstream]]
+name = "crm"
+url = "{}"
+credential = "crm-key"
+[audit]
+dir = "audit"
+seal_interval_s = 1
+{}"#,
+            setup.issuer, setup.upstream, setup.rules
+        );
+        fs::write(dir.path().join("gate.toml"), text).unwrap();
+        let legacy_driver = setup.legacy_driver;
+        let child = spawn(dir.path(), legacy_driver);
+        let gateway = Gateway { port, audience: format!("http://127.0.0.1:{port}/mcp/crm"), dir, child, legacy_driver };
+        gateway.wait_until_it_listens();
+        gateway
+    }
+
+    fn wait_until_it_listens(&self) {
+        wait_until("listening", || std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+    }
+
+    /// Starts it again in the same directory.
+    pub fn restart(&mut self) {
+        self.child = spawn(self.dir.path(), self.legacy_driver);
+        self.wait_until_it_listens();
+    }
+
+    /// Waits until a token is taken, so that the keys are known.
+    pub fn wait_until_ready(&self, token: &str) {
+        wait_until("ready", || {
+            let mut connection = Connection::open(self.port);
+            connection.send(self.request("GET", token, "", "").as_bytes());
+            connection.head().is_some_and(|head| !head.contains(" 401 ") && !head.contains(" 503 "))
+        });
+    }
+
+    /// A request as text.
+    pub fn request(&self, method: &str, token: &str, fields: &str, body: &str) -> String {
+        let length = if method == "POST" {
+            format!("Content-Length: {}\r\nContent-Type: application/json\r\n", body.len())
+        } else {
+            String::new()
+        };
+        format!(
+            "{method} /mcp/crm HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nAuthorization: Bearer {token}\r\nAccept: application/json, text/event-stream\r\n{length}{fields}\r\n{body}",
+            self.port
+        )
+    }
+
+    /// A legacy tool call on a connection of its own.
+    pub fn call(&self, token: &str, tool: &str, arguments: &str) -> Reply {
+        let body =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}}}}}"#);
+        self.post(token, &body)
+    }
+
+    /// A message on a connection of its own.
+    pub fn post(&self, token: &str, body: &str) -> Reply {
+        let mut connection = Connection::open(self.port);
+        connection.send(self.request("POST", token, "", body).as_bytes());
+        connection.reply().expect("a reply")
+    }
+
+    /// Kills it, as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Ends it, as an operator does, and waits until the audit is sealed.
+    pub fn terminate(&mut self) {
+        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        let mut status = None;
+        wait_until("the end", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert!(status.unwrap().success(), "the gateway ended badly: {}", self.log());
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        let mut log = String::new();
+        fs::File::open(self.dir.path().join("log")).unwrap().read_to_string(&mut log).unwrap();
+        log
+    }
+
+    /// Its audit's directory.
+    pub fn audit(&self) -> PathBuf {
+        self.dir.path().join("audit")
+    }
+}
+
+fn spawn(dir: &Path, legacy_driver: bool) -> Child {
+    let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
+    let mut command = Command::new(binary());
+    command.arg("run").arg("-c").arg(dir.join("gate.toml")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    if legacy_driver {
+        command.env("MONOIO_FORCE_LEGACY_DRIVER", "1");
+    }
+    command.spawn().unwrap()
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let log = self.log();
+        if !std::thread::panicking() {
+            assert!(!log.contains("panicked"), "the gateway panicked: {log}");
+        } else {
+            eprintln!("the gateway's log:\n{log}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Streams of events go through event by event, and a client that goes away cancels what its era lets it cancel.
+#![allow(clippy::unwrap_used)]
+
+use std::time::{Duration, Instant};
+
+use sluicegate_identity::Algorithm;
+use sluicegate_tests::client::Connection;
+use sluicegate_tests::gateway::{Gateway, Setup};
+use sluicegate_tests::issuer::Issuer;
+use sluicegate_tests::upstream::{Step, Upstream};
+use sluicegate_tests::wait_until;
+
+const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+fn chunk(text: &str) -> Step {
+    Step::Send(format!("{:x}\r\n{text}\r\n", text.len()).into_bytes())
+}
+
+fn stage(upstream: &Upstream) -> (Issuer, Gateway, String) {
+    let issuer = Issuer::start(Algorithm::EdDsa);
+    let gateway = Gateway::start(&Setup::new(&issuer.url, &upstream.url));
+    let token = issuer.token(&gateway.audience);
+    gateway.wait_until_ready(&token);
+    (issuer, gateway, token)
+}
+
+fn call(tool: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}","arguments":{{}}}}}}"#)
+}
+
+#[test]
+fn each_event_arrives_before_the_next_is_sent() {
+    let upstream = Upstream::start(|_| {
+        vec![
+            Step::Send(HEAD.to_vec()),
+            chunk("id: 0\r\ndata: \r\n\r\n"),
+            chunk(": a comment\n\nretry: 500\nevent: message\nid: 1\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/mess"),
+            chunk("age\",\"params\":{\"level\":\"info\",\"data\":\"mail ana@customer.example\"}}\n\n"),
+            Step::Pause(400),
+            chunk(
+                "data: {\"jsonrpc\":\"2.0\",\ndata: \"id\":1,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"4111111111111111\"}]}}\r\r",
+            ),
+            Step::Pause(50),
+            Step::Send(b"0\r\n\r\n".to_vec()),
+        ]
+    });
+    let (_issuer, gateway, token) = stage(&upstream);
+    let mut connection = Connection::open(gateway.port);
+    let start = Instant::now();
+    connection.send(gateway.request("POST", &token, "", &call("t")).as_bytes());
+    let head = connection.head().unwrap();
+    assert!(head.contains("text/event-stream") && head.contains("X-Accel-Buffering: no"), "{head}");
+    let mut before = String::new();
+    while !before.contains("notifications/message") {
+        before.push_str(&String::from_utf8(connection.chunk().unwrap()).unwrap());
+    }
+    let first = start.elapsed();
+    assert!(before.starts_with("id: 0\r\ndata: \r\n\r\n: a comment\n\n"), "{before:?}");
+    assert!(before.contains("retry: 500\nevent: message\nid: 1\ndata: ") && before.contains("[EMAIL_ADDRESS]"), "{before:?}");
+    let mut rest = String::new();
+    while let Some(chunk) = connection.chunk().filter(|chunk| !chunk.is_empty()) {
+        rest.push_str(&String::from_utf8(chunk).unwrap());
+    }
+    assert!(start.elapsed() >= first + Duration::from_millis(200), "the events came together");
+    assert!(rest.contains("[CREDIT_CARD]") && !rest.contains("4111"), "{rest:?}");
+    // The connection goes on after the stream.
+    connection.send(gateway.request("POST", &token, "", &call("t")).as_bytes());
+    assert!(connection.head().unwrap().contains("200"));
+}
+
+#[test]
+fn a_disconnect_cancels_modern_calls_and_no_legacy_ones() {
+    let upstream = Upstream::start(|_| {
+        let mut steps = vec![Step::Send(HEAD.to_vec())];
+        for _ in 0..60 {
+            steps.extend([chunk(": tick\n\n"), Step::Pause(50)]);
+        }
+        steps.push(chunk("data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n"));
+        steps.push(Step::Send(b"0\r\n\r\n".to_vec()));
+        steps
+    });
+    let (_issuer, mut gateway, token) = stage(&upstream);
+    wait_until("the probe's end", || *upstream.ended.lock().unwrap() >= 1);
+    let modern = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"modern","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
+    let fields = "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: modern\r\n";
+    let ended = *upstream.ended.lock().unwrap();
+    let mut connection = Connection::open(gateway.port);
+    connection.send(gateway.request("POST", &token, fields, modern).as_bytes());
+    connection.head().unwrap();
+    drop(connection);
+    let start = Instant::now();
+    wait_until("the cancelled call's end", || *upstream.ended.lock().unwrap() > ended);
+    assert!(start.elapsed() < Duration::from_millis(1500), "the upstream was let go after {:?}", start.elapsed());
+    let mut connection = Connection::open(gateway.port);
+    connection.send(gateway.request("POST", &token, "", &call("legacy")).as_bytes());
+    connection.head().unwrap();
+    drop(connection);
+    std::thread::sleep(Duration::from_millis(4000));
+    gateway.terminate();
+    let rows = sluicegate_tests::audit::rows(&gateway.audit(), "calls");
+    let status = |tool: &str| rows.iter().find(|row| row["tool"] == tool).map(|row| row["status"].clone());
+    assert_eq!((status("modern").as_deref(), status("legacy").as_deref()), (Some("cancelled"), Some("ok")));
+}
