@@ -1,1 +1,0 @@
-//! See the files of this crate; each names its own responsibility.
