@@ -59,7 +59,8 @@ pub fn serve() -> ! {
     let issuer = TcpListener::bind("127.0.0.1:0").unwrap();
     println!("{} {}", upstream.local_addr().unwrap().port(), issuer.local_addr().unwrap().port());
     std::thread::spawn(move || serve_issuer(&issuer));
-    let replies: Vec<(&'static str, Vec<u8>)> = Scenario::ALL.iter().map(|scenario| (scenario.name, whole_reply(scenario))).collect();
+    let replies: Vec<(&'static str, Vec<u8>)> =
+        Scenario::ALL.iter().map(|scenario| (scenario.name, whole_reply(scenario))).collect();
     let replies: &'static [(&'static str, Vec<u8>)] = Box::leak(replies.into_boxed_slice());
     for stream in upstream.incoming().flatten() {
         std::thread::spawn(move || answer(stream, replies));
@@ -71,7 +72,8 @@ fn whole_reply(scenario: &Scenario) -> Vec<u8> {
     let (kind, body) = scenario.answer();
     if kind == "text/event-stream" {
         let chunks: String = body.split_inclusive("\n\n").map(|event| format!("{:x}\r\n{event}\r\n", event.len())).collect();
-        return format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n").into_bytes();
+        return format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n")
+            .into_bytes();
     }
     format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
@@ -85,7 +87,8 @@ fn answer(mut stream: TcpStream, replies: &[(&'static str, Vec<u8>)]) {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4);
         if let Some(end) = end {
             let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
-            let length: usize = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok()).unwrap_or(0);
+            let length: usize =
+                head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok()).unwrap_or(0);
             if bytes.len() >= end + length {
                 let body = String::from_utf8_lossy(&bytes[end..end + length]).into_owned();
                 let reply = replies.iter().find(|(name, _)| body.contains(&format!("\"{name}\"")));
@@ -116,7 +119,10 @@ fn serve_issuer(listener: &TcpListener) {
             Some(("/mint", audiences)) => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
                 let audiences: Vec<&str> = audiences.split('&').collect();
-                key.sign(&json!({"iss": url, "aud": audiences, "sub": "bench", "iat": now, "exp": now + 3600, "roles": ["reader"]})).unwrap()
+                key.sign(
+                    &json!({"iss": url, "aud": audiences, "sub": "bench", "iat": now, "exp": now + 3600, "roles": ["reader"]}),
+                )
+                .unwrap()
             }
             _ if target == "/jwks" => String::from_utf8(SigningKey::jwks(&[&key])).unwrap(),
             _ => json!({"issuer": url, "jwks_uri": format!("{url}/jwks")}).to_string(),

@@ -64,7 +64,8 @@ pub fn rows(samples: &[Sample]) -> Vec<Row> {
         if rows.iter().any(|row| (row.scenario, row.system) == (sample.scenario, sample.system)) {
             continue;
         }
-        let same: Vec<&Sample> = samples.iter().filter(|other| (other.scenario, other.system) == (sample.scenario, sample.system)).collect();
+        let same: Vec<&Sample> =
+            samples.iter().filter(|other| (other.scenario, other.system) == (sample.scenario, sample.system)).collect();
         let of = |get: fn(&Sample) -> f64| median(same.iter().map(|sample| get(sample)).collect());
         rows.push(Row {
             scenario: sample.scenario,
@@ -90,12 +91,22 @@ pub fn rows(samples: &[Sample]) -> Vec<Row> {
 }
 
 fn table(rows: &[Row]) -> String {
-    let mut text = String::from("| scenario | system | CPU us/call | ratio to nginx | calls/s | p50 us | p99 us | RSS MiB |\n|---|---|---|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "| scenario | system | CPU us/call | ratio to nginx | calls/s | p50 us | p99 us | RSS MiB |\n|---|---|---|---|---|---|---|---|\n",
+    );
     for row in rows {
-        let (cpu, ratio) = if row.cpu_us_per_call > 0.0 { (format!("{:.1}", row.cpu_us_per_call), format!("{:.2}", row.ratio_nginx)) } else { ("-".into(), "-".into()) };
+        let (cpu, ratio) = if row.cpu_us_per_call > 0.0 {
+            (format!("{:.1}", row.cpu_us_per_call), format!("{:.2}", row.ratio_nginx))
+        } else {
+            ("-".into(), "-".into())
+        };
         let rss = row.rss_bytes as f64 / 1048576.0;
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "| {} | {} | {cpu} | {ratio} | {:.0} | {:.0} | {:.0} | {rss:.1} |", row.scenario, row.system, row.rps, row.p50_us, row.p99_us);
+        let _ = writeln!(
+            text,
+            "| {} | {} | {cpu} | {ratio} | {:.0} | {:.0} | {:.0} | {rss:.1} |",
+            row.scenario, row.system, row.rps, row.p50_us, row.p99_us
+        );
     }
     text
 }
@@ -115,8 +126,15 @@ fn said(program: &str, arguments: &[&str]) -> String {
 pub fn write(rows: &[Row], arguments: &Arguments, dir: &Path) {
     fs::write(dir.join("latest.json"), serde_json::to_string_pretty(rows).unwrap()).unwrap();
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")).map(|rest| rest.trim_start_matches([' ', '\t', ':'])).unwrap_or("unknown").to_owned();
-    let mut text = String::from("# What a call costs\n\nThis file is written by `make bench`. Read the ratios: they come from one interleaved run; absolute times are this machine's.\n\n");
+    let cpu = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map(|rest| rest.trim_start_matches([' ', '\t', ':']))
+        .unwrap_or("unknown")
+        .to_owned();
+    let mut text = String::from(
+        "# What a call costs\n\nThis file is written by `make bench`. Read the ratios: they come from one interleaved run; absolute times are this machine's.\n\n",
+    );
     let _ = writeln!(
         text,
         "Command: `make bench` ({} rounds of {} s, {} connections, medians). Machine: {cpu}, Linux {}. {}. {}.\n",

@@ -55,7 +55,11 @@ fn rows(leaky: bool) -> String {
         number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let (id, amount, day) = (number >> 44, (number >> 20) % 100_000, number % 28 + 1);
         let leak = leaky && rows.len() / 4096 > (rows.len().saturating_sub(260)) / 4096;
-        let note = if leak { "pays with 4111 1111 1111 1111, writes from ana@customer.example" } else { "asked twice whether the order had left the warehouse" };
+        let note = if leak {
+            "pays with 4111 1111 1111 1111, writes from ana@customer.example"
+        } else {
+            "asked twice whether the order had left the warehouse"
+        };
         if !rows.is_empty() {
             rows.push(',');
         }

@@ -65,7 +65,11 @@ fn nginx(dir: &Path, parts: &Parts, name: &'static str, buffering: bool) -> Syst
     let (port, place) = (free_port(), dir.join(name));
     fs::create_dir_all(&place).unwrap();
     let (place_text, upstream) = (place.display(), parts.upstream);
-    let buffers = if buffering { "proxy_buffers 8 64k; proxy_buffer_size 64k; proxy_busy_buffers_size 128k;" } else { "proxy_buffering off; proxy_buffer_size 64k;" };
+    let buffers = if buffering {
+        "proxy_buffers 8 64k; proxy_buffer_size 64k; proxy_busy_buffers_size 128k;"
+    } else {
+        "proxy_buffering off; proxy_buffer_size 64k;"
+    };
     let text = format!(
         "daemon off; master_process off; worker_processes 1; pid {place_text}/pid; error_log {place_text}/error.log;\n\
          events {{ worker_connections 4096; }}\n\
@@ -113,7 +117,9 @@ fn sluicegate(dir: &Path, parts: &Parts, switches: &Switches) -> System {
         text.push_str("args = [{ at = \"/**\", regex = \"(?i)\\\\bdrop\\\\s+table\\\\b\" }]\neffect = \"block\"\n");
     }
     if switches.masking {
-        text.push_str("[[dlp.rule]]\ndetect = [\"*\"]\nwhere = { upstream = \"*\", direction = \"both\" }\noperator = \"redact\"\n");
+        text.push_str(
+            "[[dlp.rule]]\ndetect = [\"*\"]\nwhere = { upstream = \"*\", direction = \"both\" }\noperator = \"redact\"\n",
+        );
     }
     fs::write(place.join("gate.toml"), text).unwrap();
     let log = fs::File::create(place.join("log")).unwrap();
@@ -127,8 +133,15 @@ fn sluicegate(dir: &Path, parts: &Parts, switches: &Switches) -> System {
         .spawn()
         .expect("sluicegate is built in release");
     await_port(port);
-    let token = Some(parts.token(&[audience.clone()]));
-    let system = System { name: switches.name, url: audience, token, child: Some(child), masks: switches.masking, audit: Some(place.join("audit")) };
+    let token = Some(parts.token(std::slice::from_ref(&audience)));
+    let system = System {
+        name: switches.name,
+        url: audience,
+        token,
+        child: Some(child),
+        masks: switches.masking,
+        audit: Some(place.join("audit")),
+    };
     let start = Instant::now();
     while system.post(&Scenario::ALL[0]).0 != 200 {
         assert!(start.elapsed() < Duration::from_secs(10), "{} does not get ready", system.name);
@@ -191,7 +204,11 @@ impl System {
         assert_eq!(status, 200, "{} {}: {reply}", self.name, scenario.name);
         let leaks = reply.contains("4111 1111");
         assert_eq!(leaks, scenario.name == "json-64kb-leaky" && !self.masks, "{} {}", self.name, scenario.name);
-        assert!(reply.contains(if scenario.name.starts_with("json-64kb") { "friendly and short" } else { "Rows are fine" }), "{}: {reply}", self.name);
+        assert!(
+            reply.contains(if scenario.name.starts_with("json-64kb") { "friendly and short" } else { "Rows are fine" }),
+            "{}: {reply}",
+            self.name
+        );
     }
 
     /// Ends it as an operator would.

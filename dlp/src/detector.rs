@@ -73,7 +73,7 @@ pub(crate) fn is_word(byte: Option<&u8>) -> bool {
 }
 
 /// The byte before `at`.
-pub(crate) fn before<'a>(text: &'a [u8], at: usize) -> Option<&'a u8> {
+pub(crate) fn before(text: &[u8], at: usize) -> Option<&u8> {
     text.get(at.checked_sub(1)?)
 }
 

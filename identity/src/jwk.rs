@@ -99,10 +99,10 @@ pub(crate) fn admit(value: &Value) -> Result<VerifyingKey, JwkError> {
         Some("OKP") => (Algorithm::EdDsa, ed25519(key)?),
         _ => return Err(JwkError::Type),
     };
-    if let Some(alg) = key.get("alg") {
-        if alg.as_str().and_then(Algorithm::of_header) != Some(algorithm) {
-            return Err(JwkError::Algorithm);
-        }
+    if let Some(alg) = key.get("alg")
+        && alg.as_str().and_then(Algorithm::of_header) != Some(algorithm)
+    {
+        return Err(JwkError::Algorithm);
     }
     Ok(VerifyingKey { kid, algorithm, key: parsed })
 }

@@ -24,12 +24,15 @@ pub(crate) struct Recovered {
     pub(crate) corrupt: u64,
 }
 
+/// A segment that was found: its number, its file, its bytes.
+type Leftover = (u64, PathBuf, Vec<u8>);
+
 /// Seals what lies in `dir/spool`, then removes the segments.
 ///
 /// # Errors
 /// The system's, on the way to the disk; nothing is removed then, and the next start tries again.
 pub(crate) fn recover(dir: &Path, gateway: &str) -> io::Result<Recovered> {
-    let mut by_worker: HashMap<(u64, u16), Vec<(u64, PathBuf, Vec<u8>)>> = HashMap::new();
+    let mut by_worker: HashMap<(u64, u16), Vec<Leftover>> = HashMap::new();
     let mut recovered = Recovered::default();
     for path in files(&dir.join("spool"))? {
         if path.extension().is_none_or(|extension| extension != "seg") {

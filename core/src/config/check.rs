@@ -291,7 +291,7 @@ impl Checker<'_, '_> {
     fn issuer(&mut self, raw: &RawIssuer, number: usize, resources: &[String]) -> Option<Issuer> {
         let key = format!("issuer[{number}]");
         match HttpUrl::parse(raw.issuer.get_ref()) {
-            Ok(url) if !url.origin.is_tls && !(raw.allow_insecure_loopback && url.origin.is_loopback()) => {
+            Ok(url) if !(url.origin.is_tls || raw.allow_insecure_loopback && url.origin.is_loopback()) => {
                 let hint = "use https://, or for a test on this machine add `allow_insecure_loopback = true`";
                 self.problems.add(raw.issuer.span(), format!("{key}.issuer"), "would be reached without TLS", hint);
             }

@@ -193,11 +193,12 @@ impl OneRule<'_, '_, '_, '_> {
                 .iter()
                 .zip(resources)
                 .any(|(covered, resource)| *covered && issuer.policy.audiences().contains(resource));
-            if !reaches && !resources.is_empty() {
-                if let Some(name) = &raw.who.issuer {
-                    let hint = "add the endpoint to the issuer's `audiences`";
-                    self.add(name, "who.issuer", "has no audience for these upstreams, so the rule can never match", hint);
-                }
+            if !reaches
+                && !resources.is_empty()
+                && let Some(name) = &raw.who.issuer
+            {
+                let hint = "add the endpoint to the issuer's `audiences`";
+                self.add(name, "who.issuer", "has no audience for these upstreams, so the rule can never match", hint);
             }
         }
         let has_arguments = what.method.as_ref().is_none_or(|method| {

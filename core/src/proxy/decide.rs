@@ -65,8 +65,11 @@ pub struct Permitted {
     pub treatment: Arc<Treatment>,
     /// The decision's place on the spool.
     pub ticket: Ticket,
-    _decided: (),
+    _proof: Decision,
 }
+
+/// Can be named in this file only, so nothing else makes a [`Permitted`].
+struct Decision;
 
 /// What became of a request.
 pub enum Decided {
@@ -115,7 +118,7 @@ pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Id
             session: judged.session,
             treatment: judged.treatment,
             ticket: judged.ticket,
-            _decided: (),
+            _proof: Decision,
         })),
     }
 }

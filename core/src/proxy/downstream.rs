@@ -79,11 +79,9 @@ impl Downstream {
         self.guard.set_idle(!begun);
         self.guard.arm(Side::DownstreamRead, if begun { limits.head_time_max_ms } else { limits.idle_time_max_ms });
         loop {
-            if begun {
-                if let Some(head) = parse_request(&self.buffer, bounds)? {
-                    self.guard.disarm();
-                    return Ok(Received { bytes: std::mem::take(&mut self.buffer), head });
-                }
+            if begun && let Some(head) = parse_request(&self.buffer, bounds)? {
+                self.guard.disarm();
+                return Ok(Received { bytes: std::mem::take(&mut self.buffer), head });
             }
             let got = self.read_more(BUFFER_BYTES).await;
             match got {

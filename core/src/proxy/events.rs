@@ -65,7 +65,7 @@ pub async fn relay(
         relayed.send(worker, downstream, encode::LAST_CHUNK.to_vec()).await;
     }
     let is_gone = relayed.is_gone;
-    match settle(worker, permitted, &relayed.ended) {
+    match settle(worker, *permitted, &relayed.ended) {
         Rest::Next(bytes, end) if at_end && !closes && !is_gone && !worker.is_draining() => {
             downstream.give_back(bytes, end);
             Next::KeepAlive

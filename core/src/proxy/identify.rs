@@ -25,8 +25,11 @@ pub struct Identified {
     pub framed: Box<Framed>,
     /// Who sent it.
     pub principal: Rc<Principal>,
-    _verified: (),
+    _proof: Verified,
 }
+
+/// Can be named in this file only, so nothing else makes an [`Identified`].
+struct Verified;
 
 /// Verifies the request's bearer token.
 ///
@@ -34,12 +37,12 @@ pub struct Identified {
 /// The answer: 401 with a challenge whatever is wrong with the token, 503 while the issuer's keys are not known yet.
 pub async fn identify(worker: &Worker, mut framed: Box<Framed>) -> Result<Identified, (Answer, Rest)> {
     let refusal = match verify(worker, &framed) {
-        Ok(principal) => return Ok(Identified { framed, principal, _verified: () }),
+        Ok(principal) => return Ok(Identified { framed, principal, _proof: Verified }),
         Err(Refusal::UnknownKey { issuer, kid }) => {
             if await_keys(worker, issuer, kid).await {
                 framed.snapshot = worker.snapshot();
                 match verify(worker, &framed) {
-                    Ok(principal) => return Ok(Identified { framed, principal, _verified: () }),
+                    Ok(principal) => return Ok(Identified { framed, principal, _proof: Verified }),
                     Err(refusal) => refusal,
                 }
             } else {

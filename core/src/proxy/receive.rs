@@ -71,10 +71,10 @@ pub async fn parse(worker: &Worker, downstream: &mut Downstream, is_last: bool) 
     worker.metrics.requests.add(1);
     let (head, bytes) = (&received.head, &received.bytes);
     let framing = framing::of_request(head, bytes)?;
-    if let Framing::Length(length) = framing {
-        if length > worker.limits.request_body_bytes_max as u64 {
-            return Err(Refusal::BodyTooLong.into());
-        }
+    if let Framing::Length(length) = framing
+        && length > worker.limits.request_body_bytes_max as u64
+    {
+        return Err(Refusal::BodyTooLong.into());
     }
     let snapshot = worker.snapshot();
     let closes = is_last || worker.is_draining() || !framing::keeps_alive(&head.fields, head.http10, bytes);
@@ -118,11 +118,11 @@ fn admit(snapshot: &Snapshot, received: &Received) -> Result<Target, Answer> {
         let detail = "This gateway does not serve that host; use the one in server.public_url.";
         return Err(Answer::error(421, None, code::INVALID_REQUEST, detail));
     }
-    if let Some(origin) = head.fields.value(Known::Origin, bytes) {
-        if !route::is_own_origin(snapshot, origin) {
-            let detail = "Requests from that origin are not allowed.";
-            return Err(Answer::error(403, None, code::INVALID_REQUEST, detail));
-        }
+    if let Some(origin) = head.fields.value(Known::Origin, bytes)
+        && !route::is_own_origin(snapshot, origin)
+    {
+        let detail = "Requests from that origin are not allowed.";
+        return Err(Answer::error(403, None, code::INVALID_REQUEST, detail));
     }
     let found = route::find(snapshot, bytes.get(head.target.clone()).unwrap_or_default());
     match (found, head.method) {

@@ -81,7 +81,7 @@ pub async fn fail(
         reason: error.reason(),
         upstream_us: sent.elapsed_us(),
     };
-    let rest = settle(worker, permitted, &ended);
+    let rest = settle(worker, *permitted, &ended);
     if status == Status::Cancelled {
         return Next::Close;
     }
@@ -89,8 +89,8 @@ pub async fn fail(
 }
 
 /// Records the outcome and hands back what follows the request on its connection.
-pub fn settle(worker: &Worker, permitted: Box<Permitted>, ended: &Ended) -> Rest {
-    let Permitted { framed, end, ticket, .. } = *permitted;
+pub fn settle(worker: &Worker, permitted: Permitted, ended: &Ended) -> Rest {
+    let Permitted { framed, end, ticket, .. } = permitted;
     record::outcome(worker, &framed, ticket, ended);
     framed.rest(end)
 }
@@ -136,7 +136,7 @@ async fn whole(
     let buffer = exchange.finish(keeps, downstream.guard(), worker.watch.now_ms());
     let ended = Ended { status, error_code, http_status, bytes_out: length as u64, findings, reason, upstream_us };
     // The outcome is on the spool before the caller can have seen the answer, so what it acts on is never unrecorded.
-    let rest = settle(worker, permitted, &ended);
+    let rest = settle(worker, *permitted, &ended);
     let (out, from, to) = match masked {
         Masked::Rewritten(mut bytes) => {
             head.append(&mut bytes);

@@ -9,15 +9,15 @@ pub async fn join<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
     let (mut a, mut b) = (pin!(a), pin!(b));
     let (mut left, mut right) = (None, None);
     poll_fn(|context| {
-        if left.is_none() {
-            if let Poll::Ready(output) = a.as_mut().poll(context) {
-                left = Some(output);
-            }
+        if left.is_none()
+            && let Poll::Ready(output) = a.as_mut().poll(context)
+        {
+            left = Some(output);
         }
-        if right.is_none() {
-            if let Poll::Ready(output) = b.as_mut().poll(context) {
-                right = Some(output);
-            }
+        if right.is_none()
+            && let Poll::Ready(output) = b.as_mut().poll(context)
+        {
+            right = Some(output);
         }
         match (left.take(), right.take()) {
             (Some(l), Some(r)) => Poll::Ready((l, r)),

@@ -125,10 +125,10 @@ pub enum WorkerError {
 /// [`WorkerError`], at the start only.
 pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
     let Outfit { index, cpu, listener, limits, snapshot, mailbox, spool, engine, sealer, keys, metrics, stop } = outfit;
-    if let Some(cpu) = cpu {
-        if let Err(error) = rt::pin(cpu) {
-            tracing::warn!(worker = index, cpu, %error, "not pinned");
-        }
+    if let Some(cpu) = cpu
+        && let Err(error) = rt::pin(cpu)
+    {
+        tracing::warn!(worker = index, cpu, %error, "not pinned");
     }
     let mut runtime = Runtime::new().map_err(WorkerError::Io)?;
     tracing::info!(worker = index, cpu, driver = runtime.driver().name(), "worker started");
