@@ -1,0 +1,98 @@
+//! Whatever a value stands in and however it is written, it does not come out; whatever else is there does.
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use sluicegate_dlp::json::{Bounds, Tape};
+use sluicegate_dlp::{Engine, Operator, Scratch, Selector, Treatment, Verdict, all_leaves};
+
+const SECRETS: [&str; 5] =
+    ["4111111111111111", "ana@customer.example", "ghp_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM", "DE89370400440532013000", "AKIAIOSFODNN7EXAMPLE"];
+
+thread_local! {
+    static STAGE: std::cell::RefCell<(Engine, Scratch)> = {
+        let engine = Engine::new().unwrap();
+        let scratch = engine.scratch().unwrap();
+        std::cell::RefCell::new((engine, scratch))
+    };
+}
+
+fn mask(doc: &str) -> (Verdict, String, usize) {
+    let mut treatment = Treatment::none();
+    treatment.set(&Selector::all(), Operator::Redact);
+    STAGE.with_borrow_mut(|(engine, scratch)| {
+        let (mut tape, mut leaves, mut out, mut findings) = (Tape::new(), Vec::new(), Vec::new(), Vec::new());
+        tape.parse(doc.as_bytes(), &Bounds { depth_max: 64, nodes_max: 100_000, refuse_duplicates: false }).unwrap();
+        all_leaves(&tape, &mut leaves);
+        let verdict = engine.mask_document(scratch, doc.as_bytes(), &tape, &leaves, &treatment, &mut out, &mut findings);
+        (verdict, String::from_utf8(out).unwrap(), findings.len())
+    })
+}
+
+/// A JSON string in which the characters at `escaped` are written as `\uXXXX`.
+fn write(text: &str, escaped: &[bool]) -> String {
+    let each = |(at, c): (usize, char)| {
+        let mut units = [0u16; 2];
+        match c {
+            _ if escaped.get(at % escaped.len().max(1)).copied().unwrap_or(false) => {
+                c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+            }
+            '"' | '\\' => format!("\\{c}"),
+            c if (c as u32) < 0x20 => format!("\\u{:04x}", c as u32),
+            c => c.to_string(),
+        }
+    };
+    format!("\"{}\"", text.char_indices().map(|(at, c)| each((at, c))).collect::<String>())
+}
+
+/// Every string of a document, names included, decoded.
+fn texts(value: &serde_json::Value, out: &mut Vec<String>) {
+    match value {
+        serde_json::Value::String(text) => {
+            out.push(text.clone());
+            if let Ok(nested @ (serde_json::Value::Object(_) | serde_json::Value::Array(_))) = serde_json::from_str(text) {
+                texts(&nested, out);
+            }
+        }
+        serde_json::Value::Array(all) => all.iter().for_each(|one| texts(one, out)),
+        serde_json::Value::Object(members) => members.iter().for_each(|(name, one)| {
+            out.push(name.clone());
+            texts(one, out);
+        }),
+        other => out.push(other.to_string()),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn a_planted_value_never_comes_out(
+        which in 0usize..5, before in "[ a-zé,;:\"\\\\\n]{0,20}", after in "[ ,;\"\n]{0,12}",
+        escaped in prop::collection::vec(any::<bool>(), 1..9), place in 0usize..5, other in "[a-z \u{e9}\u{4e2d}]{0,30}",
+    ) {
+        let secret = SECRETS[which];
+        let before = if before.is_empty() || before.ends_with([' ', '"', '\n', ',', ';', ':']) { before } else { before + " " };
+        let leaf = write(&format!("{before}{secret}{after}"), &escaped);
+        let other = write(&other, &escaped);
+        let doc = match place {
+            0 => format!("{{\"result\": [{other}, {leaf} ,1.50,null]}}"),
+            1 => format!("{{{leaf}:{other},\"x\":true}}"),
+            2 => format!("[[[{leaf}]]]"),
+            3 => format!("{{\"t\":{},\"o\":{other}}}", write(&format!("{{\"deep\":{leaf},\"n\":1}}"), &[false])),
+            _ => format!("{{\"a\":{other},\"b\":{{\"c\":{leaf}}}}}"),
+        };
+        let (verdict, masked, findings) = mask(&doc);
+        prop_assert_eq!(verdict, Verdict::Masked, "{}", doc);
+        prop_assert!(findings > 0);
+        let parsed: serde_json::Value = serde_json::from_str(&masked).map_err(|error| TestCaseError::fail(format!("{masked}: {error}")))?;
+        let mut all = Vec::new();
+        texts(&parsed, &mut all);
+        prop_assert!(all.iter().all(|text| !text.contains(secret)), "{} -> {}", doc, masked);
+    }
+
+    #[test]
+    fn a_document_without_a_finding_is_left_alone(text in "[a-zA-Z é{}\\[\\]:,]{0,60}", number in 0u32..99_999_999) {
+        let doc = serde_json::json!({"text": text, "number": number, "list": [text, number]}).to_string();
+        let (verdict, masked, findings) = mask(&doc);
+        prop_assert_eq!((verdict, masked.as_str(), findings), (Verdict::Clean, "", 0), "{}", doc);
+    }
+}
