@@ -65,11 +65,9 @@ fn nginx(dir: &Path, parts: &Parts, name: &'static str, buffering: bool) -> Syst
     let (port, place) = (free_port(), dir.join(name));
     fs::create_dir_all(&place).unwrap();
     let (place_text, upstream) = (place.display(), parts.upstream);
-    let buffers = if buffering {
-        "proxy_buffers 8 64k; proxy_buffer_size 64k; proxy_busy_buffers_size 128k;"
-    } else {
-        "proxy_buffering off; proxy_buffer_size 64k;"
-    };
+    // Unbuffered too: nginx refuses a first buffer that is larger than what the others add up to.
+    let switch = if buffering { "on" } else { "off" };
+    let buffers = format!("proxy_buffering {switch}; proxy_buffers 8 64k; proxy_buffer_size 64k; proxy_busy_buffers_size 128k;");
     let text = format!(
         "daemon off; master_process off; worker_processes 1; pid {place_text}/pid; error_log {place_text}/error.log;\n\
          events {{ worker_connections 4096; }}\n\
