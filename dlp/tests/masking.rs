@@ -5,8 +5,13 @@ use proptest::prelude::*;
 use sluicegate_dlp::json::{Bounds, Tape};
 use sluicegate_dlp::{Engine, Operator, Scratch, Selector, Treatment, Verdict, all_leaves};
 
-const SECRETS: [&str; 5] =
-    ["4111111111111111", "ana@customer.example", "ghp_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM", "DE89370400440532013000", "AKIAIOSFODNN7EXAMPLE"];
+const SECRETS: [&str; 5] = [
+    "4111111111111111",
+    "ana@customer.example",
+    "ghp_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM",
+    "DE89370400440532013000",
+    "AKIAIOSFODNN7EXAMPLE",
+];
 
 thread_local! {
     static STAGE: std::cell::RefCell<(Engine, Scratch)> = {
