@@ -6,8 +6,9 @@
 use sluicegate_dlp::json::Value;
 use sluicegate_identity::Principal;
 
-use super::Glob;
-use crate::config::{ArgPredicate, ArgTest, Config, Rule, RuleEffect};
+use super::method::{is_housekeeping, is_named_call};
+use super::{Glob, Policy};
+use crate::config::{ArgTest, Rule, RuleEffect};
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,16 @@ pub enum Effect {
     Mask,
     /// It is not forwarded.
     Block,
+}
+
+impl From<RuleEffect> for Effect {
+    fn from(effect: RuleEffect) -> Self {
+        match effect {
+            RuleEffect::Allow => Effect::Allow,
+            RuleEffect::Mask => Effect::Mask,
+            RuleEffect::Block => Effect::Block,
+        }
+    }
 }
 
 /// Why.
@@ -53,6 +64,9 @@ pub struct Decision<'p> {
     pub reason: Reason,
 }
 
+const DEFAULT_DENY: Decision<'static> = Decision { effect: Effect::Block, rule: "", reason: Reason::DefaultDeny };
+const HOUSEKEEPING: Decision<'static> = Decision { effect: Effect::Allow, rule: "", reason: Reason::Housekeeping };
+
 /// What is known of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
@@ -68,144 +82,77 @@ pub struct Facts<'a> {
     pub arguments: Option<Value<'a>>,
 }
 
-/// Methods that only run the protocol: whoever may call anything of an upstream may use them there.
-const HOUSEKEEPING: [&str; 10] = [
-    "initialize",
-    "logging/setLevel",
-    "ping",
-    "prompts/list",
-    "resources/list",
-    "resources/templates/list",
-    "server/discover",
-    "subscriptions/listen",
-    "tools/list",
-    "roots/list",
-];
-
-fn is_housekeeping(method: &str) -> bool {
-    method.starts_with("notifications/") || HOUSEKEEPING.contains(&method)
-}
-
-struct Compiled {
-    id: String,
-    issuer: Option<usize>,
-    roles: Option<Vec<String>>,
-    principal: Option<Glob>,
-    tool: Option<Glob>,
-    method: Option<Glob>,
-    args: Vec<ArgPredicate>,
-    effect: RuleEffect,
-}
-
-/// All rules, laid out by upstream.
-pub struct Policy {
-    rules: Vec<Compiled>,
-    /// For each upstream the indices of the rules that cover it, blocking ones first.
-    by_upstream: Vec<Vec<usize>>,
-}
-
 impl Policy {
-    /// Lays out the rules of a checked configuration, taking them out of it.
-    pub fn compile(config: &mut Config) -> Policy {
-        let upstreams = config.upstreams.len();
-        let mut by_upstream = vec![Vec::new(); upstreams];
-        let rules: Vec<Rule> = std::mem::take(&mut config.rules);
-        for (index, rule) in rules.iter().enumerate() {
-            for (list, _) in by_upstream.iter_mut().zip(&rule.what.upstreams).filter(|(_, covered)| **covered) {
-                list.push(index);
-            }
-        }
-        let strength = |index: &usize| match rules[*index].effect {
-            RuleEffect::Block => 0,
-            RuleEffect::Mask => 1,
-            RuleEffect::Allow => 2,
-        };
-        by_upstream.iter_mut().for_each(|list| list.sort_by_key(strength));
-        let rules = rules.into_iter().map(compiled).collect();
-        Policy { rules, by_upstream }
-    }
-
-    fn of_upstream(&self, upstream: usize) -> impl Iterator<Item = &Compiled> {
-        self.by_upstream.get(upstream).into_iter().flatten().filter_map(|&index| self.rules.get(index))
-    }
-
     /// Decides about a call.
+    ///
+    /// A call that must name a tool or prompt and does not, or names it by something that is not a string, is denied whatever the
+    /// rules say: a lenient upstream could read a name where none was judged.
     pub fn decide(&self, who: &Principal, facts: &Facts<'_>) -> Decision<'_> {
-        // Blocking rules come first and masking ones next, so the first rule that covers the call decides.
-        let covering =
-            self.of_upstream(facts.upstream).find(|rule| rule.is_about(who) && rule.covers(facts) && rule.args_hold(facts));
-        if let Some(rule) = covering {
-            let effect = match rule.effect {
-                RuleEffect::Allow => Effect::Allow,
-                RuleEffect::Mask => Effect::Mask,
-                RuleEffect::Block => Effect::Block,
-            };
-            return Decision { effect, rule: &rule.id, reason: Reason::Rule };
+        if is_named_call(facts.method) && facts.tool.is_none() {
+            return DEFAULT_DENY;
         }
-        if is_housekeeping(facts.method) && self.may_use(who, facts.upstream) {
-            return Decision { effect: Effect::Allow, rule: "", reason: Reason::Housekeeping };
+        let covers = |rule: &Rule| covers(rule, facts.method, facts.tool) && args_hold(rule, facts.arguments);
+        match self.first(who, facts.upstream, covers) {
+            Some(rule) => Decision { effect: rule.effect.into(), rule: &rule.id, reason: Reason::Rule },
+            None if is_housekeeping(facts.method) && self.may_use(who, facts.upstream) => HOUSEKEEPING,
+            None => DEFAULT_DENY,
         }
-        Decision { effect: Effect::Block, rule: "", reason: Reason::DefaultDeny }
     }
 
     /// Decides about an answer of the agent to a question of the server, which belongs to a call that was permitted.
     pub fn decide_answer(&self, who: &Principal, upstream: usize) -> Decision<'_> {
-        if self.may_use(who, upstream) {
-            Decision { effect: Effect::Allow, rule: "", reason: Reason::Housekeeping }
-        } else {
-            Decision { effect: Effect::Block, rule: "", reason: Reason::DefaultDeny }
-        }
+        if self.may_use(who, upstream) { HOUSEKEEPING } else { DEFAULT_DENY }
     }
 
-    /// Whether any rule permits this principal anything at an upstream.
+    /// Whether any rule permits this principal anything at an upstream, and none bars it from the whole of it.
     pub fn may_use(&self, who: &Principal, upstream: usize) -> bool {
-        self.of_upstream(upstream).any(|rule| rule.effect != RuleEffect::Block && rule.is_about(who))
+        // A barring rule is a blocking one, so it comes before every rule that permits.
+        let strongest = self.first(who, upstream, |rule| rule.effect != RuleEffect::Block || bars(rule));
+        strongest.is_some_and(|rule| rule.effect != RuleEffect::Block)
+    }
+
+    /// Whether this principal may call a tool with some arguments, so that a list of tools may show it.
+    pub fn tool_visible(&self, who: &Principal, upstream: usize, tool: &str) -> bool {
+        let may_cover =
+            |rule: &Rule| covers(rule, "tools/call", Some(tool)) && (rule.effect != RuleEffect::Block || rule.args.is_empty());
+        self.first(who, upstream, may_cover).is_some_and(|rule| rule.effect != RuleEffect::Block)
     }
 }
 
-fn compiled(rule: Rule) -> Compiled {
-    Compiled {
-        id: rule.id,
-        issuer: rule.who.issuer,
-        roles: rule.who.roles,
-        principal: rule.who.principal,
-        tool: rule.what.tool,
-        method: rule.what.method,
-        args: rule.args,
-        effect: rule.effect,
-    }
+/// Whether a rule blocks everything, the protocol's housekeeping included: it names neither tool nor method nor arguments.
+fn bars(rule: &Rule) -> bool {
+    rule.effect == RuleEffect::Block && rule.what.tool.is_none() && rule.what.method.is_none() && rule.args.is_empty()
 }
 
-impl Compiled {
-    fn is_about(&self, who: &Principal) -> bool {
-        self.issuer.is_none_or(|issuer| issuer == who.issuer_index())
-            && self.roles.as_ref().is_none_or(|roles| roles.iter().any(|role| who.roles().contains(role)))
-            && self.principal.as_ref().is_none_or(|principal| principal.matches(who.id()))
-    }
+/// A rule that names a tool is about `tools/call`; one that names a method about that method; one that names neither about
+/// everything but the protocol's own housekeeping, and about that too if it blocks without conditions.
+fn covers(rule: &Rule, method: &str, tool: Option<&str>) -> bool {
+    let covers_method = match (&rule.what.method, &rule.what.tool) {
+        (Some(glob), _) => glob.matches(method),
+        (None, Some(_)) => method == "tools/call",
+        (None, None) => !is_housekeeping(method) || bars(rule),
+    };
+    covers_method && rule.what.tool.as_ref().is_none_or(|glob: &Glob| tool.is_some_and(|name| glob.matches(name)))
+}
 
-    /// A rule that names a tool is about `tools/call`; one that names a method about that method; one that names neither about
-    /// everything but the protocol's own housekeeping.
-    fn covers(&self, facts: &Facts<'_>) -> bool {
-        let method = match (&self.method, &self.tool) {
-            (Some(method), _) => method.matches(facts.method),
-            (None, Some(_)) => facts.method == "tools/call",
-            (None, None) => !is_housekeeping(facts.method),
-        };
-        method && self.tool.as_ref().is_none_or(|tool| facts.tool.is_some_and(|name| tool.matches(name)))
-    }
+fn args_hold(rule: &Rule, arguments: Option<Value<'_>>) -> bool {
+    let Some(arguments) = arguments else { return rule.args.is_empty() };
+    rule.args.iter().all(|predicate| {
+        let mut test = |text: &str| predicate.test.holds(text);
+        match rule.effect {
+            RuleEffect::Block => predicate.at.any(arguments, &mut test),
+            RuleEffect::Allow | RuleEffect::Mask => predicate.at.all(arguments, &mut test),
+        }
+    })
+}
 
-    fn args_hold(&self, facts: &Facts<'_>) -> bool {
-        let Some(arguments) = facts.arguments else { return self.args.is_empty() };
-        self.args.iter().all(|predicate| {
-            let mut test = |text: &str| match &predicate.test {
-                ArgTest::OneOf(texts) => texts.iter().any(|one| one == text),
-                ArgTest::Glob(glob) => glob.matches(text),
-                ArgTest::Regex(regex) => regex.is_match(text),
-            };
-            match self.effect {
-                RuleEffect::Block => predicate.at.any(arguments, &mut test),
-                RuleEffect::Allow | RuleEffect::Mask => predicate.at.all(arguments, &mut test),
-            }
-        })
+impl ArgTest {
+    /// Whether a leaf's text satisfies the test.
+    pub fn holds(&self, text: &str) -> bool {
+        match self {
+            ArgTest::OneOf(texts) => texts.iter().any(|one| one == text),
+            ArgTest::Glob(glob) => glob.matches(text),
+            ArgTest::Regex(regex) => regex.is_match(text),
+        }
     }
 }

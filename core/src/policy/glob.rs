@@ -1,4 +1,6 @@
 //! Patterns in which `*` stands for any text and `?` for any one character.
+//!
+//! Invariant: a match takes time bounded by the product of both lengths and no memory; nothing in a pattern can be escaped.
 
 /// A pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +22,23 @@ impl Glob {
         !self.0.iter().any(|c| matches!(c, '*' | '?'))
     }
 
-    /// Whether the whole of `text` is matched. Time grows with the product of both lengths at most.
+    /// Whether the whole of `text` is matched.
     pub fn matches(&self, text: &str) -> bool {
+        self.runs(text.chars(), |_| true)
+    }
+
+    /// Whether whatever `other` matches is matched too. True is certain; some coverings between two patterns with wildcards are missed.
+    pub fn covers(&self, other: &Glob) -> bool {
+        // Read as a text, the other pattern stands for all it matches, as long as its `*` is not taken for one character.
+        self.runs(other.0.iter().copied(), |c| c != '*')
+    }
+
+    /// Matches the characters of `text`; `?` stands for those that `is_one`.
+    fn runs(&self, text: impl Iterator<Item = char> + Clone, is_one: impl Fn(char) -> bool) -> bool {
         let pattern = &self.0;
         let mut at = 0;
-        let mut rest = text.chars();
-        let mut retry: Option<(usize, std::str::Chars<'_>)> = None;
+        let mut rest = text;
+        let mut retry = None;
         loop {
             let here = rest.clone();
             match (pattern.get(at), rest.next()) {
@@ -34,7 +47,7 @@ impl Glob {
                     retry = Some((at, here.clone()));
                     rest = here;
                 }
-                (Some(&p), Some(c)) if p == '?' || p == c => at += 1,
+                (Some(&p), Some(c)) if p == c || (p == '?' && is_one(c)) => at += 1,
                 (None, None) => return true,
                 _ => {
                     // Give the last star one character more.
@@ -47,5 +60,53 @@ impl Glob {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The definition, spelled out: slow and obviously right.
+    fn oracle(pattern: &[char], text: &[char]) -> bool {
+        match pattern.split_first() {
+            None => text.is_empty(),
+            Some(('*', rest)) => (0..=text.len()).any(|skip| oracle(rest, &text[skip..])),
+            Some((p, rest)) => text.split_first().is_some_and(|(c, after)| (p == c || *p == '?') && oracle(rest, after)),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_match_is_what_the_definition_says(pattern in "[ab*?é]{0,7}", text in "[abé]{0,9}") {
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            prop_assert_eq!(Glob::new(&pattern).matches(&text), oracle(&chars(&pattern), &chars(&text)));
+        }
+
+        #[test]
+        fn a_covering_glob_matches_all_the_other_does(by in "[ab*?]{0,5}", of in "[ab*?]{0,5}", text in "[ab]{0,6}") {
+            let (by, of) = (Glob::new(&by), Glob::new(&of));
+            prop_assert!(!by.covers(&of) || !of.matches(&text) || by.matches(&text));
+        }
+    }
+
+    #[test]
+    fn coverings_that_are_known() {
+        let covers = |by: &str, of: &str| Glob::new(by).covers(&Glob::new(of));
+        assert!(covers("*", "crm_*") && covers("crm_*", "crm_read_*") && covers("a?c", "abc") && covers("a", "a"));
+        assert!(!covers("crm_*", "*") && !covers("a?", "a*") && !covers("a", "b") && !covers("?", "*"));
+    }
+
+    #[test]
+    fn stars_take_no_exponential_time() {
+        let pattern = format!("{}b", "*a".repeat(60));
+        assert!(!Glob::new(&pattern).matches(&"a".repeat(2_000)));
+    }
+
+    #[test]
+    fn an_empty_pattern_matches_the_empty_text_only() {
+        assert!(Glob::new("").matches("") && !Glob::new("").matches("a") && !Glob::new("").is_any());
     }
 }

@@ -2,10 +2,16 @@
 //!
 //! Invariant: what no rule permits is denied; rules count in any order: block, then mask, then allow.
 
+mod compile;
 mod decide;
 mod glob;
+pub mod method;
 mod path;
 
-pub use decide::{Decision, Effect, Facts, Policy, Reason};
+pub use compile::Policy;
+pub use decide::{Decision, Effect, Facts, Reason};
 pub use glob::Glob;
 pub use path::{Path, PathError};
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! Points at leaves of a call's arguments: a JSON pointer (RFC 6901) in which `*` stands for any one token and a last `**` for
 //! everything below.
+//!
+//! Invariant: leaves are handed out decoded, so no escape in a document hides a text or a name from a test.
 
 use sluicegate_dlp::json::{Kind, Value};
 
@@ -64,18 +66,21 @@ impl Path {
         found
     }
 
-    /// Whether it points at something, and every leaf it points at satisfies `test`. A container that it points at without `**`
+    /// Whether it points at a leaf, and every leaf it points at satisfies `test`. A container that it points at without `**`
     /// satisfies nothing: the shape is not the one that was permitted.
     pub fn all(&self, arguments: Value<'_>, test: &mut dyn FnMut(&str) -> bool) -> bool {
-        let (mut count, mut holds) = (0, true);
+        let (mut leaves, mut holds) = (0_usize, true);
+        let mut judge = |text: &str| {
+            leaves += 1;
+            test(text)
+        };
         self.visit(arguments, &self.tokens, &mut |value| {
-            count += 1;
             holds &= match value.kind() {
-                Kind::Object | Kind::Array => self.below && !any_leaf(value, &mut |text| !test(text)),
-                _ => test(&value.text()),
+                Kind::Object | Kind::Array => self.below && !any_leaf(value, &mut |text| !judge(text)),
+                _ => judge(&value.text()),
             };
         });
-        count > 0 && holds
+        leaves > 0 && holds
     }
 
     fn visit(&self, value: Value<'_>, tokens: &[Token], each: &mut dyn FnMut(Value<'_>)) {
@@ -89,7 +94,7 @@ impl Path {
                 }
             }
             (Token::Name(name), Kind::Array) => {
-                if let Some(element) = name.parse().ok().and_then(|at| value.elements().nth(at)) {
+                if let Some(element) = array_index(name).and_then(|at| value.elements().nth(at)) {
                     self.visit(element, rest, each);
                 }
             }
@@ -98,6 +103,13 @@ impl Path {
     }
 }
 
+/// RFC 6901 section 4: digits without a leading zero.
+fn array_index(token: &str) -> Option<usize> {
+    let is_canonical = token == "0" || (token.bytes().all(|b| b.is_ascii_digit()) && !token.starts_with('0'));
+    if is_canonical { token.parse().ok() } else { None }
+}
+
+/// Whether any string, number, word or member name of `value` satisfies `test`.
 fn any_leaf(value: Value<'_>, test: &mut dyn FnMut(&str) -> bool) -> bool {
     match value.kind() {
         Kind::Object => value.members().any(|(name, member)| test(&name.text()) || any_leaf(member, test)),

@@ -1,0 +1,83 @@
+//! Lays the rules out so that a decision looks only at those that can be about its principal and its upstream.
+//!
+//! Invariant: rules are in the order of their strength (block, mask, allow) and, among equals, of the file; a rule's place in that order is
+//! its rank, and the covering rule of the lowest rank decides.
+
+use std::collections::HashMap;
+
+use sluicegate_identity::Principal;
+
+use crate::config::{Config, Rule, RuleEffect};
+
+/// All rules, ready to decide.
+pub struct Policy {
+    /// By rank.
+    rules: Vec<Rule>,
+    /// The rules that cover each upstream.
+    by_upstream: Vec<Candidates>,
+}
+
+/// The ranks of the rules that cover one upstream, ascending in each list.
+#[derive(Clone, Default)]
+struct Candidates {
+    /// Rules that ask for no role.
+    anyone: Vec<usize>,
+    /// Rules that ask for one of several roles, under each of them.
+    by_role: HashMap<String, Vec<usize>, ahash::RandomState>,
+}
+
+impl Candidates {
+    fn add(&mut self, rank: usize, rule: &Rule) {
+        match &rule.who.roles {
+            None => self.anyone.push(rank),
+            Some(roles) => {
+                for role in roles {
+                    self.by_role.entry(role.clone()).or_default().push(rank);
+                }
+            }
+        }
+    }
+
+    fn lists<'a>(&'a self, who: &'a Principal) -> impl Iterator<Item = &'a [usize]> {
+        let by_role = who.roles().iter().filter_map(|role| self.by_role.get(role.as_str()));
+        std::iter::once(&self.anyone).chain(by_role).map(Vec::as_slice)
+    }
+}
+
+impl Policy {
+    /// Lays out the rules of a checked configuration, taking them out of it.
+    pub fn compile(config: &mut Config) -> Policy {
+        let mut rules = std::mem::take(&mut config.rules);
+        rules.sort_by_key(|rule| match rule.effect {
+            RuleEffect::Block => 0,
+            RuleEffect::Mask => 1,
+            RuleEffect::Allow => 2,
+        });
+        let mut by_upstream = vec![Candidates::default(); config.upstreams.len()];
+        for (rank, rule) in rules.iter().enumerate() {
+            for (candidates, _) in by_upstream.iter_mut().zip(&rule.what.upstreams).filter(|(_, covered)| **covered) {
+                candidates.add(rank, rule);
+            }
+        }
+        Policy { rules, by_upstream }
+    }
+
+    /// The rule of the lowest rank that is about this principal at this upstream and for which `covers` holds.
+    pub(super) fn first(&self, who: &Principal, upstream: usize, covers: impl Fn(&Rule) -> bool) -> Option<&Rule> {
+        let mut first = usize::MAX;
+        for list in self.by_upstream.get(upstream)?.lists(who) {
+            let below = list.iter().copied().take_while(|&rank| rank < first);
+            let found = below
+                .filter_map(|rank| Some((rank, self.rules.get(rank)?)))
+                .find(|(_, rule)| is_about(rule, who) && covers(rule));
+            first = found.map_or(first, |(rank, _)| rank);
+        }
+        self.rules.get(first)
+    }
+}
+
+/// Whether a rule is about a principal who has one of its roles, where it asks for any.
+fn is_about(rule: &Rule, who: &Principal) -> bool {
+    rule.who.issuer.is_none_or(|issuer| issuer == who.issuer_index())
+        && rule.who.principal.as_ref().is_none_or(|principal| principal.matches(who.id()))
+}
