@@ -39,10 +39,15 @@ impl Reply {
 impl Connection {
     /// Connects.
     pub fn open(port: u16) -> Connection {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the gateway listens");
+        Connection::try_open(port).expect("the gateway listens")
+    }
+
+    /// Connects; `None` when nobody listens.
+    pub fn try_open(port: u16) -> Option<Connection> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
-        Connection { stream, bytes: Vec::new() }
+        Some(Connection { stream, bytes: Vec::new() })
     }
 
     /// Sends bytes.
