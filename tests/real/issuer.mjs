@@ -4,7 +4,8 @@ import Provider from 'oidc-provider';
 import * as jose from 'jose';
 import { serve } from './net.mjs';
 
-const audience = process.env.AUDIENCE;
+const standard = process.env.AUDIENCE;
+const lifetime = 3600;
 const make = async (kid, alg) => {
   const pair = await jose.generateKeyPair(alg, { extractable: true });
   return { private: pair.privateKey, jwk: { ...(await jose.exportJWK(pair.privateKey)), kid, alg, use: 'sig' } };
@@ -25,10 +26,10 @@ await serve(async (url) => {
       clientCredentials: { enabled: true },
       resourceIndicators: {
         enabled: true,
-        defaultResource: () => audience,
+        defaultResource: () => standard,
         useGrantedResource: () => true,
         getResourceServerInfo: (_context, resource) => ({
-          scope: 'mcp:use', audience: resource, accessTokenTTL: 300, accessTokenFormat: 'jwt',
+          scope: 'mcp:use', audience: resource, accessTokenTTL: lifetime, accessTokenFormat: 'jwt',
           jwt: { sign: { alg: keys[0].jwk.alg, kid: keys[0].jwk.kid } },
         }),
       },
@@ -37,17 +38,17 @@ await serve(async (url) => {
   }).callback();
   let handler = provider();
 
-  const sign = async (kind) => {
+  const sign = async (kind, audience) => {
     const now = Math.floor(Date.now() / 1000);
     const { jwk } = keys[0];
     const key = kind === 'forged' ? (await jose.generateKeyPair(jwk.alg)).privateKey : keys[0].private;
     const claims = { sub: 'agent-a', client_id: 'agent-a', roles: ['reader'], jti: `${kind}-${now}` };
-    const [issued, expires] = kind === 'expired' ? [now - 900, now - 300] : [now, now + 300];
+    const issued = kind === 'expired' ? now - 2 * lifetime : now;
     return new jose.SignJWT(claims).setProtectedHeader({ alg: jwk.alg, kid: jwk.kid, typ: 'at+jwt' }).setIssuer(url)
       .setAudience(kind === 'wrong-audience' ? 'https://elsewhere.example/mcp' : audience)
-      .setIssuedAt(issued).setExpirationTime(expires).sign(key);
+      .setIssuedAt(issued).setExpirationTime(issued + lifetime).sign(key);
   };
-  const granted = async () => {
+  const granted = async (audience) => {
     const response = await fetch(`${url}/token`, {
       method: 'POST',
       headers: { authorization: `Basic ${btoa('agent-a:s3cret-a')}`, 'content-type': 'application/x-www-form-urlencoded' },
@@ -63,7 +64,8 @@ await serve(async (url) => {
     try {
       if (asked.pathname === '/_test/mint') {
         const kind = asked.searchParams.get('kind') ?? 'good';
-        response.end(kind === 'good' ? await granted() : await sign(kind));
+        const audience = asked.searchParams.get('resource') ?? standard;
+        response.end(kind === 'good' ? await granted(audience) : await sign(kind, audience));
       } else if (asked.pathname === '/_test/rotate') {
         keys = [await make(`k${Date.now()}`, asked.searchParams.get('alg') ?? 'ES256'), ...keys];
         handler = provider();

@@ -1,16 +1,21 @@
-// What the gate is for, seen with the TypeScript SDK: a blocked argument, and a result that arrives masked.
+// What the gate is for, seen with the TypeScript SDK 1.x: a blocked tool, a blocked argument, a result that arrives masked.
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { check, gateway, token } from './net.mjs';
+import { check, gateway, leaks, masks, recorder, token } from './caller.mjs';
 
 const client = new Client({ name: 'leaks', version: '1.0.0' });
 const headers = { Authorization: `Bearer ${await token()}` };
-await client.connect(new StreamableHTTPClientTransport(new URL(gateway), { requestInit: { headers } }));
-const call = (message) => client.callTool({ name: 'echo', arguments: { message } });
-const blocked = await call('drop   table customers');
-check(blocked.isError && blocked.content[0].text.includes('no-drop'), JSON.stringify(blocked));
-const masked = await call('card 4111 1111 1111 1111, mail ana@customer.example, key ghp_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM');
-const text = masked.content[0].text;
-check(!/4111|ana@|ghp_/.test(text) && text.includes('[CREDIT_CARD]'), JSON.stringify(masked));
-console.log(`blocked: ${blocked.content[0].text}\nmasked:  ${text}`);
+const { record, read } = recorder();
+await client.connect(new StreamableHTTPClientTransport(new URL(gateway), { fetch: record, requestInit: { headers } }));
+const call = (name, parameters) => client.callTool({ name, arguments: parameters });
+const wiped = await call('admin_wipe', { really: 'yes' });
+check(wiped.isError && wiped.content[0].text.includes('no-admin'), JSON.stringify(wiped));
+const dropped = await call('echo', { message: 'drop   table customers' });
+check(dropped.isError && dropped.content[0].text.includes('no-drop'), JSON.stringify(dropped));
+const echoed = await call('echo', { message: leaks.join(', ') });
+check(echoed.content[0].text === `Echo: ${masks.join(', ')}`, JSON.stringify(echoed));
+const answers = await read();
+console.log(JSON.stringify({ admin_wipe: wiped.content[0].text }));
+console.log(JSON.stringify({ echo: dropped.content[0].text }));
+console.log(JSON.stringify({ echo: echoed.content[0].text, in: answers.at(-1).type }));
 await client.close();

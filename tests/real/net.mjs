@@ -1,4 +1,4 @@
-// Ports and readiness: every part listens on loopback, on a port that is free, and says where in its first line.
+// What the servers share: every one listens on loopback, on a port that is free, and says where in its first line.
 import { createServer } from 'node:http';
 
 export function serve(makeHandler) {
@@ -14,18 +14,10 @@ export function serve(makeHandler) {
   });
 }
 
-export const gateway = process.env.GATEWAY_URL;
-
-// A token of the kind asked for, from the provider that runs.
-export async function token(kind = 'good') {
-  const response = await fetch(`${process.env.ISSUER_URL}/_test/mint?kind=${kind}`);
-  if (!response.ok) throw new Error(`the provider answered ${response.status}`);
-  return response.text();
-}
-
-export function check(holds, wrong) {
-  if (!holds) {
-    console.error(wrong);
-    process.exit(1);
-  }
+// Whether a request brings the server's own credential, where it has one; otherwise it is answered 401.
+export function admits(request, response) {
+  const credential = process.env.UPSTREAM_CREDENTIAL;
+  if (!credential || request.headers.authorization === `Bearer ${credential}`) return true;
+  response.writeHead(401).end('this server wants its own credential');
+  return false;
 }

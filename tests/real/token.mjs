@@ -1,3 +1,3 @@
 // Prints a token that the provider grants by client credentials.
-import { token } from './net.mjs';
+import { token } from './caller.mjs';
 console.log(await token());

@@ -1,7 +1,7 @@
-// The TypeScript SDK 1.x as a client: lists tools and calls one.
+// The TypeScript SDK 1.x as a client: lists tools, calls one, prints JSON.
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { check, gateway, token } from './net.mjs';
+import { check, gateway, token } from './caller.mjs';
 
 const client = new Client({ name: 'ts1', version: '1.0.0' });
 const headers = { Authorization: `Bearer ${await token()}` };
@@ -11,6 +11,6 @@ const { tools } = await client.listTools();
 check(tools.some((tool) => tool.name === 'echo'), `no tool echo among ${tools.length}`);
 const result = await client.callTool({ name: 'echo', arguments: { message: 'hello gate' } });
 check(result.content[0].text.includes('hello gate'), JSON.stringify(result));
-console.log(`${tools.length} tools; echo -> ${result.content[0].text}`);
+console.log(JSON.stringify({ tools: tools.length, echo: result.content[0].text }));
 await transport.terminateSession();
 await client.close();

@@ -1,139 +1,179 @@
 //! Runs the gateway as a process of its own, exactly as `sluicegate run` does.
+//!
+//! Invariant: the process does not outlive its value, unless the demo itself is killed.
 
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::fmt::Write as _;
+use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
 use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
 
-use super::Failure;
 use super::client::Client;
+use super::directory::{Directory, MARK};
+use super::failure::Failure;
 
 /// How long the gateway may take to start, and to end.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How often it is asked whether it is ready.
+const POLL: Duration = Duration::from_millis(20);
+/// Its log in the directory.
+pub(super) const LOG: &str = "gateway.log";
 
-/// A port that is free now.
-pub(super) fn free_port() -> io::Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+/// What the configuration says.
+pub(super) struct Plan {
+    listen: u16,
+    admin: u16,
+    upstreams: Vec<(&'static str, String)>,
 }
 
-/// Writes a file that only its owner may read.
-pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    // A file from before keeps its mode when it is opened, so it goes first.
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+impl Plan {
+    /// Takes two free ports of the loopback address.
+    pub(super) fn new() -> Result<Self, Failure> {
+        let bind = || TcpListener::bind("127.0.0.1:0").map_err(Failure::io("a free port"));
+        // Both are held until both are known, so they differ.
+        let (first, second) = (bind()?, bind()?);
+        let port = |socket: &TcpListener| socket.local_addr().map(|address| address.port()).map_err(Failure::io("a free port"));
+        Ok(Plan { listen: port(&first)?, admin: port(&second)?, upstreams: Vec::new() })
     }
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    io::Write::write_all(&mut file, text.as_bytes())
-}
 
-/// Writes configuration and credential into `dir`.
-pub(super) fn write_config(dir: &Path, port: u16, issuer: &str, upstream: &str, credential: &str) -> io::Result<()> {
-    write_private(&dir.join("upstream-credential"), credential)?;
-    let text = format!(
-        r#"version = 1
+    /// The URL of an upstream's endpoint at the gateway.
+    pub(super) fn endpoint(&self, upstream: &str) -> String {
+        format!("http://127.0.0.1:{}/mcp/{upstream}", self.listen)
+    }
+
+    /// Adds an upstream.
+    pub(super) fn with(mut self, name: &'static str, url: &str) -> Self {
+        self.upstreams.push((name, url.to_owned()));
+        self
+    }
+
+    /// Writes configuration and credential.
+    pub(super) fn write(&self, dir: &Directory, issuer: &str, credential: &str) -> Result<(), Failure> {
+        dir.write("upstream-credential", credential)?;
+        let audiences: Vec<_> = self.upstreams.iter().map(|(name, _)| format!("\"{}\"", self.endpoint(name))).collect();
+        let Plan { listen, admin, upstreams } = self;
+        let mut text = format!(
+            r#"{MARK}
+version = 1
 
 [server]
-listen = "127.0.0.1:{port}"
-public_url = "http://127.0.0.1:{port}"
+listen = "127.0.0.1:{listen}"
+public_url = "http://127.0.0.1:{listen}"
 workers = 2
+
+[admin]
+listen = "127.0.0.1:{admin}"
 
 [[issuer]]
 name = "dev"
 issuer = "{issuer}"
-audiences = ["http://127.0.0.1:{port}/mcp/crm"]
+audiences = [{audiences}]
 allow_insecure_loopback = true
 roles = {{ claim = "/roles" }}
 
 [[credential]]
-name = "crm-key"
+name = "upstream-key"
 file = "upstream-credential"
 header = "Authorization"
 prefix = "Bearer "
+"#,
+            audiences = audiences.join(", ")
+        );
+        for (name, url) in upstreams {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\n[[upstream]]\nname = \"{name}\"\nurl = \"{url}\"\ncredential = \"upstream-key\"\n");
+        }
+        text.push_str(RULES);
+        dir.write("sluicegate.toml", &text).map(drop)
+    }
+}
 
-[[upstream]]
-name = "crm"
-url = "{upstream}"
-credential = "crm-key"
-
+const RULES: &str = r#"
 [[rule]]
 id = "readers"
-who = {{ issuer = "dev", roles = ["reader"] }}
-what = {{ upstream = "crm", tool = "*" }}
+who = { issuer = "dev", roles = ["reader"] }
+what = { upstream = "*", tool = "*" }
 effect = "allow"
 
 [[rule]]
 id = "no-admin"
-what = {{ upstream = "*", tool = "admin_*" }}
+what = { upstream = "*", tool = "admin_*" }
 effect = "block"
 
 [[rule]]
 id = "no-drop"
-what = {{ upstream = "*", tool = "*" }}
-args = [{{ at = "/**", regex = "(?i)\\bdrop\\s+table\\b" }}]
+what = { upstream = "*", tool = "*" }
+args = [{ at = "/**", regex = "(?i)\\bdrop\\s+table\\b" }]
 effect = "block"
 
 [[dlp.rule]]
 detect = ["CREDIT_CARD", "EMAIL_ADDRESS", "secret/*"]
-where = {{ upstream = "*", direction = "response" }}
+where = { upstream = "*", direction = "response" }
 operator = "redact"
 
 [audit]
 dir = "audit"
 seal_interval_s = 1
-"#
-    );
-    std::fs::write(dir.join("sluicegate.toml"), text)
-}
+"#;
 
 /// The gateway's process.
 pub(super) struct Gateway {
     child: Child,
+    ready_url: String,
 }
 
 impl Gateway {
-    /// Starts it with the configuration in `dir`; its log goes to `dir/gateway.log`.
-    pub(super) fn start(dir: &Path) -> Result<Self, Failure> {
-        let log = std::fs::File::create(dir.join("gateway.log"))?;
-        let child = Command::new(std::env::current_exe()?)
+    /// Starts it with the configuration in the directory, where its log goes too.
+    pub(super) fn start(dir: &Directory, plan: &Plan) -> Result<Self, Failure> {
+        let binary = std::env::current_exe().map_err(Failure::io("the demo's own binary"))?;
+        let child = Command::new(binary)
             .arg("run")
             .arg("-c")
-            .arg(dir.join("sluicegate.toml"))
+            .arg(dir.file("sluicegate.toml"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
+            .stderr(dir.log(LOG)?)
+            // A Ctrl-C at the terminal is for the demo, which then ends the gateway in order.
+            .process_group(0)
             .kill_on_drop(true)
-            .spawn()?;
-        Ok(Gateway { child })
+            .spawn()
+            .map_err(Failure::io("the gateway"))?;
+        Ok(Gateway { child, ready_url: format!("http://127.0.0.1:{}/readyz", plan.admin) })
     }
 
-    /// Waits until a good token is taken.
-    pub(super) async fn wait_until_ready(&mut self, url: &str, token: &str) -> Result<(), Failure> {
-        let client = Client::new(url)?;
+    /// Waits until it says that it is ready: the issuer's keys are known, and the audit takes records.
+    pub(super) async fn wait_until_ready(&mut self, dir: &Directory) -> Result<(), Failure> {
         let start = Instant::now();
+        let client = Client::new(&self.ready_url).map_err(|wrong| Failure::GatewayNotReady(wrong.to_string()))?;
         while start.elapsed() < PATIENCE {
-            if let Some(status) = self.child.try_wait()? {
-                return Err(format!("the gateway has ended ({status}); its log says why").into());
+            if let Some(status) = self.child.try_wait().map_err(Failure::io("the gateway"))? {
+                return Err(Failure::GatewayEnded(status, dir.tail(LOG)));
             }
-            let ping = json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string();
-            match client.send(Some(token), ping, &[]).await {
-                // Whatever the upstream says to it, the gateway has let it through.
-                Ok(answer) if !matches!(answer.status, 401 | 502 | 503) => return Ok(()),
-                _ => tokio::time::sleep(Duration::from_millis(50)).await,
+            if client.get(&self.ready_url).await.is_ok_and(|answer| answer.status == 200) {
+                return Ok(());
             }
+            sleep(POLL).await;
         }
-        Err("the gateway did not become ready".into())
+        Err(Failure::GatewayNotReady(dir.tail(LOG)))
     }
 
-    /// Asks it to end, and waits until it has.
-    pub(super) async fn stop(&mut self) -> Result<(), Failure> {
-        let id = self.child.id().ok_or("the gateway has ended by itself")?;
-        Command::new("kill").arg("-TERM").arg(id.to_string()).status().await?;
-        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await??;
-        if status.success() { Ok(()) } else { Err(format!("the gateway ended with {status}").into()) }
+    /// Asks it to end, with SIGTERM; nothing happens when it has ended already.
+    pub(super) async fn terminate(&self) -> Result<(), Failure> {
+        let Some(id) = self.child.id() else { return Ok(()) };
+        // The shell's own `kill`: the program of that name is not everywhere.
+        let status = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh"]).arg(id.to_string()).status().await;
+        status.map(drop).map_err(Failure::io("sending SIGTERM"))
+    }
+
+    /// Waits until it has ended, which it must do in order.
+    pub(super) async fn wait(&mut self, dir: &Directory) -> Result<(), Failure> {
+        let Ok(ended) = timeout(PATIENCE, self.child.wait()).await else {
+            self.child.kill().await.map_err(Failure::io("killing the gateway"))?;
+            return Err(Failure::GatewayStays);
+        };
+        let status = ended.map_err(Failure::io("the gateway"))?;
+        if status.success() { Ok(()) } else { Err(Failure::GatewayEnded(status, dir.tail(LOG))) }
     }
 }

@@ -1,16 +1,31 @@
 //! A development issuer with throw-away keys: OpenID Connect discovery, keys, and a client-credentials token endpoint.
+//!
+//! Invariant: the private keys are in this process's memory only, so its tokens are worth nothing once it has ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sluicegate_identity::Algorithm;
 use sluicegate_identity::mint::SigningKey;
 
-use super::Failure;
+use super::failure::Failure;
+use super::random_text;
 use crate::rt::now_unix_s;
+
+/// The client that may ask for tokens.
+pub(super) const CLIENT: &str = "agent-7";
+/// How long a token lives: the longest that the gateway takes by default.
+const LIFETIME: Duration = Duration::from_secs(3600);
+/// The longest request to the token endpoint, in bytes.
+const FORM_BYTES_MAX: usize = 4096;
 
 /// What is right or wrong with a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,71 +42,115 @@ pub(super) enum Kind {
     NoRole,
 }
 
-struct Keys {
+struct Desk {
     key: SigningKey,
     impostor: SigningKey,
     url: String,
     audience: String,
+    secret: String,
 }
 
 /// The issuer, running.
 pub(super) struct Issuer {
     /// Its identifier.
     pub(super) url: String,
-    keys: Arc<Keys>,
+    desk: Arc<Desk>,
 }
 
 impl Issuer {
+    /// Starts it on a free port of the loopback address; it serves until the process ends.
     pub(super) async fn start(audience: &str) -> Result<Self, Failure> {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", listener.local_addr()?);
-        let key = |_| SigningKey::generate(Algorithm::EdDsa, "demo-1").map_err(|_| "no key could be made");
-        let keys = Arc::new(Keys { key: key(())?, impostor: key(())?, url: url.clone(), audience: audience.to_owned() });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(Failure::io("the issuer's socket"))?;
+        let url = format!("http://{}", listener.local_addr().map_err(Failure::io("the issuer's socket"))?);
+        let key = || SigningKey::generate(Algorithm::EdDsa, "demo-1").map_err(|_| Failure::Random);
+        let (key, impostor, secret) = (key()?, key()?, random_text()?);
+        let desk = Arc::new(Desk { key, impostor, url: url.clone(), audience: audience.to_owned(), secret });
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(discovery))
             .route("/jwks", get(jwks))
             .route("/token", post(token))
-            .with_state(Arc::clone(&keys));
-        tokio::spawn(async move {
-            // It serves until the process ends.
-            let _ = axum::serve(listener, router).await;
-        });
-        Ok(Issuer { url, keys })
+            .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+            .with_state(Arc::clone(&desk));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Ok(Issuer { url, desk })
     }
 
-    /// A token of this kind.
+    /// The secret of [`CLIENT`].
+    pub(super) fn secret(&self) -> &str {
+        &self.desk.secret
+    }
+
+    /// The public keys, as the issuer shows them.
+    pub(super) fn jwks(&self) -> Value {
+        self.desk.jwks()
+    }
+
+    /// A token of this kind, made without the token endpoint.
     pub(super) fn token(&self, kind: Kind) -> Result<String, Failure> {
-        self.keys.token(kind).map_err(Into::into)
+        self.desk.token(kind)
     }
 }
 
-impl Keys {
-    fn token(&self, kind: Kind) -> Result<String, &'static str> {
+impl Desk {
+    fn jwks(&self) -> Value {
+        json!({"keys": [self.key.jwk()]})
+    }
+
+    fn token(&self, kind: Kind) -> Result<String, Failure> {
         let now = now_unix_s();
-        let (iat, exp) = if kind == Kind::Expired { (now - 3000, now - 60) } else { (now, now + 3600) };
+        // Well past the leeway that verifiers allow for clocks.
+        let issued = if kind == Kind::Expired { now.saturating_sub(2 * LIFETIME.as_secs()) } else { now };
         let audience = if kind == Kind::WrongAudience { "https://elsewhere.example/mcp" } else { &self.audience };
         let roles: &[&str] = if kind == Kind::NoRole { &[] } else { &["reader"] };
-        let claims = json!({"iss": self.url, "aud": audience, "sub": "agent-7", "client_id": "agent-7", "iat": iat, "exp": exp,
-            "jti": format!("{now}-{kind:?}"), "roles": roles});
+        let claims = json!({"iss": self.url, "aud": audience, "sub": CLIENT, "client_id": CLIENT, "iat": issued,
+            "exp": issued + LIFETIME.as_secs(), "jti": random_text()?, "roles": roles});
         let key = if kind == Kind::Forged { &self.impostor } else { &self.key };
-        key.sign(&claims).map_err(|_| "the token could not be signed")
+        key.sign(&claims).map_err(|_| Failure::Random)
+    }
+
+    /// Whether the request comes from the client: HTTP Basic (RFC 6749 section 2.3.1).
+    fn knows(&self, headers: &HeaderMap) -> bool {
+        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        given == Some(&format!("Basic {}", STANDARD.encode(format!("{CLIENT}:{}", self.secret))))
     }
 }
 
-async fn discovery(State(keys): State<Arc<Keys>>) -> Json<Value> {
-    let url = &keys.url;
+async fn discovery(State(desk): State<Arc<Desk>>) -> Json<Value> {
+    let url = &desk.url;
     Json(json!({"issuer": url, "jwks_uri": format!("{url}/jwks"), "token_endpoint": format!("{url}/token"),
         "grant_types_supported": ["client_credentials"], "response_types_supported": [],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic"],
         "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["EdDSA"]}))
 }
 
-async fn jwks(State(keys): State<Arc<Keys>>) -> Json<Value> {
-    Json(json!({"keys": [keys.key.jwk()]}))
+async fn jwks(State(desk): State<Arc<Desk>>) -> Json<Value> {
+    Json(desk.jwks())
 }
 
-async fn token(State(keys): State<Arc<Keys>>) -> Json<Value> {
-    match keys.token(Kind::Good) {
-        Ok(token) => Json(json!({"access_token": token, "token_type": "Bearer", "expires_in": 3600})),
-        Err(error) => Json(json!({"error": "server_error", "error_description": error})),
+/// The client-credentials grant (RFC 6749 section 4.4) with a resource indicator (RFC 8707).
+async fn token(State(desk): State<Arc<Desk>>, headers: HeaderMap, form: String) -> Response {
+    let refuse = |status: StatusCode, error: &str| (status, Json(json!({"error": error}))).into_response();
+    if !desk.knows(&headers) {
+        let mut response = refuse(StatusCode::UNAUTHORIZED, "invalid_client");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Basic"));
+        return response;
+    }
+    // A form body and a query are encoded alike.
+    let Ok(form) = reqwest::Url::parse(&format!("http://form/?{form}")) else {
+        return refuse(StatusCode::BAD_REQUEST, "invalid_request");
+    };
+    let field = |name: &str| form.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    if field("grant_type").as_deref() != Some("client_credentials") {
+        return refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type");
+    }
+    if field("resource").is_some_and(|resource| resource != desk.audience) {
+        return refuse(StatusCode::BAD_REQUEST, "invalid_target");
+    }
+    match desk.token(Kind::Good) {
+        Ok(token) => {
+            let reply = json!({"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME.as_secs()});
+            ([(header::CACHE_CONTROL, "no-store")], Json(reply)).into_response()
+        }
+        Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
     }
 }

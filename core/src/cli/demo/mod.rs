@@ -1,15 +1,21 @@
 //! `sluicegate demo`: the whole story on one machine, offline.
 //!
 //! Invariant: nothing here can be reached from `run`; every act checks what came back, and one that fails makes the exit status
-//! non-zero.
+//! non-zero; however the demo ends, its processes end and its temporary directory goes.
 
 mod acts;
 mod audit;
+mod built_in;
 mod client;
+mod directory;
+mod failure;
 mod gateway;
+mod interrupt;
 mod issuer;
 mod leaky;
+mod ledger;
 mod real;
+mod stay;
 mod story;
 
 use std::path::PathBuf;
@@ -17,10 +23,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use self::gateway::Gateway;
-use self::issuer::Issuer;
-use self::leaky::Leaky;
-use self::story::Story;
+use self::directory::Directory;
+use self::failure::Failure;
+use self::interrupt::Interrupt;
 
 /// The arguments of `demo`.
 #[derive(Args)]
@@ -34,99 +39,54 @@ pub(super) struct DemoArguments {
     /// A Python that can import duckdb, for the act that queries the audit
     #[arg(long, value_name = "PYTHON")]
     duckdb: Option<PathBuf>,
-    /// Use npm's oidc-provider, server-everything and the TypeScript SDK, installed in this directory by `make setup`
+    /// Use npm's oidc-provider, server-everything and the TypeScript SDKs, installed in this directory by `make setup`
     #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "tests/real")]
     real: Option<PathBuf>,
 }
-
-/// What can go wrong outside the acts.
-pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Plays the acts.
 pub(super) fn demo(arguments: &DemoArguments) -> ExitCode {
     // One provider for every TLS user of the process; a second installation would only say that it is there.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("sluicegate demo: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let played = runtime.block_on(async {
-        tokio::select! {
-            played = play(arguments) => played,
-            _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
-        }
-    });
+    let played = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::io("the runtime"))
+        .and_then(|runtime| runtime.block_on(play(arguments)));
     match played {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("sluicegate demo: {error}");
+        Err(Failure::Interrupted) => {
+            eprintln!("\nsluicegate demo: {}", Failure::Interrupted);
+            // What a shell reports of a program that SIGINT ended.
+            ExitCode::from(130)
+        }
+        Err(failure) => {
+            eprintln!("\nsluicegate demo: {failure}");
             ExitCode::FAILURE
         }
     }
 }
 
+/// True when no act failed.
 async fn play(arguments: &DemoArguments) -> Result<bool, Failure> {
-    let (dir, is_temporary) = match &arguments.dir {
-        Some(dir) => (dir.clone(), false),
-        None => (std::env::temp_dir().join(format!("sluicegate-demo-{}", std::process::id())), true),
+    let mut interrupt = Interrupt::new()?;
+    let dir = Directory::open(arguments.dir.as_deref())?;
+    let story = match &arguments.real {
+        Some(parts) => real::play(&dir, parts, arguments, &mut interrupt).await?,
+        None => built_in::play(&dir, arguments, &mut interrupt).await?,
     };
-    std::fs::create_dir_all(&dir)?;
-    let played = match &arguments.real {
-        Some(parts) => real::play(&dir, parts, arguments.duckdb.as_deref()).await,
-        None => built_in(&dir, arguments).await,
-    };
-    if is_temporary {
-        std::fs::remove_dir_all(&dir)?;
+    if story.has_failed() {
+        println!("\nThe end of the gateway's log:\n{}", dir.tail(gateway::LOG));
     }
-    played
+    let is_good = !story.has_failed();
+    story.end();
+    Ok(is_good)
 }
 
-async fn built_in(dir: &std::path::Path, arguments: &DemoArguments) -> Result<bool, Failure> {
-    let credential = format!("demo-upstream-{}", random_text()?);
-    let gateway_port = gateway::free_port()?;
-    let audience = format!("http://127.0.0.1:{gateway_port}/mcp/crm");
-    let issuer = Issuer::start(&audience).await?;
-    let leaky = Leaky::start(&credential).await?;
-    gateway::write_config(dir, gateway_port, &issuer.url, &leaky.url, &credential)?;
-    let mut gateway = Gateway::start(dir)?;
-    let mut story = Story::new("Sluicegate demo: a development issuer, a leaky MCP server and a client, all in this process;");
-    story.say(&format!("the gateway is a process of its own, with the configuration {}", dir.join("sluicegate.toml").display()));
-    gateway.wait_until_ready(&audience, &issuer.token(issuer::Kind::Good)?).await?;
-    acts::play(&mut story, &audience, &issuer, &credential).await;
-    if arguments.stay {
-        stay(dir, &audience, &issuer).await?;
-    }
-    gateway.stop().await?;
-    let count = story.calls;
-    audit::act(&mut story, dir, arguments.duckdb.as_deref(), count, &credential).await;
-    Ok(story.end())
-}
-
-async fn stay(dir: &std::path::Path, url: &str, issuer: &Issuer) -> Result<(), Failure> {
-    let token = issuer.token(issuer::Kind::Good)?;
-    let path = dir.join("token");
-    gateway::write_private(&path, &token)?;
-    println!("\nThe gateway stays. A token for the next hour is in {}.\n", path.display());
-    println!("  curl           curl -s {url} -H \"Authorization: Bearer $(cat {})\" \\", path.display());
-    println!("                   -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \\");
-    println!("                   -d '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{{}}}}'");
-    println!("  MCP Inspector  npx @modelcontextprotocol/inspector --cli {url} --transport http --method tools/list \\");
-    println!("                   --header \"Authorization: Bearer $(cat {})\"", path.display());
-    println!(
-        "  Claude Code    claude mcp add --transport http demo {url} --header \"Authorization: Bearer $(cat {})\"",
-        path.display()
-    );
-    println!("\nEnd it with Ctrl-C.");
-    tokio::signal::ctrl_c().await?;
-    Ok(())
-}
-
+/// Twelve random bytes in hexadecimal.
 fn random_text() -> Result<String, Failure> {
     let mut bytes = [0u8; 12];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| "the system has no randomness to give")?;
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::Random)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

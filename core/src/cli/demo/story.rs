@@ -1,43 +1,70 @@
 //! Tells the acts to people: what was done, what came back, whether it was right.
+//!
+//! Invariant: an act that fails is counted, so the exit status cannot hide it.
 
-use std::fmt::Write as _;
-use std::io::IsTerminal;
+use std::fmt::{self, Write as _};
+use std::io::IsTerminal as _;
 
-/// The lines of an act, or what was wrong.
-pub(super) type Act = Result<Vec<String>, String>;
+use super::failure::Failure;
 
-/// The story so far.
+/// What came back instead of what should have.
+#[derive(Debug)]
+pub(super) struct Wrong(pub(super) String);
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<reqwest::Error> for Wrong {
+    fn from(error: reqwest::Error) -> Self {
+        // The cause ("connection refused") stands in the source, not in the error itself.
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        Wrong(format!("{error}{cause}"))
+    }
+}
+
+impl From<Failure> for Wrong {
+    fn from(failure: Failure) -> Self {
+        Wrong(failure.to_string())
+    }
+}
+
+/// The lines to tell of an act.
+pub(super) type Act = Result<Vec<String>, Wrong>;
+
+/// Asks that something holds; otherwise says what was seen.
+pub(super) fn check(holds: bool, seen: impl FnOnce() -> String) -> Result<(), Wrong> {
+    if holds { Ok(()) } else { Err(Wrong(seen())) }
+}
+
+/// Counts and tells the acts.
 pub(super) struct Story {
     number: usize,
-    failed: usize,
+    failed: Vec<String>,
     skipped: usize,
-    /// Calls made to the endpoint, which the audit must have.
-    pub(super) calls: u64,
     colours: bool,
 }
 
 impl Story {
-    pub(super) fn new(title: &str) -> Self {
-        println!("{title}");
-        let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Story { number: 0, failed: 0, skipped: 0, calls: 0, colours }
-    }
-
-    pub(super) fn say(&self, line: &str) {
-        println!("{line}");
+    /// Begins.
+    pub(super) fn new(lines: &[String]) -> Self {
+        println!("{}", lines.join("\n"));
+        let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Story { number: 0, failed: Vec::new(), skipped: 0, colours }
     }
 
     /// Tells one act.
     pub(super) fn tell(&mut self, title: &str, act: Act) {
         self.number += 1;
-        let (word, colour, lines) = match act {
-            Ok(lines) => ("ok", "32", lines),
-            Err(wrong) => {
-                self.failed += 1;
-                ("FAILED", "31", vec![wrong])
+        match act {
+            Ok(lines) => self.print(title, "ok", "32", &lines),
+            Err(Wrong(seen)) => {
+                self.failed.push(format!("{}. {title}", self.number));
+                self.print(title, "FAILED", "31", &[seen]);
             }
-        };
-        self.print(title, word, colour, &lines);
+        }
     }
 
     /// Says that an act cannot be played here, and what it needs.
@@ -49,18 +76,25 @@ impl Story {
 
     fn print(&self, title: &str, word: &str, colour: &str, lines: &[String]) {
         let word = if self.colours { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.to_owned() };
-        let mut text = format!("\n{:>2}. {title:<64} {word}\n", self.number);
+        let mut text = format!("\n{:>2}. {title:<72} {word}\n", self.number);
         for line in lines.iter().flat_map(|line| line.lines()) {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "      {line}");
+            let _ = writeln!(text, "{}", format!("      {line}").trim_end());
         }
         print!("{text}");
     }
 
-    /// Sums up; true when no act failed.
-    pub(super) fn end(&self) -> bool {
-        let passed = self.number - self.failed - self.skipped;
-        println!("\n{passed} acts as they should be, {} failed, {} skipped", self.failed, self.skipped);
-        self.failed == 0
+    /// Whether an act has failed so far.
+    pub(super) fn has_failed(&self) -> bool {
+        !self.failed.is_empty()
+    }
+
+    /// Sums up.
+    pub(super) fn end(self) {
+        let (failed, skipped) = (self.failed.len(), self.skipped);
+        println!("\n{} acts as they should be, {failed} failed, {skipped} skipped", self.number - failed - skipped);
+        for title in self.failed {
+            println!("  FAILED {title}");
+        }
     }
 }
