@@ -22,7 +22,7 @@ pub enum Operator {
 }
 
 impl Operator {
-    fn strength(self) -> u8 {
+    pub(crate) fn strength(self) -> u8 {
         match self {
             Operator::Partial { .. } => 0,
             Operator::Redact => 1,

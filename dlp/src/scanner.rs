@@ -11,7 +11,7 @@ use crate::compile::{EngineError, Literals};
 use crate::detector::{Anchor, Place};
 use crate::json::{Bounds, Kind, Tape, Value};
 use crate::keys::{KeyClass, classify};
-use crate::operator::Treatment;
+use crate::operator::{Operator, Treatment};
 use crate::sheet::{Segment, Sheet};
 
 /// JSON texts within strings of JSON texts that are opened.
@@ -77,7 +77,7 @@ impl Scratch {
             let found = confirm(doc, &self.hits, &self.plain.segments, treatment);
             self.detections.extend(found.map(|(segment, detector, range, confidence)| {
                 let value = String::from_utf8_lossy(&doc[range.clone()]).into_owned();
-                detection(segment, detector, range, value, confidence)
+                detection(segment, detector, whole_number(segment, range), value, confidence)
             }));
         }
         for level in 0..self.sheets.len() {
@@ -90,10 +90,10 @@ impl Scratch {
             let found = confirm(&sheet.text, &self.hits, &sheet.segments, treatment);
             self.detections.extend(found.map(|(segment, detector, range, confidence)| {
                 let value = String::from_utf8_lossy(&sheet.text[range.clone()]).into_owned();
-                detection(segment, detector, sheet.raw_range(&range), value, confidence)
+                detection(segment, detector, sheet.raw_range(&whole_number(segment, range)), value, confidence)
             }));
         }
-        settle_overlaps(&mut self.detections);
+        settle_overlaps(&mut self.detections, treatment);
     }
 
     /// Puts a leaf where it is scanned: in place, or decoded on the first sheet.
@@ -181,6 +181,11 @@ impl Scratch {
     }
 }
 
+/// A number is masked whole: what would be left of it, a sign or an exponent, is no JSON beside a string.
+fn whole_number(segment: &Segment, range: Range<usize>) -> Range<usize> {
+    if segment.kind == Kind::Number { segment.range.clone() } else { range }
+}
+
 fn detection(segment: &Segment, detector: usize, raw: Range<usize>, value: String, confidence: f32) -> Detection {
     Detection { detector, raw, value, leaf: segment.leaf, kind: segment.kind, depth: segment.depth, confidence }
 }
@@ -227,19 +232,19 @@ fn interested_in_name(segment: &Segment) -> impl Iterator<Item = usize> {
     (0..end).filter(|&detector| CATALOGUE[detector].anchors.contains(&Anchor::Name))
 }
 
-/// Keeps, of detections that overlap, the one that is surer and, among equals, longer; what sticks out is masked with it.
-fn settle_overlaps(detections: &mut Vec<Detection>) {
+/// Keeps, of detections that overlap, the one with the strongest operator and, among equals, the surest; the others' text is
+/// masked with it. A block is never lost to a finding that is only masked.
+fn settle_overlaps(detections: &mut Vec<Detection>, treatment: &Treatment) {
     detections.sort_by(|a, b| a.raw.start.cmp(&b.raw.start).then(b.raw.end.cmp(&a.raw.end)));
+    let strength = |detection: &Detection| treatment.operator(detection.detector).map(Operator::strength);
     let mut kept: Vec<Detection> = Vec::with_capacity(detections.len());
     for next in detections.drain(..) {
         match kept.last_mut() {
             Some(last) if next.raw.start < last.raw.end => {
                 let whole = last.raw.start..last.raw.end.max(next.raw.end);
-                let is_inside = next.raw.end <= last.raw.end;
-                if next.confidence > last.confidence && !is_inside {
+                let is_surer = next.confidence > last.confidence && (next.raw.end > last.raw.end || next.raw == last.raw);
+                if strength(&next) > strength(last) || (strength(&next) == strength(last) && is_surer) {
                     *last = next;
-                } else if next.confidence > last.confidence && next.raw == last.raw {
-                    *last = Detection { raw: whole.clone(), ..next };
                 }
                 last.raw = whole;
             }

@@ -67,6 +67,36 @@ fn texts(value: &serde_json::Value, out: &mut Vec<String>) {
     }
 }
 
+#[test]
+fn a_masked_number_is_a_string_whatever_its_sign() {
+    for number in ["4111111111111111", "-4111111111111111", "4111111111111111.0", "4111111111111111e0"] {
+        for doc in [format!("{{\"n\":{number}}}"), format!("{{\"t\":\"{{\\\"n\\\":{number}}}\"}}")] {
+            let (verdict, masked, _) = mask(&doc);
+            if verdict == Verdict::Masked {
+                let parsed = serde_json::from_str::<serde_json::Value>(&masked).unwrap_or_else(|_| panic!("{masked} is no JSON"));
+                let inner =
+                    parsed["t"].as_str().map(|text| serde_json::from_str::<serde_json::Value>(text).expect("JSON in the string"));
+                assert_eq!(inner.unwrap_or(parsed)["n"], "[CREDIT_CARD]", "{masked}");
+            }
+        }
+    }
+    assert_eq!(mask("{\"n\":-4111111111111111}").0, Verdict::Masked);
+}
+
+#[test]
+fn a_block_is_not_lost_to_a_surer_finding_that_is_only_masked() {
+    // The token is surer than the name it stands under, and stands at the same place.
+    let doc = "{\"password\":\"ghp_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM\"}";
+    for (blocked, masked) in [("secret/by-key", "secret/github-token"), ("secret/github-token", "secret/by-key")] {
+        let mut treatment = Treatment::none();
+        treatment.set(&Selector::parse(blocked).unwrap(), Operator::Block);
+        treatment.set(&Selector::parse(masked).unwrap(), Operator::Redact);
+        let verdict = STAGE
+            .with_borrow_mut(|(engine, scratch)| engine.mask_text(scratch, doc, &treatment, &mut Vec::new(), &mut Vec::new()));
+        assert_eq!(verdict, Verdict::Blocked, "{blocked} blocks");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
