@@ -9,7 +9,7 @@ use crate::compile::Literals;
 pub(crate) enum Seen {
     /// The end of a literal of this detector.
     Literal(usize),
-    /// The first digit of a cluster.
+    /// The first digit of a group.
     Digits,
     /// A `@`.
     At,
@@ -22,8 +22,8 @@ pub(crate) struct Hit {
     pub(crate) seen: Seen,
 }
 
-/// Digits that a cluster must have to be looked at, and fewer behind two capitals (an IBAN).
-const CLUSTER_DIGITS_MIN: usize = 9;
+/// Digits that must follow a group's first for it to be looked at; fewer do behind two capitals (an IBAN).
+const DIGITS_MIN: usize = 9;
 
 /// Finds all anchors of `text`.
 pub(crate) fn find(literals: &Literals, scratch: &hyperscan::Scratch, text: &[u8], hits: &mut Vec<Hit>) {
@@ -43,34 +43,28 @@ fn find_digits(text: &[u8], hits: &mut Vec<Hit>) {
             at += block.len();
             continue;
         }
-        let Some(first) = block.iter().position(u8::is_ascii_digit) else {
-            continue;
-        };
+        let Some(first) = block.iter().position(u8::is_ascii_digit) else { continue };
         let start = at + first;
-        let (end, digits) = cluster(text, start);
-        let is_iban = digits >= 2 && start >= 2 && text[start - 2..start].iter().all(u8::is_ascii_uppercase);
-        if digits >= CLUSTER_DIGITS_MIN || is_iban {
+        let length = text[start..].iter().take_while(|b| b.is_ascii_digit()).count();
+        let is_iban = length >= 2 && start >= 2 && text[start - 2..start].iter().all(u8::is_ascii_uppercase);
+        // Every group is a place of its own, so that numbers in a row before a card do not hide it.
+        if is_iban || length >= DIGITS_MIN || leads_far(text, start) {
             hits.push(Hit { at: start, seen: Seen::Digits });
         }
-        at = end;
+        at = start + length;
     }
 }
 
-/// Where the cluster of digits and single separators that begins at `start` ends, and how many digits it has. A separator that
-/// is not one of digits begins a new cluster, so that a date before a card does not hide it.
-fn cluster(text: &[u8], start: usize) -> (usize, usize) {
-    let (mut at, mut digits, mut separator) = (start, 0, None);
-    loop {
+/// Whether enough digits follow, with single separators between groups of them.
+fn leads_far(text: &[u8], start: usize) -> bool {
+    let (mut at, mut digits) = (start, 0);
+    while digits < DIGITS_MIN {
         match text.get(at) {
             Some(b) if b.is_ascii_digit() => digits += 1,
-            Some(&b @ (b' ' | b'-' | b'.')) if text.get(at + 1).is_some_and(u8::is_ascii_digit) => {
-                if separator.is_some_and(|separator| separator != b) {
-                    return (at, digits);
-                }
-                separator = Some(b);
-            }
-            _ => return (at, digits),
+            Some(b' ' | b'-' | b'.') if text.get(at + 1).is_some_and(u8::is_ascii_digit) => {}
+            _ => return false,
         }
         at += 1;
     }
+    true
 }

@@ -24,7 +24,7 @@ pub enum Anchor {
     Literal(&'static str),
     /// Behind this literal in any case.
     AnyCase(&'static str),
-    /// At the first of a cluster of digits.
+    /// At the first digit of a group.
     Digits,
     /// At a `@`.
     At,

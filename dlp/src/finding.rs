@@ -18,7 +18,7 @@ pub struct Finding {
     pub kind: &'static str,
     /// The detector that found it.
     pub detector: &'static str,
-    /// Where it stands: the JSON pointer (RFC 6901) of its leaf; empty for plain text.
+    /// Where it stands: the JSON pointer (RFC 6901) of its leaf; empty for plain text and beyond a document's 64th finding.
     pub pointer: String,
     /// Where it begins, in bytes of the input.
     pub start: usize,

@@ -6,6 +6,7 @@
 mod anchors;
 mod catalogue;
 mod compile;
+mod confirm;
 mod detector;
 mod finding;
 pub mod json;
@@ -30,6 +31,9 @@ use json::{Bounds, Kind, Tape, Value};
 pub struct Engine {
     literals: Literals,
 }
+
+/// Findings of one document that say where they stand: the way to a place is walked anew for each.
+const POINTERS_MAX: usize = 64;
 
 /// Bounds of text that is tried as JSON.
 const TEXT_BOUNDS: Bounds = Bounds { depth_max: 128, nodes_max: 4_000_000, refuse_duplicates: false };
@@ -127,7 +131,7 @@ fn conclude(
     findings: &mut Vec<Finding>,
 ) -> Verdict {
     let mut verdict = Verdict::Clean;
-    for detection in &scratch.detections {
+    for (count, detection) in scratch.detections.iter().enumerate() {
         let Some(operator) = treatment.operator(detection.detector) else {
             continue;
         };
@@ -135,7 +139,7 @@ fn conclude(
         findings.push(Finding {
             kind: detector.kind,
             detector: detector.id,
-            pointer: pointer(detection.leaf),
+            pointer: if count < POINTERS_MAX { pointer(detection.leaf) } else { String::new() },
             start: detection.raw.start,
             end: detection.raw.end,
             len: detection.value.len(),

@@ -2,24 +2,22 @@
 //!
 //! Invariant: memory is the scratch's and is reused; work is bounded by the document's size times the nesting bound.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::anchors::{self, Hit, Seen};
-use crate::catalogue::CATALOGUE;
+use crate::anchors::{self, Hit};
 use crate::compile::{EngineError, Literals};
-use crate::detector::{Anchor, Place};
+use crate::confirm::{confirm, settle_overlaps};
 use crate::json::{Bounds, Kind, Tape, Value};
 use crate::keys::{KeyClass, classify};
-use crate::operator::{Operator, Treatment};
+use crate::operator::Treatment;
 use crate::sheet::{Segment, Sheet};
 
 /// JSON texts within strings of JSON texts that are opened.
 const NESTING_MAX: usize = 3;
 /// Bounds of a JSON text within a string.
 const NESTED: Bounds = Bounds { depth_max: 64, nodes_max: 100_000, refuse_duplicates: false };
-/// Names whose class is remembered.
-const NAMES_MAX: usize = 4096;
+/// Members of an object that are looked at for the name beside a value.
+const SIBLINGS_MAX: usize = 16;
 
 /// One thread's memory for scanning.
 pub struct Scratch {
@@ -29,7 +27,7 @@ pub struct Scratch {
     plain: Sheet,
     sheets: [Sheet; NESTING_MAX + 1],
     nested: Tape,
-    names: HashMap<Box<[u8]>, KeyClass, ahash::RandomState>,
+    names: Names,
     pub(crate) detections: Vec<Detection>,
     /// The tape of text that turned out to be JSON.
     pub(crate) tape: Tape,
@@ -56,7 +54,7 @@ impl Scratch {
             plain: Sheet::default(),
             sheets: Default::default(),
             nested: Tape::new(),
-            names: HashMap::default(),
+            names: Names::default(),
             detections: Vec::new(),
             tape: Tape::new(),
             leaves: Vec::new(),
@@ -74,11 +72,11 @@ impl Scratch {
         }
         if !self.plain.segments.is_empty() {
             anchors::find(literals, &self.hyperscan, doc, &mut self.hits);
-            let found = confirm(doc, &self.hits, &self.plain.segments, treatment);
-            self.detections.extend(found.map(|(segment, detector, range, confidence)| {
+            let detections = &mut self.detections;
+            confirm(doc, &self.hits, &self.plain.segments, treatment, |segment, detector, range, confidence| {
                 let value = String::from_utf8_lossy(&doc[range.clone()]).into_owned();
-                detection(segment, detector, whole_number(segment, range), value, confidence)
-            }));
+                detections.push(detection(segment, detector, whole_number(segment, range), value, confidence));
+            });
         }
         for level in 0..self.sheets.len() {
             self.open_nested(level);
@@ -87,11 +85,12 @@ impl Scratch {
                 continue;
             }
             anchors::find(literals, &self.hyperscan, &sheet.text, &mut self.hits);
-            let found = confirm(&sheet.text, &self.hits, &sheet.segments, treatment);
-            self.detections.extend(found.map(|(segment, detector, range, confidence)| {
+            let detections = &mut self.detections;
+            confirm(&sheet.text, &self.hits, &sheet.segments, treatment, |segment, detector, range, confidence| {
                 let value = String::from_utf8_lossy(&sheet.text[range.clone()]).into_owned();
-                detection(segment, detector, sheet.raw_range(&whole_number(segment, range)), value, confidence)
-            }));
+                let raw = sheet.raw_range(&whole_number(segment, range));
+                detections.push(detection(segment, detector, raw, value, confidence));
+            });
         }
         settle_overlaps(&mut self.detections, treatment);
     }
@@ -118,30 +117,20 @@ impl Scratch {
             return KeyClass::Plain;
         };
         if last.0 != key {
-            *last = (key, self.classify(Value::new(doc, tape, key)));
+            let mut class = self.names.classify(Value::new(doc, tape, key));
+            if class == KeyClass::Value {
+                class = self.named_beside(Value::new(doc, tape, tape.node(key).parent));
+            }
+            *last = (key, class);
         }
-        if last.1 != KeyClass::Value { last.1 } else { self.named_beside(Value::new(doc, tape, tape.node(key).parent)) }
-    }
-
-    fn classify(&mut self, key: Value<'_>) -> KeyClass {
-        if let Some(&class) = self.names.get(key.raw()) {
-            return class;
-        }
-        let class = classify(&key.text());
-        if self.names.len() >= NAMES_MAX {
-            self.names.clear();
-        }
-        self.names.insert(key.raw().into(), class);
-        class
+        last.1
     }
 
     /// `{"name": "API_SECRET", "value": "…"}`: the name stands beside the value.
     fn named_beside(&mut self, object: Value<'_>) -> KeyClass {
-        let name = ["name", "key", "header", "variable", "field"].iter().find_map(|member| object.get(member));
-        match name.filter(|name| name.kind() == Kind::String) {
-            Some(name) => self.classify(name),
-            None => KeyClass::Plain,
-        }
+        let is_name = |key: &Value<'_>| matches!(key.raw(), b"name" | b"key" | b"header" | b"variable" | b"field");
+        let name = object.members().take(SIBLINGS_MAX).find(|(key, value)| is_name(key) && value.kind() == Kind::String);
+        name.map_or(KeyClass::Plain, |(_, name)| self.names.classify(name))
     }
 
     /// Moves segments of a sheet that are JSON texts themselves, leaf by leaf, to the next sheet.
@@ -190,66 +179,34 @@ fn detection(segment: &Segment, detector: usize, raw: Range<usize>, value: Strin
     Detection { detector, raw, value, leaf: segment.leaf, kind: segment.kind, depth: segment.depth, confidence }
 }
 
-/// Asks the detectors about every anchor that lies in a segment, and about every segment whose name is telling.
-fn confirm<'s>(
-    text: &'s [u8],
-    hits: &'s [Hit],
-    segments: &'s [Segment],
-    treatment: &'s Treatment,
-) -> impl Iterator<Item = (&'s Segment, usize, Range<usize>, f32)> {
-    let mut first = 0;
-    segments.iter().flat_map(move |segment| {
-        let start = segment.range.start;
-        first += hits[first..].iter().take_while(|hit| hit.at < start).count();
-        let inside = hits[first..].iter().take_while(|hit| hit.at <= segment.range.end).count();
-        let leaf = &text[segment.range.clone()];
-        let at_hits =
-            hits[first..first + inside].iter().flat_map(|hit| interested(hit.seen).map(move |detector| (detector, hit.at)));
-        let by_name = interested_in_name(segment).map(move |detector| (detector, start));
-        at_hits
-            .chain(by_name)
-            .filter(|&(detector, _)| treatment.operator(detector).is_some())
-            .filter_map(move |(detector, at)| {
-                let (range, confidence) = (CATALOGUE[detector].confirm)(&Place { text: leaf, at: at - start, key: segment.key })?;
-                Some((segment, detector, start + range.start..start + range.end, confidence))
-            })
-            .collect::<Vec<_>>()
-    })
+/// Remembers what names say. Each name has one place, and a name that comes takes the place of the one before.
+struct Names([Option<(Box<[u8]>, KeyClass)>; 256]);
+
+/// Bytes of a name that is remembered; a longer one says nothing.
+const NAME_BYTES_MAX: usize = 128;
+
+impl Default for Names {
+    fn default() -> Self {
+        Names([const { None }; 256])
+    }
 }
 
-fn interested(seen: Seen) -> impl Iterator<Item = usize> {
-    let looks = move |detector: usize| match seen {
-        Seen::Literal(found) => detector == found,
-        Seen::Digits => CATALOGUE[detector].anchors.contains(&Anchor::Digits),
-        Seen::At => CATALOGUE[detector].anchors.contains(&Anchor::At),
-    };
-    (0..CATALOGUE.len()).filter(move |&detector| looks(detector))
-}
-
-fn interested_in_name(segment: &Segment) -> impl Iterator<Item = usize> {
-    let tells = matches!(segment.key, KeyClass::Password | KeyClass::Secret) && segment.kind == Kind::String;
-    let end = if tells { CATALOGUE.len() } else { 0 };
-    (0..end).filter(|&detector| CATALOGUE[detector].anchors.contains(&Anchor::Name))
-}
-
-/// Keeps, of detections that overlap, the one with the strongest operator and, among equals, the surest; the others' text is
-/// masked with it. A block is never lost to a finding that is only masked.
-fn settle_overlaps(detections: &mut Vec<Detection>, treatment: &Treatment) {
-    detections.sort_by(|a, b| a.raw.start.cmp(&b.raw.start).then(b.raw.end.cmp(&a.raw.end)));
-    let strength = |detection: &Detection| treatment.operator(detection.detector).map(Operator::strength);
-    let mut kept: Vec<Detection> = Vec::with_capacity(detections.len());
-    for next in detections.drain(..) {
-        match kept.last_mut() {
-            Some(last) if next.raw.start < last.raw.end => {
-                let whole = last.raw.start..last.raw.end.max(next.raw.end);
-                let is_surer = next.confidence > last.confidence && (next.raw.end > last.raw.end || next.raw == last.raw);
-                if strength(&next) > strength(last) || (strength(&next) == strength(last) && is_surer) {
-                    *last = next;
-                }
-                last.raw = whole;
+impl Names {
+    fn classify(&mut self, name: Value<'_>) -> KeyClass {
+        let raw = name.raw();
+        let (Some(&first), Some(&last)) = (raw.first(), raw.last()) else { return KeyClass::Plain };
+        if raw.len() > NAME_BYTES_MAX {
+            return KeyClass::Plain;
+        }
+        let middle = usize::from(raw[raw.len() / 2]);
+        let place = (raw.len() * 37 + usize::from(first) * 11 + usize::from(last) * 5 + middle * 3) % self.0.len();
+        match &self.0[place] {
+            Some((known, class)) if **known == *raw => *class,
+            _ => {
+                let class = classify(&name.text());
+                self.0[place] = Some((raw.into(), class));
+                class
             }
-            _ => kept.push(next),
         }
     }
-    *detections = kept;
 }

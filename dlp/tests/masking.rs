@@ -67,6 +67,45 @@ fn texts(value: &serde_json::Value, out: &mut Vec<String>) {
     }
 }
 
+fn mask_plain(text: &str) -> (String, usize) {
+    let mut treatment = Treatment::none();
+    treatment.set(&Selector::all(), Operator::Redact);
+    STAGE.with_borrow_mut(|(engine, scratch)| {
+        let (mut out, mut findings) = (Vec::new(), Vec::new());
+        let verdict = engine.mask_text(scratch, text, &treatment, &mut out, &mut findings);
+        (if verdict == Verdict::Masked { String::from_utf8(out).unwrap() } else { text.to_owned() }, findings.len())
+    })
+}
+
+#[test]
+fn what_only_looks_like_an_escape_hides_nothing() {
+    for before in ["\\u", "\\", "\\x", "C:\\", "é \\u12"] {
+        let (masked, _) = mask_plain(&format!("{before}ghp_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM end"));
+        assert!(!masked.contains("HSdQ") && masked.starts_with(before), "{before}: {masked}");
+    }
+}
+
+/// Each of these takes minutes where the work grows with the square of the text, and the suite would not end.
+#[test]
+fn hostile_texts_cost_no_more_than_long_ones() {
+    let many = 120_000;
+    for text in [
+        "-----BEGIN PRIVATE KEY-----abcdefgh".repeat(many),
+        "-----BEGIN PRIVATE KEY-----".repeat(many),
+        "token=$".repeat(many),
+        "password=abc$".repeat(many),
+        "1 ".repeat(many * 2),
+        "1234567890".repeat(many),
+        "a@b.co,".repeat(many),
+        "eyJ.".repeat(many),
+        format!("[{}1]", "\"ana@customer.example\",".repeat(many)),
+        format!("{{{}\"value\":[{}1]}}", "\"a\":1,".repeat(many), "\"x\",".repeat(many)),
+        format!("{{{}\"x\":1}}", "\"value\":\"y\",".repeat(many)),
+    ] {
+        mask_plain(&text);
+    }
+}
+
 #[test]
 fn a_masked_number_is_a_string_whatever_its_sign() {
     for number in ["4111111111111111", "-4111111111111111", "4111111111111111.0", "4111111111111111e0"] {

@@ -102,6 +102,9 @@ fn is_plausible(value: &[u8], least: usize) -> bool {
     value.len() >= least && value.len() <= 8192 && !is_template && !is_filler && !is_word && spaces <= 2
 }
 
+/// Bytes by which an assigned value is judged.
+const VALUE_BYTES_JUDGED: usize = 256;
+
 fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     let text = place.text;
     if before(text, place.at) == Some(&b' ') {
@@ -129,12 +132,17 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     at += quote;
     let ends_value =
         |b: u8| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'`' | b',' | b';' | b'&' | b'<' | b'>' | b'\\');
-    let length = run(text, at, 4096, |b| !ends_value(b));
+    let length = run(text, at, VALUE_BYTES_JUDGED, |b| !ends_value(b));
     let value = text.get(at..at + length)?;
     let is_code = quote == 0 && value.iter().any(|b| b"(){}[]$".contains(b));
     // Without a quote or an equals sign it may be a sentence, whose words are plain.
     let is_prose = quote == 0 && !assigns && (value.len() < 8 || value.iter().all(|b| b.is_ascii_lowercase() || *b == b'.'));
-    (is_plausible(value, least) && !is_code && !is_prose).then_some((at..at + length, 0.75))
+    if !is_plausible(value, least) || is_code || is_prose {
+        return None;
+    }
+    // Judged by its beginning, masked to its end.
+    let end = at + length + run(text, at + length, usize::MAX, |b| length == VALUE_BYTES_JUDGED && !ends_value(b));
+    Some((at..end, 0.75))
 }
 
 fn confirm_bearer(text: &[u8], at: usize) -> Confirmed {

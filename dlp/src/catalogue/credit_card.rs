@@ -18,6 +18,8 @@ pub(crate) static DETECTOR: Detector = Detector {
         ("pan=3530111333300000;", "3530111333300000"),
         ("4111 1111 1111 1111 exp 12", "4111 1111 1111 1111"),
         ("{\"pan\":6011204017863079,\"qty\":2}", "6011204017863079"),
+        ("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 4111 1111 1111 1111", "4111 1111 1111 1111"),
+        ("2026-03-12 4111-1111-1111-1111", "4111-1111-1111-1111"),
     ],
     negatives: &[
         "4111111111111112",
@@ -31,24 +33,19 @@ pub(crate) static DETECTOR: Detector = Detector {
     ],
 };
 
-/// The most digits of a cluster that are looked at.
-const DIGITS_MAX: usize = 32;
+/// The most groups that a card is written in.
+const GROUPS_MAX: usize = 5;
+/// Digits of a group that are counted; a longer group is no part of a card.
+const GROUP_DIGITS_MAX: usize = 20;
 
 fn confirm(place: &Place<'_>) -> Confirmed {
     let groups = groups(place.text, place.at);
-    let mut starts = 0;
-    while starts < groups.len() {
-        // The longest run of groups that is a card, from the first that can begin one.
-        for ends in (starts + 1..=groups.len().min(starts + 5)).rev() {
-            let part = &groups[starts..ends];
-            let range = part[0].start..part[part.len() - 1].end;
-            if is_card(place.text, part) && stands_alone(place.text, range.start, range.end) {
-                return Some((range, 0.95));
-            }
-        }
-        starts += 1;
-    }
-    None
+    // The longest run of groups that is a card; what follows it may be a date or a check number.
+    (1..=groups.len()).rev().find_map(|count| {
+        let part = &groups[..count];
+        let range = part[0].start..part[count - 1].end;
+        (is_card(place.text, part) && stands_alone(place.text, range.start, range.end)).then_some((range, 0.95))
+    })
 }
 
 #[derive(Clone, Copy)]
@@ -60,11 +57,10 @@ struct Group {
 /// The groups of digits from `at` on, separated by one and the same separator.
 fn groups(text: &[u8], at: usize) -> Vec<Group> {
     let mut groups = Vec::new();
-    let (mut start, mut total, mut separator) = (at, 0, None);
+    let (mut start, mut separator) = (at, None);
     loop {
-        let length = crate::detector::run(text, start, DIGITS_MAX, |b| b.is_ascii_digit());
-        total += length;
-        if length == 0 || total > DIGITS_MAX {
+        let length = crate::detector::run(text, start, GROUP_DIGITS_MAX, |b| b.is_ascii_digit());
+        if length == 0 || length == GROUP_DIGITS_MAX || groups.len() == GROUPS_MAX {
             return groups;
         }
         groups.push(Group { start, end: start + length });

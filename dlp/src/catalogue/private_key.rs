@@ -37,7 +37,7 @@ fn confirm(place: &Place<'_>) -> Confirmed {
     memchr::memmem::find(&rest[..label_end], b"PRIVATE KEY")?;
     let body = place.at + label_end + 5;
     // The label alone, as in a sentence about keys, tells nothing.
-    if place.text[body..].iter().filter(|b| b.is_ascii_alphanumeric()).take(8).count() < 8 {
+    if place.text[body..].iter().take(256).filter(|b| b.is_ascii_alphanumeric()).take(8).count() < 8 {
         return None;
     }
     let end = memchr::memmem::find(&place.text[body..], b"-----END ").and_then(|at| {

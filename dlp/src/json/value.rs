@@ -140,7 +140,8 @@ pub(super) fn text_of<'a>(doc: &'a [u8], node: &Node) -> Cow<'a, str> {
     Cow::Owned(text)
 }
 
-/// Calls `each` with every character of a string's bytes and the offset at which it is written, escapes resolved.
+/// Calls `each` with every character of a string's bytes and the offset at which it is written, escapes resolved. A backslash that
+/// begins no escape, which JSON has not but text may have, stands for itself.
 pub(crate) fn unescape(raw: &[u8], mut each: impl FnMut(char, usize)) {
     let mut at = 0;
     while at < raw.len() {
@@ -168,19 +169,19 @@ fn escape(raw: &[u8]) -> (char, usize) {
         Some(b'r') => ('\r', 2),
         Some(b't') => ('\t', 2),
         Some(b'u') => unicode_escape(raw),
-        Some(&other) => (char::from(other), 2),
-        None => ('\u{fffd}', 1),
+        Some(&c @ (b'"' | b'\\' | b'/')) => (char::from(c), 2),
+        _ => ('\\', 1),
     }
 }
 
 /// `\uXXXX`, or two of them where they are the halves of one character.
 fn unicode_escape(raw: &[u8]) -> (char, usize) {
     let unit = |at: usize| raw.get(at..at + 4).and_then(|hex| u16::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-    let first = unit(2);
+    let Some(first) = unit(2) else { return ('\\', 1) };
     let second = if raw.get(6..8) == Some(b"\\u") { unit(8) } else { None };
-    if let (Some(high @ 0xd800..=0xdbff), Some(low @ 0xdc00..=0xdfff)) = (first, second) {
+    if let (high @ 0xd800..=0xdbff, Some(low @ 0xdc00..=0xdfff)) = (first, second) {
         let code = 0x10000 + ((u32::from(high) - 0xd800) << 10) + (u32::from(low) - 0xdc00);
         return (char::from_u32(code).unwrap_or('\u{fffd}'), 12);
     }
-    (first.and_then(|unit| char::from_u32(u32::from(unit))).unwrap_or('\u{fffd}'), 6)
+    (char::from_u32(u32::from(first)).unwrap_or('\u{fffd}'), 6)
 }
