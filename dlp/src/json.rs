@@ -147,6 +147,11 @@ impl Tape {
         &self.nodes[index as usize]
     }
 
+    /// The value or name at an index below [`Tape::len`]; `doc` is the document that was parsed last.
+    pub fn at<'a>(&'a self, doc: &'a [u8], index: u32) -> Value<'a> {
+        Value::new(doc, self, index)
+    }
+
     /// How many nodes there are.
     pub fn len(&self) -> u32 {
         u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)

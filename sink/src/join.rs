@@ -147,7 +147,8 @@ pub(crate) fn random_u64() -> u64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::record::{Decision, Effect, Era, decode_decision};
+    use crate::codec::decode_decision;
+    use crate::record::{Decision, Effect, Era};
 
     fn decision(ts_us: i64, principal: &str) -> OwnedDecision {
         let mut bytes = Vec::new();

@@ -4,6 +4,7 @@
 //! decision and outcome, and seals Parquet files that DuckDB reads. [`open`] recovers what a former process left behind.
 
 mod call_id;
+mod codec;
 mod frame;
 mod join;
 mod parquet;

@@ -2,8 +2,9 @@
 //!
 //! Invariant: a file appears under its name only whole and on the disk; its name says which calls are in it.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use parquet::schema::types::ColumnPath;
 
 use crate::join::Row;
 use crate::record::OwnedFinding;
+use crate::segment::{DIR_MODE, FILE_MODE};
 
 /// The version of the tables' schema; columns are only ever added, at the end.
 const SCHEMA_VERSION: &str = "1";
@@ -288,10 +290,10 @@ pub(crate) fn seal(dir: &Path, name: &str, rows: &[Row]) -> io::Result<()> {
 }
 
 fn write(dir: &Path, file: &str, batch: &RecordBatch) -> io::Result<()> {
-    fs::create_dir_all(dir)?;
+    DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)?;
     let (temporary, path) = (dir.join(format!(".{file}.tmp")), dir.join(file));
-    let mut writer =
-        ArrowWriter::try_new(File::create(&temporary)?, batch.schema(), Some(properties()?)).map_err(io::Error::other)?;
+    let out = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(&temporary)?;
+    let mut writer = ArrowWriter::try_new(out, batch.schema(), Some(properties()?)).map_err(io::Error::other)?;
     writer.write(batch).map_err(io::Error::other)?;
     let out = writer.into_inner().map_err(io::Error::other)?;
     out.sync_all()?;

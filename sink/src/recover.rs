@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use crate::codec::{decode_decision, decode_outcome};
 use crate::frame::{self, Frame, Kind};
 use crate::join::{Joiner, Origin, Row};
-use crate::record::{decode_decision, decode_outcome};
 use crate::segment::{HEADER_BYTES, Header};
 use crate::sink::seal_rows;
 

@@ -6,6 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use memmap2::MmapMut;
@@ -16,6 +17,11 @@ use crate::frame::{self, Kind};
 pub(crate) const HEADER_BYTES: usize = 32;
 const MAGIC: &[u8; 8] = b"SLGSPOOL";
 const VERSION: u16 = 1;
+
+/// The owner writes, the group may read, others may not: masked parameters are still somebody's business.
+pub(crate) const FILE_MODE: u32 = 0o640;
+/// The same for directories.
+pub(crate) const DIR_MODE: u32 = 0o750;
 
 /// What a segment's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +77,7 @@ impl Segment {
     /// The system's: no room on the disk, no right to write.
     pub(crate) fn create(dir: &Path, header: Header, bytes: usize) -> io::Result<Segment> {
         let path = dir.join(file_name(&header));
-        let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(&path)?;
         let written = fill(&mut file, &header, bytes);
         if let Err(error) = written {
             drop(file);

@@ -4,9 +4,9 @@
 //! everything where it is, is reported, and is tried again.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam::queue::ArrayQueue;
 
+use crate::codec::{decode_decision, decode_outcome};
 use crate::frame::{self, Kind};
 use crate::join::{Joiner, Origin, Row, random_u64};
 use crate::parquet;
-use crate::record::{decode_decision, decode_outcome};
 use crate::recover::{self, files};
-use crate::segment::{HEADER_BYTES, Header, Segment};
+use crate::segment::{DIR_MODE, HEADER_BYTES, Header, Segment};
 use crate::spool::{Exchange, Spool};
 
 /// How often the thread looks at the spools.
@@ -108,7 +108,7 @@ pub struct Sink {
 /// # Errors
 /// [`SinkError::InUse`], or the disk's refusal.
 pub fn open(options: Options) -> Result<(Vec<Spool>, Sink), SinkError> {
-    fs::create_dir_all(options.dir.join("spool"))?;
+    DirBuilder::new().recursive(true).mode(DIR_MODE).create(options.dir.join("spool"))?;
     let lock = File::create(options.dir.join("lock"))?;
     lock.try_lock().map_err(|error| match error {
         fs::TryLockError::WouldBlock => SinkError::InUse(options.dir.clone()),

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use crossbeam::queue::ArrayQueue;
 
 use crate::call_id::CallId;
+use crate::codec::OUTCOME_BYTES_MAX;
 use crate::frame::{HEAD_BYTES, Kind};
-use crate::record::{Decision, OUTCOME_BYTES_MAX, Outcome};
+use crate::record::{Decision, Outcome};
 use crate::segment::Segment;
 
 /// Room kept for the outcome of each open call.

@@ -86,3 +86,26 @@ fn two_gateways_do_not_share_a_directory() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("another process keeps its audit"), "{said}");
 }
+
+#[test]
+fn strangers_on_the_machine_cannot_read_the_audit() {
+    use std::os::unix::fs::PermissionsExt;
+    fn look(path: &std::path::Path, seen: &mut usize) {
+        let mode = std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o007, 0, "{} has mode {mode:o}", path.display());
+        *seen += 1;
+        for entry in std::fs::read_dir(path).into_iter().flatten() {
+            look(&entry.unwrap().path(), seen);
+        }
+    }
+    let (issuer, upstream) = (Issuer::start(Algorithm::EdDsa), Upstream::echo());
+    let mut gateway = Gateway::start(&Setup::new(&issuer.url, &upstream.url));
+    let token = issuer.token(&gateway.audience);
+    gateway.wait_until_ready(&token);
+    gateway.call(&token, "t", "{}");
+    let mut seen = 0;
+    look(&gateway.audit().join("spool"), &mut seen);
+    gateway.terminate();
+    look(&gateway.audit().join("calls"), &mut seen);
+    assert!(seen >= 6, "only {seen} files were looked at");
+}

@@ -153,6 +153,7 @@ fn the_credential_reaches_the_upstream_only() {
         if request.body.contains("unauthorized") {
             return json(401, "{}");
         }
+        let echo = if request.body.contains("escaped") { echo.replace('-', "\\u002d") } else { echo.clone() };
         let body = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"content":[{{"type":"text","text":"you said {echo}"}}]}}}}"#);
         vec![Step::Send(
             format!(
@@ -162,7 +163,7 @@ fn the_credential_reaches_the_upstream_only() {
             .into_bytes(),
         )]
     });
-    let stage = stage(upstream, "");
+    let mut stage = stage(upstream, "");
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{}}}"#;
     let mut connection = Connection::open(stage.gateway.port);
     let fields = "Cookie: a=b\r\nProxy-Authorization: x\r\nX-Forwarded-For: 1.2.3.4\r\nauthorization_: y\r\nX-Kept: z\r\nConnection: X-Hop\r\nX-Hop: 1\r\n";
@@ -175,8 +176,16 @@ fn the_credential_reaches_the_upstream_only() {
     for gone in ["Cookie", "Proxy-", "X-Forwarded", "authorization_", "X-Hop", stage.token.as_str()] {
         assert!(!sent.contains(gone), "{gone} went upstream: {sent}");
     }
+    let escaped = stage.gateway.call(&stage.token, "escaped", "{}");
+    assert_eq!(escaped.json()["result"]["content"][0]["text"], "you said [CREDENTIAL]", "{}", escaped.body);
     assert_eq!(stage.gateway.call(&stage.token, "redirect", "{}").status, 502);
     assert_eq!(stage.gateway.call(&stage.token, "unauthorized", "{}").status, 502);
+    stage.gateway.terminate();
+    let found = rows(&stage.gateway.audit(), "findings");
+    assert!(
+        found.iter().any(|row| row["kind"] == "secret/upstream-credential" && row["pointer"] == "/result/content/0/text"),
+        "{found:#?}"
+    );
 }
 
 #[test]

@@ -3,8 +3,10 @@
 //! Invariant: reading it touches no network; secrets are read, but never shown.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,13 +34,13 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     let whole = |message: String, hint: &str| {
         vec![Problem { file: path.to_owned(), line: 0, column: 0, key: String::new(), message, hint: hint.to_owned() }]
     };
-    match std::fs::metadata(path) {
-        Err(error) => return Err(whole(format!("cannot be read: {error}"), "give the path of a configuration file with -c")),
-        Ok(meta) if meta.len() > FILE_BYTES_MAX => return Err(whole("is longer than 4 MiB".into(), "")),
-        Ok(_) => {}
-    }
-    let text =
-        std::fs::read_to_string(path).map_err(|error| whole(format!("cannot be read: {error}"), "it must be UTF-8 text"))?;
+    let text = match read(path) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Err(whole("is longer than 4 MiB".into(), "a configuration is far shorter; is it the right file?")),
+        Err(error) => {
+            return Err(whole(format!("cannot be read: {error}"), "give the path of a configuration file, UTF-8 text, with -c"));
+        }
+    };
     let mut problems = Problems::new(path, &text);
     let raw: RawConfig = match toml::from_str(&text) {
         Ok(raw) => raw,
@@ -56,6 +58,14 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
         Some(config) if problems.is_empty() => Ok(config),
         _ => Err(problems.into_sorted()),
     }
+}
+
+/// The file's text; `None` where it is too long. Never more than the bound is read, also of a file that has no end.
+fn read(path: &Path) -> std::io::Result<Option<String>> {
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let mut text = String::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    Ok((text.len() as u64 <= FILE_BYTES_MAX).then_some(text))
 }
 
 /// The key on the line of a syntax error.

@@ -145,4 +145,6 @@ fn what_is_wrong_is_said() {
 fn a_missing_file_is_a_problem() {
     let problems = load(Path::new("/nonexistent/gate.toml")).err().unwrap();
     assert!(problems[0].to_string().starts_with("/nonexistent/gate.toml: cannot be read"), "{}", problems[0]);
+    let endless = load(Path::new("/dev/zero")).err().unwrap();
+    assert!(endless[0].message.contains("longer than 4 MiB"), "{}", endless[0]);
 }

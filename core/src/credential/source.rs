@@ -3,9 +3,9 @@
 //! Invariant: a file that others may read is refused; a value that could break a header line is refused.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -75,7 +75,9 @@ impl SourceError {
 /// # Errors
 /// [`SourceError`].
 pub fn from_file(path: &Path) -> Result<Secret, SourceError> {
-    let file = File::open(path).map_err(|error| SourceError::Unreadable(error.kind()))?;
+    // Opening a pipe must not wait for somebody who writes to it.
+    let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = open.map_err(|error| SourceError::Unreadable(error.kind()))?;
     let meta = file.metadata().map_err(|error| SourceError::Unreadable(error.kind()))?;
     if !meta.is_file() {
         return Err(SourceError::NotAFile);
@@ -136,5 +138,8 @@ mod tests {
         std::fs::write(&path, "a\nb").unwrap();
         assert_eq!(from_file(&path).err(), Some(SourceError::Characters));
         assert_eq!(from_file(dir.path()).err(), Some(SourceError::NotAFile));
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_eq!(from_file(&pipe).err(), Some(SourceError::NotAFile));
     }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use sluicegate_dlp::json::{Bounds, JsonError, Tape, Value};
-use sluicegate_dlp::{Engine, Finding, Scratch, Treatment, Verdict};
+use sluicegate_dlp::{Action, Engine, Finding, Scratch, Treatment, Verdict};
 
 use crate::config::Limits;
 use crate::credential::echo::Echo;
@@ -22,6 +22,17 @@ pub enum Masked {
     Rewritten(Vec<u8>),
     /// A finding must not pass in any form.
     Blocked,
+}
+
+/// Echoes of one message that are told one by one.
+const ECHOES_TOLD_MAX: usize = 16;
+/// Bounds of a message that was within its bounds before a credential was taken out of it.
+const REPARSED: Bounds = Bounds { depth_max: u16::MAX, nodes_max: u32::MAX - 1, refuse_duplicates: false };
+
+/// The finding of a credential in an answer; its length is not told.
+fn echoed(pointer: String) -> Finding {
+    let (kind, detector) = ("secret/upstream-credential", "credential-echo");
+    Finding { kind, detector, pointer, start: 0, end: 0, len: 0, confidence: 1.0, action: Action::Redacted }
 }
 
 /// A worker's memory for scanning, and the engine it belongs to.
@@ -62,18 +73,29 @@ impl MaskRoom {
         echo: Option<&Echo>,
         findings: &mut Vec<Finding>,
     ) -> Masked {
-        let mut masked = Masked::Clean;
-        if !treatment.is_empty() {
-            self.leaves.clear();
-            leaf::walk(tape, tape.root(doc), &mut self.leaves);
-            self.out.clear();
-            masked = self.scan(tape, doc, treatment, findings);
+        let Some((hidden, leaves)) = echo.and_then(|echo| echo.hide_in(tape, doc)) else {
+            return self.mask_leaves(tape, doc, treatment, findings);
+        };
+        findings.extend(leaves.iter().take(ECHOES_TOLD_MAX).map(|&leaf| echoed(tape.at(doc, leaf).pointer())));
+        // What is left is a document of its own, with places of its own.
+        let mut fresh = Tape::new();
+        if fresh.parse(&hidden, &REPARSED).is_err() {
+            return Masked::Blocked;
         }
-        match (masked, echo) {
-            (Masked::Clean, Some(echo)) => echo.hide(doc).map_or(Masked::Clean, Masked::Rewritten),
-            (Masked::Rewritten(bytes), Some(echo)) => Masked::Rewritten(echo.hide(&bytes).unwrap_or(bytes)),
-            (masked, _) => masked,
+        match self.mask_leaves(&fresh, &hidden, treatment, findings) {
+            Masked::Clean => Masked::Rewritten(hidden),
+            masked => masked,
         }
+    }
+
+    fn mask_leaves(&mut self, tape: &Tape, doc: &[u8], treatment: &Treatment, findings: &mut Vec<Finding>) -> Masked {
+        if treatment.is_empty() {
+            return Masked::Clean;
+        }
+        self.leaves.clear();
+        leaf::walk(tape, tape.root(doc), &mut self.leaves);
+        self.out.clear();
+        self.scan(tape, doc, treatment, findings)
     }
 
     fn scan(&mut self, tape: &Tape, doc: &[u8], treatment: &Treatment, findings: &mut Vec<Finding>) -> Masked {

@@ -85,7 +85,7 @@ impl Stage<'_> {
         let direct = Client::new(&self.leaky.url)?;
         let refused = direct.modern_call(&self.good, Tool::Whoami.name(), &json!({})).await?;
         check(refused.status == 401, || format!("past the gateway: {}", refused.describe()))?;
-        self.ledger.expect(Self::permitted(Tool::Whoami));
+        self.ledger.expect(Self::permitted(Tool::Whoami).found(vec!["secret/upstream-credential"]));
         let answer = self.call(Tool::Whoami, &json!({})).await?;
         check(answer.status == 200 && answer.text() == "you came with [CREDENTIAL]", || answer.describe())?;
         check(!answer.body.contains(self.credential), || "the credential arrived at the client".to_owned())?;

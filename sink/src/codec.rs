@@ -1,0 +1,302 @@
+//! How the two records of a call are written as bytes and read back.
+//!
+//! Invariant: what was encoded decodes to the same record; a field longer than its bound is cut at a character and marked, never
+//! refused; bytes that are no record decode to nothing.
+
+use std::net::IpAddr;
+
+use crate::record::{
+    Decision, Direction, Effect, Era, FindingAction, FindingRef, Outcome, OwnedDecision, OwnedFinding, OwnedOutcome, Status,
+};
+
+/// The most bytes of arguments kept.
+const ARGS_BYTES_MAX: usize = 16 * 1024;
+/// The most bytes of any other text kept.
+const TEXT_BYTES_MAX: usize = 1024;
+/// The most findings kept of one record.
+const FINDINGS_MAX: usize = 32;
+/// The most bytes of a finding's pointer kept in an outcome, so that an outcome's size has a bound.
+const POINTER_BYTES_MAX: usize = 48;
+
+/// The most bytes an encoded outcome can have.
+pub(crate) const OUTCOME_BYTES_MAX: usize = 64 + TEXT_SHORT_MAX + FINDINGS_MAX * (16 + POINTER_BYTES_MAX + 2 * TEXT_SHORT_MAX);
+/// The most bytes kept of the names in a finding and of an outcome's reason.
+const TEXT_SHORT_MAX: usize = 48;
+
+fn cut(text: &[u8], most: usize) -> &[u8] {
+    if text.len() <= most {
+        return text;
+    }
+    // Back to the last byte that begins a character.
+    let mut end = most;
+    while end > 0 && text[end] & 0xc0 == 0x80 {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+fn put_text(out: &mut Vec<u8>, text: &[u8], most: usize) {
+    let text = cut(text, most);
+    out.extend_from_slice(&u16::try_from(text.len()).unwrap_or(0).to_le_bytes());
+    out.extend_from_slice(text);
+}
+
+fn put_findings(out: &mut Vec<u8>, findings: &[FindingRef<'_>]) {
+    let kept = &findings[..findings.len().min(FINDINGS_MAX)];
+    out.push(u8::try_from(kept.len()).unwrap_or(0));
+    for finding in kept {
+        put_text(out, finding.kind.as_bytes(), TEXT_SHORT_MAX);
+        put_text(out, finding.detector.as_bytes(), TEXT_SHORT_MAX);
+        put_text(out, finding.pointer.as_bytes(), POINTER_BYTES_MAX);
+        out.extend_from_slice(&finding.length.to_le_bytes());
+        out.extend_from_slice(&finding.confidence.to_le_bytes());
+        out.extend_from_slice(&[finding.action.code(), finding.direction.code()]);
+    }
+}
+
+impl Decision<'_> {
+    /// Appends the record.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.ts_us.to_le_bytes());
+        out.push(u8::from(self.session.is_some()));
+        out.extend_from_slice(&self.session.unwrap_or_default());
+        let is_cut = self.args.len() > ARGS_BYTES_MAX;
+        out.extend_from_slice(&[self.era.code(), self.decision.code(), u8::from(is_cut)]);
+        for number in [self.args_bytes, self.generation, self.bytes_in, u64::from(self.decision_ns)] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        let address = match self.src_ip {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+            IpAddr::V6(v6) => v6,
+        };
+        out.extend_from_slice(&address.octets());
+        for text in
+            [self.issuer, self.principal, self.subject, self.client, self.upstream, self.protocol_version, self.http_method]
+        {
+            put_text(out, text.as_bytes(), TEXT_BYTES_MAX);
+        }
+        for text in [self.method, self.tool, self.resource, self.jsonrpc_id, self.rule, self.reason] {
+            put_text(out, text.as_bytes(), TEXT_BYTES_MAX);
+        }
+        put_text(out, self.args, ARGS_BYTES_MAX);
+        let roles = &self.roles[..self.roles.len().min(64)];
+        out.push(u8::try_from(roles.len()).unwrap_or(0));
+        for role in roles {
+            put_text(out, role.as_bytes(), TEXT_BYTES_MAX);
+        }
+        put_findings(out, self.findings);
+    }
+}
+
+impl Outcome<'_> {
+    /// Appends the record.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.ts_us.to_le_bytes());
+        out.push(self.status.code());
+        out.extend_from_slice(&self.error_code.to_le_bytes());
+        out.extend_from_slice(&self.http_status.to_le_bytes());
+        for number in [self.bytes_out, self.duration_us, self.upstream_us] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        put_text(out, self.reason.as_bytes(), TEXT_SHORT_MAX);
+        put_findings(out, self.findings);
+    }
+}
+
+/// Takes values off the front of a record.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let length = u16::from_le_bytes(self.array()?);
+        Some(String::from_utf8_lossy(self.bytes(usize::from(length))?).into_owned())
+    }
+
+    fn findings(&mut self) -> Option<Vec<OwnedFinding>> {
+        let count = self.u8()?;
+        (0..count).map(|_| self.finding()).collect()
+    }
+
+    fn finding(&mut self) -> Option<OwnedFinding> {
+        Some(OwnedFinding {
+            kind: self.text()?,
+            detector: self.text()?,
+            pointer: self.text()?,
+            length: u32::from_le_bytes(self.array()?),
+            confidence: f32::from_le_bytes(self.array()?),
+            action: FindingAction::of_code(self.u8()?)?,
+            direction: Direction::of_code(self.u8()?)?,
+        })
+    }
+}
+
+/// Reads a decision back.
+pub(crate) fn decode_decision(bytes: &[u8]) -> Option<OwnedDecision> {
+    let mut from = Reader(bytes);
+    let ts_us = i64::from_le_bytes(from.array()?);
+    let has_session = from.u8()? == 1;
+    let session = from.array::<16>()?;
+    let (era, decision) = (Era::of_code(from.u8()?)?, Effect::of_code(from.u8()?)?);
+    let args_truncated = from.u8()? == 1;
+    let (args_bytes, generation, bytes_in, decision_ns) = (from.u64()?, from.u64()?, from.u64()?, from.u64()?);
+    let address = std::net::Ipv6Addr::from(from.array::<16>()?);
+    Some(OwnedDecision {
+        ts_us,
+        session: has_session.then_some(session),
+        era,
+        decision,
+        args_truncated,
+        args_bytes,
+        generation,
+        bytes_in,
+        decision_ns: u32::try_from(decision_ns).ok()?,
+        src_ip: address.to_canonical().to_string(),
+        issuer: from.text()?,
+        principal: from.text()?,
+        subject: from.text()?,
+        client: from.text()?,
+        upstream: from.text()?,
+        protocol_version: from.text()?,
+        http_method: from.text()?,
+        method: from.text()?,
+        tool: from.text()?,
+        resource: from.text()?,
+        jsonrpc_id: from.text()?,
+        rule: from.text()?,
+        reason: from.text()?,
+        args: from.text()?,
+        roles: {
+            let count = from.u8()?;
+            (0..count).map(|_| from.text()).collect::<Option<_>>()?
+        },
+        findings: from.findings()?,
+    })
+}
+
+/// Reads an outcome back.
+pub(crate) fn decode_outcome(bytes: &[u8]) -> Option<OwnedOutcome> {
+    let mut from = Reader(bytes);
+    Some(OwnedOutcome {
+        ts_us: i64::from_le_bytes(from.array()?),
+        status: Status::of_code(from.u8()?)?,
+        error_code: i32::from_le_bytes(from.array()?),
+        http_status: u16::from_le_bytes(from.array()?),
+        bytes_out: from.u64()?,
+        duration_us: from.u64()?,
+        upstream_us: from.u64()?,
+        reason: from.text()?,
+        findings: from.findings()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decision<'a>(text: &'a str, roles: &'a [String], findings: &'a [FindingRef<'a>]) -> Decision<'a> {
+        Decision {
+            ts_us: 1_700_000_000_000_000,
+            session: None,
+            issuer: "corp",
+            principal: text,
+            subject: text,
+            client: "",
+            roles,
+            src_ip: IpAddr::from([127, 0, 0, 1]),
+            upstream: "crm",
+            era: Era::Modern,
+            protocol_version: "2026-07-28",
+            http_method: "POST",
+            method: "tools/call",
+            tool: text,
+            resource: "",
+            jsonrpc_id: "1",
+            args: text.as_bytes(),
+            args_bytes: text.len() as u64,
+            decision: Effect::Allow,
+            rule: "r",
+            reason: "",
+            generation: 3,
+            decision_ns: 900,
+            bytes_in: 200,
+            findings,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out(text in ".{0,80}", roles in prop::collection::vec("[a-z]{0,8}", 0..4), length in any::<u32>()) {
+            let finding = FindingRef { kind: "CREDIT_CARD", detector: "credit-card", pointer: "/a", length,
+                action: FindingAction::Redact, confidence: 0.5, direction: Direction::Request };
+            let findings = [finding];
+            let decision = decision(&text, &roles, &findings);
+            let mut bytes = Vec::new();
+            decision.encode(&mut bytes);
+            let read = decode_decision(&bytes).unwrap();
+            prop_assert_eq!(&read.principal, &text);
+            prop_assert_eq!(&read.args, &text);
+            prop_assert_eq!(&read.roles, &roles);
+            prop_assert_eq!(read.src_ip, "127.0.0.1");
+            prop_assert_eq!(read.findings.len(), 1);
+            for end in 0..bytes.len() {
+                prop_assert!(decode_decision(&bytes[..end]).is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn long_fields_are_cut_at_a_character_and_an_outcome_has_a_bound() {
+        let long = "é".repeat(20_000);
+        let mut bytes = Vec::new();
+        decision(&long, &[], &[]).encode(&mut bytes);
+        let read = decode_decision(&bytes).unwrap();
+        assert!(read.args_truncated && read.args.len() == ARGS_BYTES_MAX && read.principal.len() == TEXT_BYTES_MAX);
+        let finding = FindingRef {
+            kind: &long,
+            detector: &long,
+            pointer: &long,
+            length: 0,
+            action: FindingAction::Block,
+            confidence: 1.0,
+            direction: Direction::Response,
+        };
+        let findings = vec![finding; 500];
+        let outcome = Outcome {
+            ts_us: 0,
+            status: Status::Ok,
+            error_code: 0,
+            http_status: 200,
+            bytes_out: 0,
+            duration_us: 0,
+            upstream_us: 0,
+            findings: &findings,
+            reason: &long,
+        };
+        bytes.clear();
+        outcome.encode(&mut bytes);
+        assert!(bytes.len() <= OUTCOME_BYTES_MAX, "{}", bytes.len());
+        assert_eq!(decode_outcome(&bytes).unwrap().findings.len(), FINDINGS_MAX);
+    }
+}
