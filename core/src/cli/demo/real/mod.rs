@@ -83,7 +83,9 @@ const SCENES: [Scene; 6] = [
         calls: || {
             let customer = Call::tool("customer", READERS).found(KINDS.repeat(2));
             let slow = Call::tool("customer_slow", READERS).found([&KINDS[..], &KINDS, &KINDS[1..2]].concat());
-            [customer, slow, Call::tool("whoami", READERS)].map(|call| call.by(PRINCIPAL)).into()
+            [customer, slow, Call::tool("whoami", READERS).found(vec!["secret/upstream-credential"])]
+                .map(|call| call.by(PRINCIPAL))
+                .into()
         },
     },
 ];
