@@ -137,7 +137,7 @@ pub fn write(rows: &[Row], arguments: &Arguments, dir: &Path) {
     );
     let _ = writeln!(
         text,
-        "Command: `make bench` ({} rounds of {} s, {} connections, medians). Machine: {cpu}, Linux {}. {}. {}.\n",
+        "Command: `cargo run --release -p sluicegate-bench -- --rounds {} --seconds {} --connections {}` (`make bench` sets up what it needs); medians. Machine: {cpu}, Linux {}. {}. {}.\n",
         arguments.rounds,
         arguments.seconds,
         arguments.connections,
