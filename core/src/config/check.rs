@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 use std::io::Read;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,10 +17,12 @@ use super::check_rules::{dlp_rules, rules};
 use super::checked::{Admin, Audit, Config, Credential, Issuer, Server, Upstream};
 use super::problem::{Problem, Problems, nearest};
 use super::raw::{RawAudit, RawConfig, RawCredential, RawIssuer, RawServer, RawUpstream, Text};
+use super::shape;
 use super::url::HttpUrl;
 use crate::credential::echo::Echo;
-use crate::credential::inject::Injection;
-use crate::credential::source::{self, Secret};
+use crate::credential::inject::{Field, Injection, InjectionError};
+use crate::credential::source;
+use crate::policy::Glob;
 
 /// Bytes of a configuration file; a longer one is not read.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -42,18 +43,9 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
         }
     };
     let mut problems = Problems::new(path, &text);
-    let raw: RawConfig = match toml::from_str(&text) {
-        Ok(raw) => raw,
-        Err(error) => {
-            let span = error.span().unwrap_or(0..0);
-            let key = key_at(&text, &span);
-            let (message, hint) = explain(error.message(), &key);
-            problems.add(span, key, message, hint);
-            return Err(problems.into_sorted());
-        }
-    };
+    let Some(raw) = shape::read::<RawConfig>(&text, &mut problems) else { return Err(problems.into_sorted()) };
     let dir = path.parent().unwrap_or(Path::new("")).to_owned();
-    let checked = Checker { problems: &mut problems, dir }.config(raw);
+    let checked = Checker { problems: &mut problems, dir, named: Named::of(&raw) }.config(raw);
     match checked {
         Some(config) if problems.is_empty() => Ok(config),
         _ => Err(problems.into_sorted()),
@@ -68,41 +60,36 @@ fn read(path: &Path) -> std::io::Result<Option<String>> {
     Ok((text.len() as u64 <= FILE_BYTES_MAX).then_some(text))
 }
 
-/// The key on the line of a syntax error.
-fn key_at(text: &str, span: &Range<usize>) -> String {
-    let start = text.get(..span.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
-    let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-    let table = text.get(..start).into_iter().flat_map(str::lines).rfind(|line| line.starts_with('['));
-    let key = line.split('=').next().unwrap_or_default().trim();
-    match table {
-        Some(table) if !key.starts_with('[') => format!("{}.{key}", table.trim().trim_matches(['[', ']'])),
-        _ => key.trim_matches(['[', ']']).to_owned(),
-    }
-}
-
-/// Turns the parser's words into a message and a hint.
-fn explain(message: &str, key: &str) -> (String, String) {
-    let message = message.trim().to_owned();
-    if let Some(rest) = message.strip_prefix("unknown field `") {
-        let name = rest.split('`').next().unwrap_or_default();
-        let known: Vec<&str> = rest.split('`').skip(2).step_by(2).collect();
-        let hint = match nearest(name, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known keys here: {}", known.join(", ")),
-        };
-        return (format!("unknown key `{name}`"), hint);
-    }
-    let hint = match message.as_str() {
-        m if m.starts_with("missing field") => "add the key; docs/getting-started.md shows a whole file".to_owned(),
-        m if m.starts_with("invalid type") => format!("give `{key}` a value of the expected type"),
-        _ => "the file must be TOML 1.0".to_owned(),
-    };
-    (message, hint)
-}
-
 pub(super) struct Checker<'p, 't> {
     pub(super) problems: &'p mut Problems<'t>,
     dir: PathBuf,
+    /// What the file names, whether or not the rest of it is right: a rule that names it is not to blame.
+    pub(super) named: Named,
+}
+
+/// A credential that is not yet bound to an upstream's origin.
+struct Bindable {
+    field: Arc<Field>,
+    echo: Arc<Echo>,
+}
+
+/// The names that a file gives.
+pub(super) struct Named {
+    pub(super) upstreams: Vec<String>,
+    pub(super) issuers: Vec<String>,
+    /// Those of the issuers whose tokens carry roles.
+    pub(super) issuers_with_roles: Vec<String>,
+}
+
+impl Named {
+    fn of(raw: &RawConfig) -> Self {
+        let name = |issuer: &RawIssuer| issuer.name.get_ref().clone();
+        Named {
+            upstreams: raw.upstream.iter().map(|upstream| upstream.name.get_ref().clone()).collect(),
+            issuers: raw.issuer.iter().map(name).collect(),
+            issuers_with_roles: raw.issuer.iter().filter(|issuer| issuer.roles.is_some()).map(name).collect(),
+        }
+    }
 }
 
 impl Checker<'_, '_> {
@@ -118,12 +105,12 @@ impl Checker<'_, '_> {
         let credentials = self.credentials(&raw.credential);
         let upstreams = self.upstreams(&raw.upstream, &raw.credential, &credentials);
         let resources: Vec<String> = match &server {
-            Some(server) => upstreams.iter().map(|upstream| resource(&server.public_url, &upstream.name)).collect(),
+            Some(server) => self.named.upstreams.iter().map(|name| resource(&server.public_url, name)).collect(),
             None => Vec::new(),
         };
         let issuers = self.issuers(&raw.issuer, &resources);
         let rules = rules(&mut self, &raw.rule, &issuers, &upstreams, &resources);
-        let dlp_rules = dlp_rules(&mut self, &raw.dlp.rule, &upstreams);
+        let dlp_rules = dlp_rules(&mut self, &raw.dlp.rule);
         let audit = self.audit(&raw.audit);
         let admin = raw.admin.as_ref().and_then(|admin| self.admin(&admin.listen));
         Some(Config { server: server?, issuers, upstreams, rules, dlp_rules, audit, admin, limits })
@@ -185,12 +172,12 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn credentials(&mut self, raw: &[RawCredential]) -> Vec<Option<(Secret, Text, String)>> {
+    fn credentials(&mut self, raw: &[RawCredential]) -> Vec<Option<Bindable>> {
         self.unique(raw.iter().map(|credential| &credential.name), "credential.name");
         raw.iter().enumerate().map(|(index, credential)| self.credential(credential, index + 1)).collect()
     }
 
-    fn credential(&mut self, raw: &RawCredential, number: usize) -> Option<(Secret, Text, String)> {
+    fn credential(&mut self, raw: &RawCredential, number: usize) -> Option<Bindable> {
         let key = format!("credential[{number}]");
         let secret = match (&raw.file, &raw.env) {
             (Some(file), None) => source::from_file(&self.dir.join(file.get_ref())).map_err(|error| (file.span(), "file", error)),
@@ -204,22 +191,26 @@ impl Checker<'_, '_> {
                 return None;
             }
         };
-        match secret {
-            Ok(secret) => {
-                Some((secret, raw.header.clone(), raw.prefix.as_ref().map(|p| p.get_ref().clone()).unwrap_or_default()))
-            }
-            Err((span, field, error)) => {
-                self.problems.add(span, format!("{key}.{field}"), error.to_string(), error.hint());
-                None
-            }
-        }
+        let secret = secret.map_err(|(span, field, error)| {
+            self.problems.add(span, format!("{key}.{field}"), error.to_string(), error.hint());
+        });
+        let secret = secret.ok()?;
+        let prefix = raw.prefix.as_ref().map_or("", |prefix| prefix.get_ref());
+        let field = Field::new(raw.header.get_ref(), prefix, &secret).map_err(|error| {
+            let (at, field) = match (&error, &raw.prefix) {
+                (InjectionError::Prefix, Some(prefix)) => (prefix, "prefix"),
+                _ => (&raw.header, "header"),
+            };
+            self.problems.add(at.span(), format!("{key}.{field}"), error.to_string(), error.hint());
+        });
+        Some(Bindable { field: Arc::new(field.ok()?), echo: Arc::new(Echo::new(&secret)) })
     }
 
     fn upstreams(
         &mut self,
         raw: &[RawUpstream],
         raw_credentials: &[RawCredential],
-        credentials: &[Option<(Secret, Text, String)>],
+        credentials: &[Option<Bindable>],
     ) -> Vec<Upstream> {
         self.unique(raw.iter().map(|upstream| &upstream.name), "upstream.name");
         let mut upstreams = Vec::new();
@@ -256,7 +247,9 @@ impl Checker<'_, '_> {
                     self.dangling(name, &format!("{key}.credential"), "[[credential]]", known);
                     return None;
                 };
-                self.bind(credentials.get(found)?.as_ref()?, found + 1, url.as_ref()?)
+                let credential = credentials.get(found)?.as_ref()?;
+                let injection = Arc::new(Injection::new(url.as_ref()?.origin.clone(), credential.field.clone()));
+                Some(Credential { injection, echo: credential.echo.clone() })
             });
             if let Some(url) = url {
                 upstreams.push(Upstream { name: name.clone(), url, credential });
@@ -268,16 +261,6 @@ impl Checker<'_, '_> {
         upstreams
     }
 
-    fn bind(&mut self, (secret, header, prefix): &(Secret, Text, String), number: usize, url: &HttpUrl) -> Option<Credential> {
-        match Injection::new(url.origin.clone(), header.get_ref(), prefix, secret) {
-            Ok(injection) => Some(Credential { injection: Arc::new(injection), echo: Arc::new(Echo::new(secret)) }),
-            Err(error) => {
-                self.problems.add(header.span(), format!("credential[{number}].header"), error.to_string(), error.hint());
-                None
-            }
-        }
-    }
-
     /// Reports a name that nothing has.
     pub(super) fn dangling<'n>(&mut self, name: &Text, key: &str, table: &str, known: impl Iterator<Item = &'n str>) {
         let known: Vec<&str> = known.collect();
@@ -287,6 +270,15 @@ impl Checker<'_, '_> {
             None => format!("known: {}", known.join(", ")),
         };
         self.problems.add(name.span(), key, format!("no {table} is named {:?}", name.get_ref()), hint);
+    }
+
+    /// Reports a pattern for upstreams that matches the name of none.
+    pub(super) fn must_match_upstream(&mut self, name: &Text, key: &str) {
+        let known = self.named.upstreams.clone();
+        let pattern = Glob::new(name.get_ref());
+        if !known.iter().any(|known| pattern.matches(known)) {
+            self.dangling(name, key, "[[upstream]]", known.iter().map(String::as_str));
+        }
     }
 
     fn issuers(&mut self, raw: &[RawIssuer], resources: &[String]) -> Vec<Issuer> {

@@ -6,8 +6,9 @@ use toml::Spanned;
 
 use super::check::Checker;
 use super::checked::{ArgPredicate, ArgTest, Direction, DlpRule, Issuer, Rule, RuleEffect, Upstream, What, Who};
+use super::problem::nearest;
 use super::raw::{RawArg, RawDlpRule, RawRule, Text};
-use crate::policy::{Glob, Path};
+use crate::policy::{Glob, Path, method};
 
 /// Rules that are taken; more are refused.
 const RULES_MAX: usize = 10_000;
@@ -48,21 +49,36 @@ pub(super) fn rules(
     rules.into_iter().map(|(_, rule)| rule).collect()
 }
 
-/// Whether `by` blocks everything that `rule` permits.
+/// Whether `by` blocks everything that `rule` permits. True is certain; a covering by several rules together is not looked for.
 fn shadows(by: &Rule, rule: &Rule) -> bool {
-    let covers_who = by.who.issuer.is_none() && by.who.roles.is_none() && by.who.principal.is_none();
-    let covers_glob = |by: &Option<Glob>, of: &Option<Glob>| match (by, of) {
-        (None, None) => true,
-        (Some(by), Some(of)) => by.is_any() || by == of,
-        _ => false,
-    };
     by.effect == RuleEffect::Block
         && rule.effect != RuleEffect::Block
         && by.args.is_empty()
-        && covers_who
-        && covers_glob(&by.what.tool, &rule.what.tool)
-        && covers_glob(&by.what.method, &rule.what.method)
-        && by.what.upstreams.iter().zip(&rule.what.upstreams).all(|(by, of)| *by || !of)
+        && covers_who(&by.who, &rule.who)
+        && covers_what(&by.what, &rule.what)
+}
+
+fn covers_who(by: &Who, of: &Who) -> bool {
+    let roles = match (&by.roles, &of.roles) {
+        (None, _) => true,
+        (Some(by), Some(of)) => of.iter().all(|role| by.contains(role)),
+        (Some(_), None) => false,
+    };
+    roles && (by.issuer.is_none() || by.issuer == of.issuer) && covers(by.principal.as_ref(), of.principal.as_ref())
+}
+
+fn covers_what(by: &What, of: &What) -> bool {
+    // Without a method, a rule with a tool is about tools/call.
+    let tools_call = Glob::new("tools/call");
+    let method = |what: &'_ What| what.method.clone().or_else(|| what.tool.as_ref().map(|_| tools_call.clone()));
+    covers(by.tool.as_ref(), of.tool.as_ref())
+        && covers(method(by).as_ref(), method(of).as_ref())
+        && by.upstreams.iter().zip(&of.upstreams).all(|(by, of)| *by || !of)
+}
+
+/// Whether a pattern that may be left out covers another; one that is left out matches everything.
+fn covers(by: Option<&Glob>, of: Option<&Glob>) -> bool {
+    by.is_none_or(|by| of.is_some_and(|of| by.covers(of)))
 }
 
 struct OneRule<'c, 'p, 't, 'r> {
@@ -119,11 +135,11 @@ impl OneRule<'_, '_, '_, '_> {
         let mut issuer = None;
         if let Some(name) = &raw.issuer {
             issuer = issuers.iter().position(|issuer| issuer.policy.name() == name.get_ref());
-            if issuer.is_none() {
-                let key = format!("{}.who.issuer", self.key);
-                self.checker.dangling(name, &key, "[[issuer]]", issuers.iter().map(|issuer| issuer.policy.name()));
-                return None;
+            let known = self.checker.named.issuers.clone();
+            if !known.contains(name.get_ref()) {
+                self.checker.dangling(name, &format!("{}.who.issuer", self.key), "[[issuer]]", known.iter().map(String::as_str));
             }
+            issuer?;
         }
         if let Some(roles) = raw.roles.as_ref().filter(|roles| roles.get_ref().is_empty()) {
             let key = format!("{}.who.roles", self.key);
@@ -137,7 +153,7 @@ impl OneRule<'_, '_, '_, '_> {
         if let Some(principal) = &raw.principal {
             let text = principal.get_ref();
             let named = text.split_once(':').map(|(issuer, _)| issuer).filter(|issuer| Glob::new(issuer).is_literal());
-            let is_known = named.is_none_or(|named| issuers.iter().any(|issuer| issuer.policy.name() == named));
+            let is_known = named.is_none_or(|named| self.checker.named.issuers.iter().any(|issuer| issuer == named));
             let agrees = named.is_none_or(|named| raw.issuer.as_ref().is_none_or(|issuer| issuer.get_ref() == named));
             if !text.contains(':') && !text.contains('*') {
                 self.add(principal, "who.principal", "can never match", "a principal is \"<issuer name>:<subject>\"");
@@ -159,20 +175,23 @@ impl OneRule<'_, '_, '_, '_> {
 
     fn what(&mut self, upstreams: &[Upstream]) -> Option<What> {
         let raw = &self.raw.what;
+        if let Some(name) = &raw.upstream {
+            self.checker.must_match_upstream(name, &format!("{}.what.upstream", self.key));
+        }
         let glob = raw.upstream.as_ref().map(|name| Glob::new(name.get_ref()));
         let covered: Vec<bool> =
             upstreams.iter().map(|upstream| glob.as_ref().is_none_or(|glob| glob.matches(&upstream.name))).collect();
-        if let Some(name) = raw.upstream.as_ref().filter(|_| !covered.contains(&true)) {
-            let key = format!("{}.what.upstream", self.key);
-            self.checker.dangling(name, &key, "[[upstream]]", upstreams.iter().map(|upstream| upstream.name.as_str()));
-            return None;
-        }
         let tool = raw.tool.as_ref().map(|tool| Glob::new(tool.get_ref()));
         let method = raw.method.as_ref().map(|method| Glob::new(method.get_ref()));
         if let (Some(method), Some(text)) = (&method, &raw.method) {
             let has_tool = method.matches("tools/call") || method.matches("prompts/get");
             if tool.is_some() && !has_tool {
                 self.add(text, "what.method", "has no tool, so the rule can never match", "remove `tool`, or use \"tools/call\"");
+            }
+            let is_known = method::known().any(|known| method.matches(known)) || text.get_ref().starts_with("notifications/");
+            if let Some(near) = nearest(text.get_ref(), method::known()).filter(|_| !is_known) {
+                let hint = format!("did you mean {near:?}?");
+                self.add(text, "what.method", "is no method of MCP, so the rule can never match", hint);
             }
             if text.get_ref().is_empty() {
                 self.add(text, "what.method", "is empty, so the rule can never match", "name a JSON-RPC method");
@@ -187,27 +206,47 @@ impl OneRule<'_, '_, '_, '_> {
     /// What makes a rule dead although each part of it is right.
     fn can_match(&mut self, who: &Who, what: &What, issuers: &[Issuer], resources: &[String]) {
         let raw = self.raw;
-        if let Some(issuer) = who.issuer.and_then(|index| issuers.get(index)) {
+        self.roles_exist(who);
+        // A wrong upstream is missing among those that were checked, and then their places say nothing.
+        let all_known = what.upstreams.len() == resources.len();
+        if let Some(issuer) = who.issuer.filter(|_| all_known).and_then(|index| issuers.get(index)) {
             let reaches = what
                 .upstreams
                 .iter()
                 .zip(resources)
                 .any(|(covered, resource)| *covered && issuer.policy.audiences().contains(resource));
-            if !reaches
-                && !resources.is_empty()
-                && let Some(name) = &raw.who.issuer
-            {
+            if let Some(name) = raw.who.issuer.as_ref().filter(|_| !reaches) {
                 let hint = "add the endpoint to the issuer's `audiences`";
                 self.add(name, "who.issuer", "has no audience for these upstreams, so the rule can never match", hint);
             }
         }
-        let has_arguments = what.method.as_ref().is_none_or(|method| {
-            ["tools/call", "prompts/get", "completion/complete"].iter().any(|with_arguments| method.matches(with_arguments))
-        });
+        let has_arguments = what
+            .method
+            .as_ref()
+            .is_none_or(|method| ["tools/call", "prompts/get"].iter().any(|with_arguments| method.matches(with_arguments)));
         if let (false, Some(arg)) = (has_arguments, raw.args.first()) {
             let key = format!("{}.args", self.key);
             let hint = "remove `args`, or use \"tools/call\"";
             self.checker.problems.add(arg.span(), key, "that method has no arguments, so the rule can never match", hint);
+        }
+    }
+
+    /// Tokens carry roles only where their issuer says in which claim.
+    fn roles_exist(&mut self, who: &Who) {
+        let raw = &self.raw.who;
+        let Some(roles) = &raw.roles else { return };
+        let with_roles = &self.checker.named.issuers_with_roles;
+        let lacking = match &raw.issuer {
+            Some(name) if who.issuer.is_some() && !with_roles.contains(name.get_ref()) => {
+                Some(format!("{:?} gives no", name.get_ref()))
+            }
+            None if with_roles.is_empty() => Some("no issuer gives any".to_owned()),
+            _ => None,
+        };
+        if let Some(lacking) = lacking {
+            let message = format!("{lacking} roles, so the rule can never match");
+            let hint = "add `roles = { claim = \"/…\" }` to the [[issuer]]";
+            self.checker.problems.add(roles.span(), format!("{}.who.roles", self.key), message, hint);
         }
     }
 
@@ -281,11 +320,11 @@ impl OneRule<'_, '_, '_, '_> {
     }
 }
 
-pub(super) fn dlp_rules(checker: &mut Checker<'_, '_>, raw: &[RawDlpRule], upstreams: &[Upstream]) -> Vec<DlpRule> {
-    raw.iter().enumerate().filter_map(|(index, rule)| dlp_rule(checker, rule, index + 1, upstreams)).collect()
+pub(super) fn dlp_rules(checker: &mut Checker<'_, '_>, raw: &[RawDlpRule]) -> Vec<DlpRule> {
+    raw.iter().enumerate().filter_map(|(index, rule)| dlp_rule(checker, rule, index + 1)).collect()
 }
 
-fn dlp_rule(checker: &mut Checker<'_, '_>, raw: &RawDlpRule, number: usize, upstreams: &[Upstream]) -> Option<DlpRule> {
+fn dlp_rule(checker: &mut Checker<'_, '_>, raw: &RawDlpRule, number: usize) -> Option<DlpRule> {
     let key = format!("dlp.rule[{number}]");
     let mut detect = Vec::new();
     for text in raw.detect.get_ref() {
@@ -301,13 +340,8 @@ fn dlp_rule(checker: &mut Checker<'_, '_>, raw: &RawDlpRule, number: usize, upst
         checker.problems.add(raw.detect.span(), format!("{key}.detect"), "is empty", "name types, or use \"*\"");
     }
     let upstream = Glob::new(raw.place.upstream.as_ref().map_or("*", |name| name.get_ref()));
-    if let Some(name) = raw.place.upstream.as_ref().filter(|_| !upstreams.iter().any(|known| upstream.matches(&known.name))) {
-        checker.dangling(
-            name,
-            &format!("{key}.where.upstream"),
-            "[[upstream]]",
-            upstreams.iter().map(|known| known.name.as_str()),
-        );
+    if let Some(name) = &raw.place.upstream {
+        checker.must_match_upstream(name, &format!("{key}.where.upstream"));
     }
     let direction = match raw.place.direction.as_ref().map(|direction| (direction, direction.get_ref().as_str())) {
         None | Some((_, "both")) => Some(Direction::Both),

@@ -8,6 +8,7 @@ mod checked;
 mod limits;
 mod problem;
 mod raw;
+mod shape;
 pub mod url;
 
 pub use check::load;

@@ -11,7 +11,7 @@ pub struct Problem {
     pub file: PathBuf,
     /// The line, from 1; 0 when the file as a whole is meant.
     pub line: usize,
-    /// The column, from 1.
+    /// The column, from 1, in characters.
     pub column: usize,
     /// The key, as `rule[2].what.upstream`; tables count from 1.
     pub key: String,
@@ -57,7 +57,7 @@ impl<'t> Problems<'t> {
     ) {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
-        let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
+        let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
         let (key, message, hint) = (key.into(), message.into(), hint.into());
         self.found.push(Problem { file: self.file.clone(), line, column, key, message, hint });
     }
@@ -73,12 +73,11 @@ impl<'t> Problems<'t> {
     }
 }
 
-/// The known name that is most like `name`, for hints; empty where none is like it.
+/// The known name that is most like `name`, for hints; none where none is like it.
 pub(super) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let likeness = |known: &str| {
-        let shared = name.chars().zip(known.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
-        let ends = name.chars().rev().zip(known.chars().rev()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
-        (shared + ends) * 2 >= name.len().max(known.len())
-    };
-    known.into_iter().find(|known| likeness(known))
+    let folded = name.to_lowercase();
+    let distance = |known: &str| strsim::damerau_levenshtein(&folded, &known.to_lowercase());
+    let likely = |known: &str, distance: usize| distance * 5 <= name.chars().count().max(known.chars().count()) * 2;
+    let nearest = known.into_iter().map(|known| (distance(known), known)).min_by_key(|(distance, _)| *distance);
+    nearest.filter(|(distance, known)| likely(known, *distance)).map(|(_, known)| known)
 }

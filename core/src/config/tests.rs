@@ -95,6 +95,103 @@ fn every_problem_is_reported() {
 }
 
 #[test]
+fn every_misfit_is_reported_once_with_its_key() {
+    let text = SAMPLE
+        .replace("workers = 2", "wokers = 2\nlisten_on = 1")
+        .replace("listen = \"127.0.0.1:8080\"", "listen = 8080")
+        .replace("audiences = [\"http://127.0.0.1:8080/mcp/everything\"]\n", "")
+        .replace("roles = { claim = \"/roles\" }", "roles = \"/roles\"")
+        .replace("allow_insecure_loopback = true", "allow_insecure_loopback = \"yes\"")
+        .replace("id = \"no-drop\"\n", "")
+        .replace("at = \"/**\", regex", "at = [], regexp")
+        .replace("[audit]\ndir = \"audit\"\n", "[limits]\nhead_bytes_max = \"1k\"\n");
+    let found = load_text(&text).err().unwrap();
+    let keys: Vec<&str> = found.iter().map(|problem| problem.split(": ").nth(1).unwrap()).collect();
+    assert_eq!(
+        keys,
+        [
+            "audit",
+            "server.listen",
+            "server.wokers",
+            "server.listen_on",
+            "issuer[1].audiences",
+            "issuer[1].allow_insecure_loopback",
+            "issuer[1].roles",
+            "rule[2].id",
+            "rule[2].args[1].at",
+            "rule[2].args[1].regexp",
+            "limits.head_bytes_max",
+        ],
+        "{found:#?}"
+    );
+    assert!(found.iter().all(|problem| problem.contains("\n  hint: ")), "{found:#?}");
+}
+
+#[test]
+fn a_credential_is_checked_though_nothing_uses_it() {
+    let text = SAMPLE.replace("Bearer ", "B\u{e9}arer ").replace("credential = \"everything-key\"\n", "");
+    let found = load_text(&text).err().unwrap();
+    assert!(found[0].starts_with("gate.toml:17:10: credential[1].prefix: holds characters"), "{found:#?}");
+}
+
+#[test]
+fn every_break_of_the_syntax_is_reported() {
+    let text = SAMPLE.replace("workers = 2", "workers = = 2").replace("operator = \"redact\"", "operator = \"redact");
+    let found = load_text(&text).err().unwrap();
+    let has = |line: &str| found.iter().any(|problem| problem.starts_with(line));
+    assert!(has("gate.toml:5:11: server.workers: ") && has("gate.toml:35:19: dlp.rule.operator: "), "{found:#?}");
+}
+
+#[test]
+fn a_rule_is_not_blamed_for_what_it_names() {
+    let text = SAMPLE
+        .replace("url = \"http://127.0.0.1:3102/mcp\"", "url = \"http://mcp.example/mcp\"")
+        .replace("claim = \"/roles\"", "claim = \"roles\"");
+    let found = load_text(&text).err().unwrap();
+    let keys: Vec<&str> = found.iter().map(|problem| problem.split(": ").nth(1).unwrap()).collect();
+    assert_eq!(keys, ["issuer[1].roles.claim", "upstream[1].url"], "{found:#?}");
+}
+
+#[test]
+fn a_column_counts_characters() {
+    let found = problems("credential = \"everything-key\"", "\"credential\" = \"é\" ; # é");
+    assert!(found[0].starts_with("gate.toml:21:20: "), "{found:#?}");
+}
+
+/// Rules that are dead because of others, or because no token can have what they ask for.
+#[test]
+fn dead_rules_are_found() {
+    let allow = "id = \"a\"\nwho = { issuer = \"corp\", roles = [\"x\"] }\nwhat = { tool = \"crm_read_*\" }\neffect = \"allow\"";
+    for (by, is_dead) in [
+        ("effect = \"block\"", true),
+        ("who = { roles = [\"x\", \"y\"] }\neffect = \"block\"", true),
+        ("who = { roles = [\"y\"] }\neffect = \"block\"", false),
+        ("who = { issuer = \"corp\" }\nwhat = { tool = \"crm_*\" }\neffect = \"block\"", true),
+        ("what = { method = \"tools/*\" }\neffect = \"block\"", true),
+        ("what = { method = \"prompts/*\" }\neffect = \"block\"", false),
+        ("what = { upstream = \"everything\", tool = \"crm_read_?\" }\neffect = \"block\"", false),
+        ("who = { principal = \"corp:bot\" }\neffect = \"block\"", false),
+        ("effect = \"mask\"", false),
+    ] {
+        let text = SAMPLE.replacen("[[rule]]", &format!("[[rule]]\n{allow}\n[[rule]]\nid = \"by\"\n{by}\n[[rule]]"), 1);
+        let found = load_text(&text).err().unwrap_or_default();
+        assert_eq!(found.iter().any(|problem| problem.contains("rule[1]: can never matter")), is_dead, "{by}: {found:#?}");
+    }
+    for (from, to, said) in [
+        ("roles = { claim = \"/roles\" }\n", "", "rule[1].who.roles: \"corp\" gives no roles, so the rule can never match"),
+        ("tool = \"*\" }\neffect", "method = \"tool/call\" }\neffect", "hint: did you mean \"tools/call\"?"),
+        (
+            "what = { upstream = \"*\", tool = \"*\" }\nargs",
+            "what = { method = \"completion/complete\" }\nargs",
+            "rule[2].args: that method has no arguments",
+        ),
+    ] {
+        let found = problems(from, to);
+        assert!(found.iter().any(|problem| problem.contains(said)), "{to:?} gave {found:#?}, not {said:?}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said() {
     for (from, to, said) in [
         ("version = 1", "version = 2", "version: this program reads version 1"),

@@ -1,6 +1,7 @@
 //! Puts a credential into requests to the one origin it is bound to.
 
 use std::fmt;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -8,11 +9,16 @@ use super::source::Secret;
 use crate::config::url::Origin;
 use crate::http1::field::Known;
 
-/// A credential, ready to be put in as a header field.
-pub struct Injection {
-    origin: Origin,
+/// A secret as a header field.
+pub struct Field {
     name: Vec<u8>,
     value: Zeroizing<Vec<u8>>,
+}
+
+/// A field, bound to the one origin it may go to.
+pub struct Injection {
+    origin: Origin,
+    field: Arc<Field>,
 }
 
 /// Why a credential cannot be put in this way.
@@ -31,7 +37,7 @@ impl fmt::Display for InjectionError {
         f.write_str(match self {
             InjectionError::Name => "is not the name of a header field",
             InjectionError::Reserved => "is a field that frames or routes messages",
-            InjectionError::Prefix => "has a prefix with characters that no header may hold",
+            InjectionError::Prefix => "holds characters that no header may hold",
         })
     }
 }
@@ -46,12 +52,12 @@ impl InjectionError {
     }
 }
 
-impl Injection {
-    /// Binds a credential to an origin.
+impl Field {
+    /// Makes a field of this name, whose value is the prefix and the secret.
     ///
     /// # Errors
     /// [`InjectionError`].
-    pub fn new(origin: Origin, name: &str, prefix: &str, secret: &Secret) -> Result<Self, InjectionError> {
+    pub fn new(name: &str, prefix: &str, secret: &Secret) -> Result<Self, InjectionError> {
         let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         if name.is_empty() || name.len() > 128 || !name.bytes().all(is_token) {
             return Err(InjectionError::Name);
@@ -66,16 +72,23 @@ impl Injection {
         let mut value = Zeroizing::new(Vec::with_capacity(prefix.len() + secret.bytes().len()));
         value.extend_from_slice(prefix.as_bytes());
         value.extend_from_slice(secret.bytes());
-        Ok(Injection { origin, name: name.as_bytes().to_vec(), value })
+        Ok(Field { name: name.as_bytes().to_vec(), value })
+    }
+}
+
+impl Injection {
+    /// Binds a field to an origin.
+    pub fn new(origin: Origin, field: Arc<Field>) -> Self {
+        Injection { origin, field }
     }
 
     /// Whether a field of this name is ours to set, so that the caller's is not passed on.
     pub fn owns(&self, name: &[u8]) -> bool {
-        name.eq_ignore_ascii_case(&self.name)
+        name.eq_ignore_ascii_case(&self.field.name)
     }
 
     /// Name and value of the field, for the origin the credential is bound to and no other.
     pub fn for_origin(&self, origin: &Origin) -> Option<(&[u8], &[u8])> {
-        (*origin == self.origin).then_some((self.name.as_slice(), self.value.as_slice()))
+        (*origin == self.origin).then_some((self.field.name.as_slice(), self.field.value.as_slice()))
     }
 }
