@@ -21,6 +21,8 @@ pub struct Setup {
     pub issuer: String,
     /// The upstream's endpoint.
     pub upstream: String,
+    /// The authority to trust for it, in PEM.
+    pub authority: Option<String>,
     /// `[[rule]]` and `[[dlp.rule]]` tables, and `[limits]`.
     pub rules: String,
     /// Whether io_uring is not to be used.
@@ -53,7 +55,13 @@ impl Setup {
     /// The sample's rules.
     pub fn new(issuer: &str, upstream: &str) -> Setup {
         let legacy_driver = std::env::var_os("SLUICEGATE_TEST_EPOLL").is_some();
-        Setup { issuer: issuer.to_owned(), upstream: upstream.to_owned(), rules: RULES.to_owned(), legacy_driver }
+        Setup {
+            issuer: issuer.to_owned(),
+            upstream: upstream.to_owned(),
+            authority: None,
+            rules: RULES.to_owned(),
+            legacy_driver,
+        }
     }
 
     /// More tables behind the sample's.
@@ -109,6 +117,13 @@ impl Gateway {
         let key = dir.path().join("key");
         fs::write(&key, CREDENTIAL).unwrap();
         fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        let ca = match &setup.authority {
+            Some(authority) => {
+                fs::write(dir.path().join("ca.pem"), authority).unwrap();
+                "ca = \"ca.pem\""
+            }
+            None => "",
+        };
         let text = format!(
             r#"version = 1
 [server]
@@ -129,6 +144,7 @@ prefix = "Bearer "
 [[upstream]]
 name = "crm"
 url = "{}"
+{ca}
 credential = "crm-key"
 [audit]
 dir = "audit"

@@ -7,6 +7,37 @@ use std::time::Duration;
 
 use crate::head_end;
 
+/// A connection, plain or over TLS.
+trait Wire: Read + Write {}
+impl<T: Read + Write> Wire for T {}
+
+/// What makes an upstream speak TLS: the authority to trust, in PEM, and the server's side.
+pub struct Certified {
+    /// The authority's certificate.
+    pub authority: String,
+    server: Arc<rustls::ServerConfig>,
+}
+
+impl Certified {
+    /// A new authority and a certificate of it for this name.
+    pub fn new(name: &str) -> Certified {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority = rcgen::CertifiedIssuer::self_signed(params, key).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let server = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf.der().clone()], key.serialize_der().try_into().unwrap())
+            .unwrap();
+        Certified { authority: authority.pem(), server: Arc::new(server) }
+    }
+}
+
 /// What it does next.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -14,7 +45,7 @@ pub enum Step {
     Send(Vec<u8>),
     /// Waits.
     Pause(u64),
-    /// Ends the connection.
+    /// Ends the connection; over TLS without saying so.
     Close,
 }
 
@@ -56,16 +87,32 @@ pub struct Upstream {
 impl Upstream {
     /// Starts it; `plan` says what to do about each request.
     pub fn start(plan: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static) -> Upstream {
+        Upstream::listen(None, plan)
+    }
+
+    /// The same over TLS, at `localhost`.
+    pub fn start_tls(certified: &Certified, plan: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static) -> Upstream {
+        Upstream::listen(Some(Arc::clone(&certified.server)), plan)
+    }
+
+    fn listen(tls: Option<Arc<rustls::ServerConfig>>, plan: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static) -> Upstream {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+        let port = listener.local_addr().unwrap().port();
+        let url = if tls.is_some() { format!("https://localhost:{port}/mcp") } else { format!("http://127.0.0.1:{port}/mcp") };
         let (requests, ended) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
         let plan = Arc::new(plan);
         let (all, over) = (Arc::clone(&requests), Arc::clone(&ended));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (plan, all, over) = (Arc::clone(&plan), Arc::clone(&all), Arc::clone(&over));
+                let (plan, all, over, tls) = (Arc::clone(&plan), Arc::clone(&all), Arc::clone(&over), tls.clone());
                 std::thread::spawn(move || {
-                    serve(stream, &*plan, &all);
+                    stream.set_nodelay(true).unwrap();
+                    let below = stream.try_clone().unwrap();
+                    let mut wire: Box<dyn Wire> = match tls {
+                        Some(tls) => Box::new(rustls::StreamOwned::new(rustls::ServerConnection::new(tls).unwrap(), stream)),
+                        None => Box::new(stream),
+                    };
+                    serve(&mut *wire, &below, &*plan, &all);
                     *over.lock().unwrap() += 1;
                 });
             }
@@ -97,22 +144,21 @@ impl Upstream {
     }
 }
 
-fn serve(mut stream: TcpStream, plan: &dyn Fn(&Request) -> Vec<Step>, all: &Mutex<Vec<Request>>) {
-    stream.set_nodelay(true).unwrap();
+fn serve(stream: &mut dyn Wire, below: &TcpStream, plan: &dyn Fn(&Request) -> Vec<Step>, all: &Mutex<Vec<Request>>) {
     let mut bytes = Vec::new();
-    while let Some(request) = read(&mut stream, &mut bytes) {
+    while let Some(request) = read(stream, &mut bytes) {
         let steps = plan(&request);
         all.lock().unwrap().push(request);
         for step in steps {
             match step {
                 Step::Send(bytes) => {
-                    if stream.write_all(&bytes).is_err() {
+                    if stream.write_all(&bytes).and_then(|()| stream.flush()).is_err() {
                         return;
                     }
                 }
                 Step::Pause(ms) => std::thread::sleep(Duration::from_millis(ms)),
                 Step::Close => {
-                    let _ = stream.shutdown(Shutdown::Both);
+                    let _ = below.shutdown(Shutdown::Both);
                     return;
                 }
             }
@@ -120,7 +166,7 @@ fn serve(mut stream: TcpStream, plan: &dyn Fn(&Request) -> Vec<Step>, all: &Mute
     }
 }
 
-fn read(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Request> {
+fn read(stream: &mut dyn Wire, bytes: &mut Vec<u8>) -> Option<Request> {
     let mut buffer = [0; 16 * 1024];
     loop {
         if let Some(end) = head_end(bytes) {

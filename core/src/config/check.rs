@@ -23,9 +23,12 @@ use crate::credential::echo::Echo;
 use crate::credential::inject::{Field, Injection, InjectionError};
 use crate::credential::source;
 use crate::policy::Glob;
+use crate::tls::{ClientTls, TlsError, Transport};
 
 /// Bytes of a configuration file; a longer one is not read.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// What to name as `ca`.
+const CA_HINT: &str = "name a PEM file with the certificates of the upstream's own authorities";
 
 /// Reads and checks the file at `path`.
 ///
@@ -251,14 +254,47 @@ impl Checker<'_, '_> {
                 let injection = Arc::new(Injection::new(url.as_ref()?.origin.clone(), credential.field.clone()));
                 Some(Credential { injection, echo: credential.echo.clone() })
             });
-            if let Some(url) = url {
-                upstreams.push(Upstream { name: name.clone(), url, credential });
+            if let Some(url) = url
+                && let Some(transport) = self.transport(upstream, &url, &key)
+            {
+                upstreams.push(Upstream { name: name.clone(), url, transport, credential });
             }
         }
         if raw.is_empty() {
             self.problems.add(0..0, "upstream", "there is none", "add an [[upstream]] with `name` and `url`");
         }
         upstreams
+    }
+
+    fn transport(&mut self, raw: &RawUpstream, url: &HttpUrl, key: &str) -> Option<Transport> {
+        let pem = match &raw.ca {
+            Some(ca) => Some(self.authorities(ca, url, &format!("{key}.ca"))?),
+            None => None,
+        };
+        if !url.origin.is_tls {
+            return Some(Transport::Plain);
+        }
+        let made = ClientTls::new(&url.origin.host, pem.as_ref().map(String::as_bytes)).map_err(|error| {
+            let (at, field, hint) = match (&error, &raw.ca) {
+                (TlsError::Pem | TlsError::NoCertificate | TlsError::Certificate, Some(ca)) => (ca, "ca", CA_HINT),
+                _ => (&raw.url, "url", "use a host name or an address"),
+            };
+            self.problems.add(at.span(), format!("{key}.{field}"), error.to_string(), hint);
+        });
+        made.ok().map(Transport::Tls)
+    }
+
+    fn authorities(&mut self, ca: &Text, url: &HttpUrl, key: &str) -> Option<String> {
+        let (message, hint) = match read(&self.dir.join(ca.get_ref())) {
+            _ if !url.origin.is_tls => {
+                ("stands beside a plain http:// URL".to_owned(), "remove it, or reach the upstream by https://")
+            }
+            Ok(Some(text)) => return Some(text),
+            Ok(None) => ("is longer than 4 MiB".to_owned(), CA_HINT),
+            Err(error) => (format!("cannot be read: {error}"), CA_HINT),
+        };
+        self.problems.add(ca.span(), key, message, hint);
+        None
     }
 
     /// Reports a name that nothing has.

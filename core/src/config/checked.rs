@@ -14,6 +14,7 @@ use super::url::HttpUrl;
 use crate::credential::echo::Echo;
 use crate::credential::inject::Injection;
 use crate::policy::{Glob, Path};
+use crate::tls::Transport;
 
 /// A whole configuration.
 pub struct Config {
@@ -67,6 +68,8 @@ pub struct Upstream {
     pub name: String,
     /// Where it is.
     pub url: HttpUrl,
+    /// How it is spoken to.
+    pub transport: Transport,
     /// What it is given.
     pub credential: Option<Credential>,
 }

@@ -72,6 +72,7 @@ pub(super) struct RawCredential {
 pub(super) struct RawUpstream {
     pub name: Text,
     pub url: Text,
+    pub ca: Option<Text>,
     pub credential: Option<Text>,
 }
 

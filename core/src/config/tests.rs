@@ -203,6 +203,17 @@ fn what_is_wrong_is_said() {
             "upstream[1].url: would be reached without TLS",
         ),
         ("url = \"http://127.0.0.1:3102/mcp\"", "url = \"http://u:p@127.0.0.1/mcp\"", "upstream[1].url: a URL must not hold"),
+        ("credential = \"everything-key\"\n", "ca = \"key\"\n", "upstream[1].ca: stands beside a plain http:// URL"),
+        (
+            "url = \"http://127.0.0.1:3102/mcp\"",
+            "url = \"https://127.0.0.1:3102/mcp\"\nca = \"key\"",
+            "upstream[1].ca: holds no certificate",
+        ),
+        (
+            "url = \"http://127.0.0.1:3102/mcp\"",
+            "url = \"https://127.0.0.1:3102/mcp\"\nca = \"nofile\"",
+            "upstream[1].ca: cannot be read",
+        ),
         ("allow_insecure_loopback = true", "", "issuer[1].issuer: would be reached without TLS"),
         (
             "/mcp/everything\"]",

@@ -91,7 +91,7 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
     let (spools, sink) = sink::open(audit_options(&config, workers)).map_err(ProcessError::Audit)?;
     let sealer = Arc::new(Sealer::random().map_err(system)?);
     let (desk, questions) = KeyDesk::new(config.issuers.len());
-    let blueprint = Blueprint::new(config).map_err(system)?;
+    let blueprint = Blueprint::new(config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
     let addresses = runtime.block_on(resolve::all(&blueprint.config().upstreams, &[]));
     let keys: Vec<Option<Arc<KeySet>>> = vec![None; blueprint.config().issuers.len()];

@@ -15,7 +15,7 @@ use crate::credential::echo::Echo;
 use crate::credential::inject::Injection;
 use crate::policy::Policy;
 use crate::proxy::route::WELL_KNOWN;
-use crate::tls::ClientTls;
+use crate::tls::Transport;
 
 /// One generation.
 pub struct Snapshot {
@@ -57,8 +57,8 @@ pub struct Route {
     pub path: String,
     /// The upstream's addresses, as they were last resolved.
     pub addresses: Vec<SocketAddr>,
-    /// How TLS is spoken to the upstream; `None` for plain HTTP.
-    pub tls: Option<ClientTls>,
+    /// How the upstream is spoken to.
+    pub transport: Transport,
     /// What is put into requests to the upstream.
     pub credential: Option<Arc<Injection>>,
     /// Finds the credential in what comes back.
@@ -73,20 +73,14 @@ pub struct Blueprint {
     public: HttpUrl,
     policy: Arc<Policy>,
     treatments: Vec<Arc<Treatments>>,
-    tls: Option<ClientTls>,
 }
 
 impl Blueprint {
     /// Compiles a checked configuration.
-    ///
-    /// # Errors
-    /// When TLS towards upstreams cannot be set up.
-    pub fn new(mut config: Config) -> Result<Self, rustls::Error> {
+    pub fn new(mut config: Config) -> Self {
         let policy = Arc::new(Policy::compile(&mut config));
         let treatments = (0..config.upstreams.len()).map(|index| Arc::new(Treatments::of_upstream(&config, index))).collect();
-        let wants_tls = config.upstreams.iter().any(|upstream| upstream.url.origin.is_tls);
-        let tls = if wants_tls { Some(ClientTls::with_public_roots()?) } else { None };
-        Ok(Blueprint { public: config.server.public_url.clone(), config, policy, treatments, tls })
+        Blueprint { public: config.server.public_url.clone(), config, policy, treatments }
     }
 
     /// The configuration.
@@ -131,11 +125,7 @@ impl Blueprint {
             authority: upstream.url.authority.clone(),
             path: upstream.url.path.clone(),
             addresses,
-            tls: if upstream.url.origin.is_tls {
-                self.tls.as_ref().map(|tls| tls.named(&upstream.url.origin.host))
-            } else {
-                None
-            },
+            transport: upstream.transport.clone(),
             credential: upstream.credential.as_ref().map(|credential| Arc::clone(&credential.injection)),
             echo: upstream.credential.as_ref().map(|credential| Arc::clone(&credential.echo)),
             treatments: Arc::clone(&self.treatments[index]),

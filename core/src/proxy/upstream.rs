@@ -154,7 +154,7 @@ async fn send_fresh(
 
 async fn connect(route: &Route, time_max_ms: u64) -> Result<Stream, UpstreamError> {
     for &address in &route.addresses {
-        let connecting = Stream::connect(address, route.tls.as_ref());
+        let connecting = Stream::connect(address, &route.transport);
         if let Some(Ok(stream)) = timeout(Duration::from_millis(time_max_ms), connecting).await {
             return Ok(stream);
         }
@@ -247,7 +247,7 @@ impl Exchange {
                     return Ok(());
                 }
                 None => {
-                    if self.read_more(READ_BYTES).await? == 0 {
+                    if self.read_more(READ_BYTES, guard).await? == 0 {
                         return Err(ended(guard));
                     }
                 }
@@ -255,14 +255,14 @@ impl Exchange {
         }
     }
 
-    async fn read_more(&mut self, room: usize) -> Result<usize, UpstreamError> {
+    async fn read_more(&mut self, room: usize, guard: &Guard) -> Result<usize, UpstreamError> {
         if self.buffer.capacity() - self.buffer.len() < room {
             self.buffer.reserve(room);
         }
         let (got, buffer) = self.stream.read(std::mem::take(&mut self.buffer)).await;
         self.buffer = buffer;
-        // A reset is an end like any other: the guard says whether we caused it.
-        Ok(got.unwrap_or(0))
+        // The guard says whether we caused it.
+        got.map_err(|_| ended(guard))
     }
 
     /// Reads the whole body, at most `response_body_bytes_max`, each read bounded by the body's idle time. Returns where it
@@ -320,7 +320,7 @@ impl Exchange {
                 return Err(UpstreamError::TooLong);
             }
             guard.arm(Side::Upstream, limits.body_idle_time_max_ms);
-            if self.read_more(READ_BYTES).await? == 0 {
+            if self.read_more(READ_BYTES, guard).await? == 0 {
                 return match guard.fired() {
                     None => Ok(BodyEnd { end: self.buffer.len(), is_clean: false }),
                     Some(_) => Err(ended(guard)),
@@ -331,7 +331,7 @@ impl Exchange {
 
     async fn read_piece(&mut self, room: usize, guard: &Guard, limits: &Limits) -> Result<(), UpstreamError> {
         guard.arm(Side::Upstream, limits.body_idle_time_max_ms);
-        if self.read_more(room).await? == 0 { Err(ended(guard)) } else { Ok(()) }
+        if self.read_more(room, guard).await? == 0 { Err(ended(guard)) } else { Ok(()) }
     }
 
     /// The body as a stream of pieces, for server-sent events.
@@ -415,7 +415,8 @@ impl BodyStream {
                 self.buffer.reserve(READ_BYTES);
                 let (got, buffer) = self.stream.read(std::mem::take(&mut self.buffer)).await;
                 self.buffer = buffer;
-                if got.unwrap_or(0) == 0 {
+                // A reset, or an end that TLS did not announce, is no end of a body.
+                if got.map_err(|_| ended(guard))? == 0 {
                     return match (self.framing, guard.fired()) {
                         (Framing::UntilClose, None) => {
                             (self.left, self.keeps) = (0, false);

@@ -12,7 +12,7 @@ use monoio::net::TcpStream;
 
 use super::join::join;
 use super::socket::{Fd, finish_writing};
-use crate::tls::{ClientTls, TlsStream};
+use crate::tls::{TlsStream, Transport};
 
 /// A connected TCP socket on this thread's loop.
 pub struct RawStream(TcpStream);
@@ -47,15 +47,15 @@ impl Stream {
         Ok(Stream::Plain(RawStream::new(stream)?))
     }
 
-    /// Connects to `address` with TCP_NODELAY set, and makes the TLS handshake where `tls` is given.
+    /// Connects to `address` with TCP_NODELAY set, and makes the TLS handshake where the transport asks for it.
     ///
     /// # Errors
     /// The system's: refused, unreachable, out of descriptors; or the handshake's.
-    pub async fn connect(address: SocketAddr, tls: Option<&ClientTls>) -> io::Result<Self> {
+    pub async fn connect(address: SocketAddr, transport: &Transport) -> io::Result<Self> {
         let raw = RawStream::new(TcpStream::connect_addr(address).await?)?;
-        match tls {
-            None => Ok(Stream::Plain(raw)),
-            Some(tls) => Ok(Stream::Tls(Box::new(TlsStream::connect(raw, tls).await?))),
+        match transport {
+            Transport::Plain => Ok(Stream::Plain(raw)),
+            Transport::Tls(tls) => Ok(Stream::Tls(Box::new(TlsStream::connect(raw, tls).await?))),
         }
     }
 

@@ -1,47 +1,95 @@
 //! TLS towards upstreams, by rustls with aws-lc.
 //!
-//! Invariant: a certificate is always verified against public roots and the upstream's own name; there is no way to switch that off.
+//! Invariant: a certificate is always verified against the upstream's own name, and against public roots or the authorities that its
+//! configuration names; there is no way to switch that off.
 
 mod stream;
 
+use std::fmt;
 use std::sync::Arc;
 
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
 pub use stream::TlsStream;
+
+/// How an upstream is spoken to.
+#[derive(Clone)]
+pub enum Transport {
+    /// TCP alone.
+    Plain,
+    /// TLS over TCP.
+    Tls(ClientTls),
+}
 
 /// How TLS is spoken to one upstream.
 #[derive(Clone)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
-    name: Option<ServerName<'static>>,
+    name: ServerName<'static>,
+}
+
+/// Why TLS cannot be spoken to an upstream.
+#[derive(Debug, PartialEq, Eq)]
+pub enum TlsError {
+    /// The host is none that a certificate can name.
+    Name,
+    /// The authorities are not PEM.
+    Pem,
+    /// There is no certificate among the authorities.
+    NoCertificate,
+    /// One of the authorities is not a certificate.
+    Certificate,
+    /// The provider offers no common version.
+    Provider,
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TlsError::Name => "has a host that no certificate can name",
+            TlsError::Pem => "is not in PEM format",
+            TlsError::NoCertificate => "holds no certificate",
+            TlsError::Certificate => "holds something that is not a certificate of an authority",
+            TlsError::Provider => "cannot be reached with TLS by this build",
+        })
+    }
 }
 
 impl ClientTls {
-    /// TLS 1.2 and 1.3 with the roots that browsers trust, ALPN http/1.1.
+    /// TLS 1.2 and 1.3 for the upstream of this host name, ALPN http/1.1, with the authorities in a PEM text; without one, with those that
+    /// browsers trust.
     ///
     /// # Errors
-    /// When the provider offers no common version, which it does.
-    pub fn with_public_roots() -> Result<Self, rustls::Error> {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    /// [`TlsError`].
+    pub fn new(host: &str, authorities: Option<&[u8]>) -> Result<Self, TlsError> {
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(host).map_err(|_| TlsError::Name)?;
+        let roots = match authorities {
+            Some(pem) => own_roots(pem)?,
+            None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+        };
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(rustls::ALL_VERSIONS)?
+            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .map_err(|_| TlsError::Provider)?
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(ClientTls { config: Arc::new(config), name: None })
+        Ok(ClientTls { config: Arc::new(config), name })
     }
 
-    /// The same for the upstream of this host name.
-    pub fn named(&self, host: &str) -> Self {
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        ClientTls { config: Arc::clone(&self.config), name: ServerName::try_from(host).ok() }
+    /// A session towards the upstream.
+    fn session(&self) -> Result<rustls::ClientConnection, rustls::Error> {
+        rustls::ClientConnection::new(Arc::clone(&self.config), self.name.clone())
     }
+}
 
-    /// A session towards the upstream; `None` where its name is none that a certificate can hold.
-    fn session(&self) -> Option<rustls::ClientConnection> {
-        rustls::ClientConnection::new(Arc::clone(&self.config), self.name.clone()?).ok()
+fn own_roots(pem: &[u8]) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate.map_err(|_| TlsError::Pem)?).map_err(|_| TlsError::Certificate)?;
     }
+    if roots.is_empty() { Err(TlsError::NoCertificate) } else { Ok(roots) }
 }

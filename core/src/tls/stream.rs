@@ -26,7 +26,7 @@ impl TlsStream {
     /// # Errors
     /// The upstream is not who it must be, or the connection ended.
     pub async fn connect(raw: RawStream, tls: &ClientTls) -> io::Result<Self> {
-        let session = tls.session().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let session = tls.session().map_err(io::Error::other)?;
         let mut stream = TlsStream { raw, session, arrived: Vec::with_capacity(RECORD_BYTES) };
         while stream.session.is_handshaking() {
             stream.flush().await?;
