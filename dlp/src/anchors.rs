@@ -7,12 +7,16 @@ use crate::compile::Literals;
 /// What was seen at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// The end of a literal of this detector.
-    Literal(usize),
+    /// The end of the literal of this number.
+    Literal(u32),
     /// The first digit of a group.
     Digits,
     /// A `@`.
     At,
+    /// A `+` before a digit.
+    Plus,
+    /// A `:` within an address.
+    Colon,
 }
 
 /// A place worth a look.
@@ -28,8 +32,17 @@ const DIGITS_MIN: usize = 9;
 /// Finds all anchors of `text`.
 pub(crate) fn find(literals: &Literals, scratch: &hyperscan::Scratch, text: &[u8], hits: &mut Vec<Hit>) {
     hits.clear();
-    literals.scan(text, scratch, |detector, at| hits.push(Hit { at, seen: Seen::Literal(detector) }));
+    literals.scan(text, scratch, |literal, at| hits.push(Hit { at, seen: Seen::Literal(literal) }));
     hits.extend(memchr::memchr_iter(b'@', text).map(|at| Hit { at, seen: Seen::At }));
+    let plus = memchr::memchr_iter(b'+', text).filter(|&at| text.get(at + 1).is_some_and(u8::is_ascii_digit));
+    hits.extend(plus.map(|at| Hit { at, seen: Seen::Plus }));
+    let in_address = |&at: &usize| {
+        let joins = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_hexdigit() || *b == b':');
+        joins(text.get(at + 1)) && (at == 0 || joins(text.get(at - 1)) || text.get(at + 1) == Some(&b':'))
+    };
+    // Of the colons of one address the first is enough.
+    let is_first = |&at: &usize| !text[at.saturating_sub(5)..at].contains(&b':');
+    hits.extend(memchr::memchr_iter(b':', text).filter(in_address).filter(is_first).map(|at| Hit { at, seen: Seen::Colon }));
     find_digits(text, hits);
     hits.sort_unstable_by_key(|hit| hit.at);
 }
@@ -48,7 +61,7 @@ fn find_digits(text: &[u8], hits: &mut Vec<Hit>) {
         let length = text[start..].iter().take_while(|b| b.is_ascii_digit()).count();
         let is_iban = length >= 2 && start >= 2 && text[start - 2..start].iter().all(u8::is_ascii_uppercase);
         // Every group is a place of its own, so that numbers in a row before a card do not hide it.
-        if is_iban || length >= DIGITS_MIN || leads_far(text, start) {
+        if is_iban || length >= DIGITS_MIN || leads_far(text, start) || is_dotted(text, start) || is_area(text, start, length) {
             hits.push(Hit { at: start, seen: Seen::Digits });
         }
         at = start + length;
@@ -67,4 +80,19 @@ fn leads_far(text: &[u8], start: usize) -> bool {
         at += 1;
     }
     true
+}
+
+/// Whether three more groups follow behind dots, as in an address of IPv4.
+fn is_dotted(text: &[u8], start: usize) -> bool {
+    let mut at = start;
+    (0..3).all(|_| {
+        let length = text[at..].iter().take(4).take_while(|b| b.is_ascii_digit()).count();
+        at += length + 1;
+        (1..=3).contains(&length) && text.get(at - 1) == Some(&b'.') && text.get(at).is_some_and(u8::is_ascii_digit)
+    })
+}
+
+/// Whether a group is the area of a telephone number, in parentheses.
+fn is_area(text: &[u8], start: usize, length: usize) -> bool {
+    (2..=5).contains(&length) && start > 0 && text[start - 1] == b'(' && text.get(start + length) == Some(&b')')
 }

@@ -2,13 +2,14 @@
 //!
 //! Invariant: the database holds literals only, scanned in block mode for end offsets; what stands at a match is decided in Rust.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use hyperscan::prelude::*;
 use hyperscan::{PatternFlags, Patterns};
 
-use crate::catalogue::CATALOGUE;
-use crate::detector::Anchor;
+use crate::detector::{Anchor, Detector};
+use crate::written::WrittenError;
 
 /// Why there is no engine.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub enum EngineError {
     },
     /// The library refused the catalogue or had no memory.
     Library(hyperscan::Error),
+    /// A file of the built-in catalogue cannot be read.
+    Catalogue(&'static str, WrittenError),
 }
 
 impl fmt::Display for EngineError {
@@ -28,6 +31,7 @@ impl fmt::Display for EngineError {
             EngineError::MissesMatches { version } => {
                 write!(f, "the pattern library {version} misses known matches; build with Intel Hyperscan 5.4 (libhyperscan-dev)")
             }
+            EngineError::Catalogue(file, error) => write!(f, "the catalogue's file {file} cannot be read: {error}"),
             EngineError::Library(error) => write!(f, "the pattern library failed: {error}"),
         }
     }
@@ -44,39 +48,65 @@ impl From<hyperscan::Error> for EngineError {
 /// The compiled literals of all detectors.
 pub(crate) struct Literals {
     database: BlockDatabase,
-    /// The detector of each pattern.
-    detectors: Vec<usize>,
+    entries: Vec<Entry>,
+}
+
+/// One literal, and who waits for it.
+pub(crate) struct Entry {
+    text: String,
+    any_case: bool,
+    pub(crate) detectors: Vec<usize>,
+}
+
+impl Entry {
+    /// How many bytes the literal has.
+    pub(crate) fn length(&self) -> usize {
+        self.text.len()
+    }
 }
 
 impl Literals {
-    pub(crate) fn compile() -> Result<Literals, EngineError> {
-        let mut patterns = Vec::new();
-        let mut detectors = Vec::new();
-        for (detector, entry) in CATALOGUE.iter().enumerate() {
-            for anchor in entry.anchors {
-                let (literal, flags) = match anchor {
-                    Anchor::Literal(literal) => (literal, PatternFlags::empty()),
-                    Anchor::AnyCase(literal) => (literal, PatternFlags::CASELESS),
+    pub(crate) fn compile(detectors: &[Detector]) -> Result<Literals, EngineError> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut places: HashMap<(&str, bool), usize> = HashMap::new();
+        for (number, detector) in detectors.iter().enumerate() {
+            for anchor in &detector.anchors {
+                let (text, any_case) = match anchor {
+                    Anchor::Literal(text) => (text.as_ref(), false),
+                    Anchor::AnyCase(text) => (text.as_ref(), true),
                     _ => continue,
                 };
-                let mut pattern = Pattern::with_flags(escape(literal), flags)?;
-                pattern.id = Some(detectors.len());
-                patterns.push(pattern);
-                detectors.push(detector);
+                let place = *places.entry((text, any_case)).or_insert_with(|| {
+                    entries.push(Entry { text: text.to_owned(), any_case, detectors: Vec::new() });
+                    entries.len() - 1
+                });
+                entries[place].detectors.push(number);
             }
         }
+        let mut patterns = Vec::with_capacity(entries.len());
+        for (id, entry) in entries.iter().enumerate() {
+            let flags = if entry.any_case { PatternFlags::CASELESS } else { PatternFlags::empty() };
+            let mut pattern = Pattern::with_flags(escape(&entry.text), flags)?;
+            pattern.id = Some(id);
+            patterns.push(pattern);
+        }
         let database = Patterns(patterns).build()?;
-        Ok(Literals { database, detectors })
+        Ok(Literals { database, entries })
     }
 
     pub(crate) fn scratch(&self) -> Result<Scratch, EngineError> {
         Ok(self.database.alloc_scratch()?)
     }
 
-    /// Calls `each` with the detector and the end offset of every match.
-    pub(crate) fn scan(&self, text: &[u8], scratch: &Scratch, mut each: impl FnMut(usize, usize)) {
+    /// The literal of this number.
+    pub(crate) fn entry(&self, number: u32) -> &Entry {
+        &self.entries[number as usize]
+    }
+
+    /// Calls `each` with the number of the literal and the end offset of every match.
+    pub(crate) fn scan(&self, text: &[u8], scratch: &Scratch, mut each: impl FnMut(u32, usize)) {
         let found = |id: u32, _from: u64, to: u64, _flags: u32| {
-            each(self.detectors[id as usize], to as usize);
+            each(id, to as usize);
             Matching::Continue
         };
         // A block scan of memory that we hold fails only for a scratch of another database, and ours comes from this one.
@@ -112,14 +142,12 @@ pub(crate) fn self_test(literals: &Literals) -> Result<(), EngineError> {
     let mut is_fit = MUST_MATCH.iter().all(|text| matches(text));
     // Every literal of the catalogue, at every offset of a vector register.
     let scratch = literals.scratch()?;
-    for literal in CATALOGUE.iter().flat_map(|detector| detector.anchors) {
-        let (Anchor::Literal(text) | Anchor::AnyCase(text)) = literal else {
-            continue;
-        };
+    for (number, entry) in literals.entries.iter().enumerate() {
+        let text = if entry.any_case { entry.text.to_uppercase() } else { entry.text.clone() };
         for offset in 0..64 {
             let padded = format!("{}{text}{}", "~".repeat(offset), "~".repeat(64 - offset));
             let mut found = false;
-            literals.scan(padded.as_bytes(), &scratch, |_, end| found |= end == offset + text.len());
+            literals.scan(padded.as_bytes(), &scratch, |id, end| found |= id as usize == number && end == offset + text.len());
             is_fit &= found;
         }
     }

@@ -3,69 +3,155 @@
 //! Invariant: a place inside what a detector has found already is not asked about again, so hostile text cannot make one detector
 //! read the same bytes many times over.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::LazyLock;
 
 use crate::anchors::{Hit, Seen};
-use crate::catalogue::CATALOGUE;
-use crate::detector::{Anchor, Place};
+use crate::compile::Literals;
+use crate::detector::{Anchor, Confirm, Detector, Place, Sight};
 use crate::json::Kind;
 use crate::keys::KeyClass;
 use crate::operator::{Operator, Treatment};
-use crate::scanner::Detection;
+use crate::scanner::{Detection, Told};
+use crate::shape;
 use crate::sheet::Segment;
 
 /// Which detectors look at places that no literal marks.
-struct Interests {
+#[derive(Debug, Default)]
+pub(crate) struct Interests {
     digits: Vec<usize>,
+    shapes: HashMap<u64, Vec<usize>, ahash::RandomState>,
     at: Vec<usize>,
+    plus: Vec<usize>,
+    colon: Vec<usize>,
     name: Vec<usize>,
+    /// By the whole name of a member, its words joined.
+    names: HashMap<String, Vec<usize>, ahash::RandomState>,
 }
 
-static INTERESTS: LazyLock<Interests> = LazyLock::new(|| {
-    let looking_at = |anchor: Anchor| (0..CATALOGUE.len()).filter(|&index| CATALOGUE[index].anchors.contains(&anchor)).collect();
-    Interests { digits: looking_at(Anchor::Digits), at: looking_at(Anchor::At), name: looking_at(Anchor::Name) }
-});
+impl Interests {
+    pub(crate) fn of(detectors: &[Detector]) -> Self {
+        let mut interests = Interests::default();
+        for (number, detector) in detectors.iter().enumerate() {
+            for anchor in &detector.anchors {
+                match anchor {
+                    Anchor::Literal(_) | Anchor::AnyCase(_) => {}
+                    Anchor::Digits => interests.digits.push(number),
+                    Anchor::Shape(shape) => interests.shapes.entry(*shape).or_default().push(number),
+                    Anchor::At => interests.at.push(number),
+                    Anchor::Plus => interests.plus.push(number),
+                    Anchor::Colon => interests.colon.push(number),
+                    Anchor::Name => interests.name.push(number),
+                }
+            }
+            for name in &detector.names.whole {
+                interests.names.entry(name.clone()).or_default().push(number);
+            }
+        }
+        interests
+    }
+
+    /// The detectors that look at what stands under a name, its words joined.
+    pub(crate) fn of_name(&self, joined: &str) -> &[usize] {
+        self.names.get(joined).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// What confirming needs of an engine.
+#[derive(Clone, Copy)]
+pub(crate) struct Judges<'e> {
+    pub(crate) detectors: &'e [Detector],
+    pub(crate) literals: &'e Literals,
+    pub(crate) interests: &'e Interests,
+}
+
+/// One stretch of text with its leaves and the places worth a look, both in its order.
+pub(crate) struct Stretch<'t> {
+    pub(crate) text: &'t [u8],
+    pub(crate) hits: &'t [Hit],
+    pub(crate) segments: &'t [Segment],
+    pub(crate) told: &'t [Told],
+}
 
 /// Calls `found` with every value that a detector confirms: its segment, the detector, where it stands, how sure it is.
 ///
-/// `hits` and `segments` are in the order of `text`.
+/// `covered` is memory: the end of what each detector has found.
 pub(crate) fn confirm(
-    text: &[u8],
-    hits: &[Hit],
-    segments: &[Segment],
+    judges: Judges<'_>,
+    stretch: &Stretch<'_>,
     treatment: &Treatment,
+    covered: &mut Vec<usize>,
     mut found: impl FnMut(&Segment, usize, Range<usize>, f32),
 ) {
-    let interests = &*INTERESTS;
-    let mut covered = [0usize; CATALOGUE.len()];
-    let mut ask = |segment: &Segment, detector: usize, at: usize| {
+    covered.clear();
+    covered.resize(judges.detectors.len(), 0);
+    let mut ask = |segment: &Segment, detector: usize, at: usize, seen: Sight| {
         if treatment.operator(detector).is_none() || at < covered[detector] {
             return;
         }
         let start = segment.range.start;
-        let place = Place { text: &text[segment.range.clone()], at: at - start, key: segment.key };
-        if let Some((range, confidence)) = (CATALOGUE[detector].confirm)(&place) {
+        let told = &stretch.told[segment.told as usize];
+        let place = Place { text: &stretch.text[segment.range.clone()], at: at - start, seen, name: &told.name, key: told.class };
+        let confirmed = match &judges.detectors[detector].confirm {
+            Confirm::By(confirm) => confirm(&place),
+            Confirm::Pattern(pattern) => pattern.confirm(&place),
+        };
+        if let Some((range, confidence)) = confirmed {
             covered[detector] = start + range.end;
             found(segment, detector, start + range.start..start + range.end, confidence);
         }
     };
     let mut index = 0;
-    for hit in hits {
-        index += segments[index..].iter().take_while(|segment| segment.range.end < hit.at).count();
-        let Some(segment) = segments.get(index) else { break };
+    for hit in stretch.hits {
+        index += stretch.segments[index..].iter().take_while(|segment| segment.range.end < hit.at).count();
+        let Some(segment) = stretch.segments.get(index) else { break };
         if hit.at < segment.range.start {
             continue;
         }
         match hit.seen {
-            Seen::Literal(detector) => ask(segment, detector, hit.at),
-            Seen::Digits => interests.digits.iter().for_each(|&detector| ask(segment, detector, hit.at)),
-            Seen::At => interests.at.iter().for_each(|&detector| ask(segment, detector, hit.at)),
+            Seen::Literal(literal) => {
+                let entry = judges.literals.entry(literal);
+                let seen = Sight::Literal(entry.length());
+                // A literal that began in front of the leaf is none of the leaf's.
+                if hit.at >= segment.range.start + entry.length() {
+                    entry.detectors.iter().for_each(|&detector| ask(segment, detector, hit.at, seen));
+                }
+            }
+            Seen::Digits => {
+                judges.interests.digits.iter().for_each(|&detector| ask(segment, detector, hit.at, Sight::Digits));
+                if !judges.interests.shapes.is_empty() {
+                    each_shape(&stretch.text[..segment.range.end], hit.at, |shape| {
+                        let waiting = judges.interests.shapes.get(&shape).map_or(&[][..], Vec::as_slice);
+                        waiting.iter().for_each(|&detector| ask(segment, detector, hit.at, Sight::Digits));
+                    });
+                }
+            }
+            Seen::At => judges.interests.at.iter().for_each(|&detector| ask(segment, detector, hit.at, Sight::At)),
+            Seen::Plus => judges.interests.plus.iter().for_each(|&detector| ask(segment, detector, hit.at, Sight::Plus)),
+            Seen::Colon => judges.interests.colon.iter().for_each(|&detector| ask(segment, detector, hit.at, Sight::Colon)),
         }
     }
-    let tells = |segment: &&Segment| matches!(segment.key, KeyClass::Password | KeyClass::Secret) && segment.kind == Kind::String;
-    for segment in segments.iter().filter(tells) {
-        interests.name.iter().for_each(|&detector| ask(segment, detector, segment.range.start));
+    for segment in stretch.segments.iter().filter(|segment| segment.told != 0) {
+        let told = &stretch.told[segment.told as usize];
+        if matches!(told.class, KeyClass::Password | KeyClass::Secret | KeyClass::Key) && segment.kind == Kind::String {
+            judges.interests.name.iter().for_each(|&detector| ask(segment, detector, segment.range.start, Sight::Name));
+        }
+        told.detectors.iter().for_each(|&detector| ask(segment, detector, segment.range.start, Sight::Name));
+    }
+}
+
+/// Calls `each` with the code of every shape that the number at `at` begins with.
+fn each_shape(text: &[u8], at: usize, mut each: impl FnMut(u64)) {
+    let (mut at, mut code, mut separator) = (at, 0, None);
+    for _ in 0..shape::GROUPS_MAX {
+        let digits = crate::detector::run(text, at, 40, |b| b.is_ascii_digit());
+        match shape::push(code, separator, digits) {
+            Some(longer) if digits > 0 => code = longer,
+            _ => return,
+        }
+        each(code);
+        separator = text.get(at + digits).copied();
+        at += digits + 1;
     }
 }
 

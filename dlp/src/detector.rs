@@ -1,70 +1,189 @@
-//! What a detector is: where to look, and a function that says what stands there.
+//! What a detector is: where to look, and what says what stands there.
 //!
 //! Invariant: a detector looks only at the text of one leaf, so a finding never spans two.
 
+use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::keys::KeyClass;
+use crate::pattern::Pattern;
 
 /// What sort of data a detector finds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Category {
-    /// A payment or bank number.
+    /// A payment or bank number, or another number of business.
     Financial,
     /// Something that names or reaches a person.
     Personal,
+    /// An address of a machine.
+    Network,
     /// A credential.
     Secret,
+    /// A sign that a text wants to steer the model that reads it. Only rules that name its type look for it.
+    Tell,
+}
+
+impl Category {
+    /// Its name, as files write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Category::Financial => "financial",
+            Category::Personal => "personal",
+            Category::Network => "network",
+            Category::Secret => "secret",
+            Category::Tell => "tell",
+        }
+    }
 }
 
 /// Where a detector looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Anchor {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Anchor {
     /// Behind this literal.
-    Literal(&'static str),
+    Literal(Cow<'static, str>),
     /// Behind this literal in any case.
-    AnyCase(&'static str),
+    AnyCase(Cow<'static, str>),
     /// At the first digit of a group.
     Digits,
+    /// At the first digit of groups of these sizes and separators.
+    Shape(u64),
     /// At a `@`.
     At,
+    /// At a `+` before a digit.
+    Plus,
+    /// At a `:` between hexadecimal digits or another `:`.
+    Colon,
     /// At a whole value, because of the name it stands under.
+    Name,
+}
+
+impl Anchor {
+    pub(crate) const fn literal(text: &'static str) -> Self {
+        Anchor::Literal(Cow::Borrowed(text))
+    }
+
+    pub(crate) const fn any_case(text: &'static str) -> Self {
+        Anchor::AnyCase(Cow::Borrowed(text))
+    }
+}
+
+/// What was seen at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// A literal of this many bytes.
+    Literal(usize),
+    /// The first digit of a group.
+    Digits,
+    /// A `@`.
+    At,
+    /// A `+` before a digit.
+    Plus,
+    /// A `:` within an address.
+    Colon,
+    /// A name that says what stands under it.
     Name,
 }
 
 /// One place to look at.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub(crate) struct Place<'a> {
     /// The leaf's text, decoded.
     pub text: &'a [u8],
-    /// The offset just behind a literal, at the first digit, at the `@`, or 0 for a name.
+    /// The offset just behind a literal, at the first digit, at the `@`, `+` or `:`, or 0 for a name.
     pub at: usize,
-    /// What the leaf's name says about it.
+    /// What marks the place.
+    pub seen: Sight,
+    /// The leaf's name; empty where it has none.
+    pub name: &'a str,
+    /// What that name says.
     pub key: KeyClass,
 }
 
 /// What a detector makes of a place: where the value stands and how sure it is, 0 to 1.
-pub type Confirmed = Option<(Range<usize>, f32)>;
+pub(crate) type Confirmed = Option<(Range<usize>, f32)>;
 
-/// A detector. All of them stand in `catalogue`, one file each.
+/// A detector that is written in Rust, because a pattern cannot say what it checks.
 #[derive(Debug)]
-pub struct Detector {
-    /// Stable name.
+pub(crate) struct Native {
     pub id: &'static str,
-    /// The type of its findings, as rules name it.
     pub kind: &'static str,
-    /// The sort of data.
     pub category: Category,
-    /// Where to look.
     pub anchors: &'static [Anchor],
-    /// Says what stands there.
     pub confirm: fn(&Place<'_>) -> Confirmed,
     /// Where the format is described in public.
     pub source: &'static str,
     /// Texts with the value that must be found in each.
     pub positives: &'static [(&'static str, &'static str)],
-    /// Texts in which nothing must be found.
+    /// Texts in which it must find nothing.
     pub negatives: &'static [&'static str],
+}
+
+/// What says what stands at a place.
+#[derive(Debug)]
+pub(crate) enum Confirm {
+    By(fn(&Place<'_>) -> Confirmed),
+    Pattern(Box<Pattern>),
+}
+
+/// A text with the value that must be found in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// The text.
+    pub text: String,
+    /// Where the value stands in it, in bytes.
+    pub value: Range<usize>,
+}
+
+/// A detector, of the catalogue or of a user's own.
+#[derive(Debug)]
+pub struct Detector {
+    /// Stable name.
+    pub id: Arc<str>,
+    /// The type of its findings, as rules name it.
+    pub kind: Arc<str>,
+    /// The sort of data.
+    pub category: Category,
+    /// Where the format is described in public.
+    pub source: Cow<'static, str>,
+    /// Texts in which it must find a value.
+    pub find: Vec<Example>,
+    /// Texts in which it must find nothing.
+    pub miss: Vec<String>,
+    pub(crate) anchors: Vec<Anchor>,
+    pub(crate) confirm: Confirm,
+    /// Names of members under which a whole value is looked at.
+    pub(crate) names: Names,
+}
+
+/// Names that make a detector look at what stands under them.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// Whole names, as words joined without anything between them.
+    pub(crate) whole: Vec<String>,
+    /// Parts of names.
+    pub(crate) parts: Vec<String>,
+}
+
+impl Native {
+    pub(crate) fn detector(&self) -> Detector {
+        let example = |(text, value): &(&str, &str)| {
+            let start = text.find(value).unwrap_or(0);
+            Example { text: (*text).to_owned(), value: start..start + value.len() }
+        };
+        Detector {
+            id: self.id.into(),
+            kind: self.kind.into(),
+            category: self.category,
+            source: self.source.into(),
+            find: self.positives.iter().map(example).collect(),
+            miss: self.negatives.iter().map(|text| (*text).to_owned()).collect(),
+            anchors: self.anchors.to_vec(),
+            confirm: Confirm::By(self.confirm),
+            names: Names::default(),
+        }
+    }
 }
 
 /// Whether a byte can stand inside a word, so that a value next to it is part of something longer.

@@ -1,5 +1,7 @@
 //! What was found, without the value itself.
 
+use std::sync::Arc;
+
 /// What was done to a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -15,9 +17,9 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// Its type, as rules name it.
-    pub kind: &'static str,
+    pub kind: Arc<str>,
     /// The detector that found it.
-    pub detector: &'static str,
+    pub detector: Arc<str>,
     /// Where it stands: the JSON pointer (RFC 6901) of its leaf; empty for plain text and beyond a document's 64th finding.
     pub pointer: String,
     /// Where it begins, in bytes of the input.

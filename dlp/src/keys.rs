@@ -12,6 +12,8 @@ pub enum KeyClass {
     Password,
     /// Another secret.
     Secret,
+    /// Something that is called a key and nothing else: secret only if it looks like one.
+    Key,
     /// A social security number.
     SocialSecurity,
     /// The value of a pair whose name stands beside it.
@@ -62,12 +64,46 @@ const REMARKS: [&str; 40] = [
     "status",
 ];
 /// Words before `token` that make it a place in a list, or a number.
-const HARMLESS: [&str; 8] = ["page", "next", "continuation", "cursor", "max", "min", "num", "sync"];
+const HARMLESS: [&str; 11] = ["page", "next", "continuation", "cursor", "max", "min", "num", "sync", "csrf", "xsrf", "public"];
+/// Words that make a key one to find something by, or one that everybody may know.
+const LOOKUPS: [&str; 26] = [
+    "public",
+    "pub",
+    "primary",
+    "foreign",
+    "sort",
+    "partition",
+    "cache",
+    "row",
+    "idempotency",
+    "object",
+    "map",
+    "hash",
+    "unique",
+    "composite",
+    "surrogate",
+    "natural",
+    "candidate",
+    "lookup",
+    "group",
+    "hot",
+    "short",
+    "route",
+    "translation",
+    "message",
+    "issue",
+    "host",
+];
 const PASSWORDS: [&str; 6] = ["password", "passwd", "pwd", "passphrase", "passcode", "pass"];
 const SECRETS: [&str; 9] =
     ["secret", "secrets", "token", "authorization", "cookie", "credential", "credentials", "bearer", "dsn"];
 const KEYS: [&str; 12] =
     ["api", "access", "secret", "private", "signing", "encryption", "account", "ssh", "auth", "master", "shared", "service"];
+
+/// A name's words, in lower case and without anything between them.
+pub(crate) fn joined(name: &str) -> String {
+    words(name).concat()
+}
 
 /// Judges a name.
 pub fn classify(name: &str) -> KeyClass {
@@ -99,9 +135,17 @@ pub fn classify(name: &str) -> KeyClass {
     if words.windows(2).any(names_key) || is_string || is_joined {
         return KeyClass::Secret;
     }
-    let is_secret = words.iter().any(|word| SECRETS.contains(&word.as_str()));
+    let ends_secret = |word: &String| ["token", "secret", "password", "apikey"].iter().any(|end| word.ends_with(end));
+    let is_secret = words.iter().any(|word| SECRETS.contains(&word.as_str())) || ends_secret(last);
     let is_harmless = words.iter().any(|word| HARMLESS.contains(&word.as_str()));
-    if is_secret && !is_harmless { KeyClass::Secret } else { KeyClass::Plain }
+    let is_key = last.ends_with("key")
+        && !words.iter().any(|word| LOOKUPS.contains(&word.as_str()))
+        && (words.len() > 1 || last.len() > 3);
+    match () {
+        () if is_secret && !is_harmless => KeyClass::Secret,
+        () if is_key && !LOOKUPS.contains(&last.trim_end_matches("key")) => KeyClass::Key,
+        () => KeyClass::Plain,
+    }
 }
 
 /// The words of a name in lower case: cut at punctuation, and where an upper-case letter follows a lower-case one or begins a

@@ -4,6 +4,7 @@
 //! detector confirms each. [`Engine::mask_document`] is the front for JSON messages, [`Engine::mask_text`] the one for text.
 
 mod anchors;
+mod assignment;
 mod catalogue;
 mod compile;
 mod confirm;
@@ -12,24 +13,32 @@ mod finding;
 pub mod json;
 mod keys;
 mod operator;
+mod pattern;
 mod rewrite;
 mod scanner;
+mod shape;
 mod sheet;
 mod validate;
+pub mod written;
 
+pub use catalogue::Catalogue;
 pub use compile::EngineError;
-pub use detector::{Category, Detector};
+pub use detector::{Category, Detector, Example};
 pub use finding::{Action, Finding, Verdict};
 pub use operator::{Operator, Selector, Treatment, UnknownType};
 pub use scanner::Scratch;
 
-use catalogue::CATALOGUE;
+use std::sync::Arc;
+
 use compile::Literals;
+use confirm::{Interests, Judges};
 use json::{Bounds, Kind, Tape, Value};
 
 /// The compiled catalogue. Immutable; share it between threads, each with its own [`Scratch`].
 pub struct Engine {
+    catalogue: Arc<Catalogue>,
     literals: Literals,
+    interests: Interests,
 }
 
 /// Findings of one document that say where they stand: the way to a place is walked anew for each.
@@ -39,14 +48,33 @@ const POINTERS_MAX: usize = 64;
 const TEXT_BOUNDS: Bounds = Bounds { depth_max: 128, nodes_max: 4_000_000, refuse_duplicates: false };
 
 impl Engine {
-    /// Compiles the catalogue and tests the pattern library.
+    /// An engine with the built-in catalogue.
     ///
     /// # Errors
     /// [`EngineError`]: the library is not fit, or has no memory.
     pub fn new() -> Result<Engine, EngineError> {
-        let literals = Literals::compile()?;
+        let catalogue = Catalogue::built_in().map_err(|(file, error)| EngineError::Catalogue(file, error))?;
+        Engine::with(Arc::new(catalogue))
+    }
+
+    /// Compiles a catalogue and tests the pattern library.
+    ///
+    /// # Errors
+    /// [`EngineError`]: the library is not fit, or has no memory.
+    pub fn with(catalogue: Arc<Catalogue>) -> Result<Engine, EngineError> {
+        let literals = Literals::compile(catalogue.detectors())?;
         compile::self_test(&literals)?;
-        Ok(Engine { literals })
+        let interests = Interests::of(catalogue.detectors());
+        Ok(Engine { catalogue, literals, interests })
+    }
+
+    fn judges(&self) -> Judges<'_> {
+        Judges { detectors: self.catalogue.detectors(), literals: &self.literals, interests: &self.interests }
+    }
+
+    /// What it looks with; its selectors are good for treatments of this engine only.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
     }
 
     /// Memory for one thread.
@@ -58,8 +86,8 @@ impl Engine {
     }
 
     /// All detectors.
-    pub fn detectors(&self) -> &'static [&'static Detector] {
-        &CATALOGUE
+    pub fn detectors(&self) -> &[Detector] {
+        self.catalogue.detectors()
     }
 
     /// Scans leaves of a JSON document and masks what the treatment names.
@@ -80,9 +108,9 @@ impl Engine {
         if treatment.is_empty() || leaves.is_empty() {
             return Verdict::Clean;
         }
-        scratch.scan(&self.literals, doc, tape, leaves, treatment);
+        scratch.scan(self.judges(), doc, tape, leaves, treatment);
         let pointer = |leaf| Value::new(doc, tape, leaf).pointer();
-        conclude(scratch, doc, Some(tape), treatment, pointer, out, findings)
+        conclude(self.detectors(), scratch, doc, Some(tape), treatment, pointer, out, findings)
     }
 
     /// Scans text; text that is a JSON text goes through the document front, whole.
@@ -107,8 +135,8 @@ impl Engine {
             self.mask_document(scratch, doc, &tape, &leaves, treatment, out, findings)
         } else {
             tape.hold_text(doc);
-            scratch.scan(&self.literals, doc, &tape, &[0], treatment);
-            conclude(scratch, doc, None, treatment, |_| String::new(), out, findings)
+            scratch.scan(self.judges(), doc, &tape, &[0], treatment);
+            conclude(self.detectors(), scratch, doc, None, treatment, |_| String::new(), out, findings)
         };
         (scratch.tape, scratch.leaves) = (tape, leaves);
         verdict
@@ -121,7 +149,9 @@ pub fn all_leaves(tape: &Tape, leaves: &mut Vec<u32>) {
 }
 
 /// Turns what was detected into findings, and into output where nothing blocks.
+#[allow(clippy::too_many_arguments)] // what was found in what, what to do, and the places for the results
 fn conclude(
+    detectors: &[Detector],
     scratch: &Scratch,
     doc: &[u8],
     tape: Option<&Tape>,
@@ -135,10 +165,10 @@ fn conclude(
         let Some(operator) = treatment.operator(detection.detector) else {
             continue;
         };
-        let detector = CATALOGUE[detection.detector];
+        let detector = &detectors[detection.detector];
         findings.push(Finding {
-            kind: detector.kind,
-            detector: detector.id,
+            kind: Arc::clone(&detector.kind),
+            detector: Arc::clone(&detector.id),
             pointer: if count < POINTERS_MAX { pointer(detection.leaf) } else { String::new() },
             start: detection.raw.start,
             end: detection.raw.end,
@@ -152,7 +182,7 @@ fn conclude(
         };
     }
     if verdict == Verdict::Masked {
-        rewrite::rewrite(doc, tape, &scratch.detections, treatment, out);
+        rewrite::rewrite(detectors, doc, tape, &scratch.detections, treatment, out);
     }
     verdict
 }

@@ -4,7 +4,6 @@
 
 use std::fmt;
 
-use crate::catalogue::CATALOGUE;
 use crate::finding::Action;
 
 /// What is done to a finding.
@@ -40,10 +39,16 @@ impl Operator {
     }
 }
 
-/// Some of the types: one by its name, all of a family by `prefix/*`, or all by `*`.
+/// Some of the detectors; [`crate::Catalogue::select`] reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {
-    detectors: Vec<usize>,
+    numbers: Vec<usize>,
+}
+
+impl Selector {
+    pub(crate) fn of(numbers: Vec<usize>) -> Self {
+        Selector { numbers }
+    }
 }
 
 /// A name that selects nothing.
@@ -52,7 +57,7 @@ pub struct UnknownType {
     /// The name.
     pub name: String,
     /// The known type that is most like it.
-    pub nearest: &'static str,
+    pub nearest: String,
 }
 
 impl fmt::Display for UnknownType {
@@ -63,77 +68,47 @@ impl fmt::Display for UnknownType {
 
 impl std::error::Error for UnknownType {}
 
-impl Selector {
-    /// All types.
-    pub fn all() -> Self {
-        Selector { detectors: (0..CATALOGUE.len()).collect() }
-    }
-
-    /// Reads a selector.
-    ///
-    /// # Errors
-    /// [`UnknownType`] when it selects nothing.
-    pub fn parse(text: &str) -> Result<Selector, UnknownType> {
-        if text == "*" {
-            return Ok(Selector::all());
-        }
-        let selects = |kind: &str| match text.strip_suffix("/*") {
-            Some(family) => kind.strip_prefix(family).is_some_and(|rest| rest.starts_with('/')),
-            None => kind == text,
-        };
-        let detectors: Vec<usize> = (0..CATALOGUE.len()).filter(|&index| selects(CATALOGUE[index].kind)).collect();
-        if detectors.is_empty() {
-            let nearest = CATALOGUE.iter().map(|detector| detector.kind).min_by_key(|kind| distance(text, kind)).unwrap_or("*");
-            return Err(UnknownType { name: text.to_owned(), nearest });
-        }
-        Ok(Selector { detectors })
-    }
-}
-
-/// Edits between two names (Levenshtein), without regard to case.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (a.to_ascii_lowercase(), b.to_ascii_lowercase());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 /// Which operator is applied to what each detector finds. Where it is empty, nothing is even scanned.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Treatment {
-    operators: [Option<Operator>; CATALOGUE.len()],
+    /// By the detector's number; what is not there is left alone.
+    operators: Vec<Option<Operator>>,
 }
 
 impl Treatment {
     /// Nothing is done to anything.
     pub fn none() -> Self {
-        Treatment { operators: [None; CATALOGUE.len()] }
+        Treatment::default()
     }
 
     /// Whether nothing is done to anything.
     pub fn is_empty(&self) -> bool {
-        self.operators.iter().all(Option::is_none)
+        self.operators.is_empty()
     }
 
     /// Applies `operator` to what the selector selects, where nothing stronger is applied already.
     pub fn set(&mut self, selector: &Selector, operator: Operator) {
-        for &index in &selector.detectors {
-            let slot = &mut self.operators[index];
+        for &number in &selector.numbers {
+            if self.operators.len() <= number {
+                self.operators.resize(number + 1, None);
+            }
+            let slot = &mut self.operators[number];
             if slot.is_none_or(|held| held.strength() < operator.strength()) {
                 *slot = Some(operator);
             }
         }
     }
 
-    /// The operator for the detector of this number in the catalogue.
+    /// Adds another treatment; the stronger operator holds.
+    pub fn add(&mut self, other: &Treatment) {
+        for (number, operator) in other.operators.iter().enumerate() {
+            if let Some(operator) = operator {
+                self.set(&Selector::of(vec![number]), *operator);
+            }
+        }
+    }
+
+    /// The operator for the detector of this number.
     pub(crate) fn operator(&self, detector: usize) -> Option<Operator> {
         self.operators.get(detector).copied().flatten()
     }
@@ -158,22 +133,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn selectors_select() {
-        assert_eq!(Selector::parse("CREDIT_CARD").unwrap().detectors.len(), 1);
-        assert!(Selector::parse("secret/*").unwrap().detectors.len() > 5);
-        assert_eq!(Selector::parse("CREDIT_CRAD").unwrap_err().nearest, "CREDIT_CARD");
-        assert!(Selector::parse("sec/*").is_err());
-    }
-
-    #[test]
     fn the_stronger_operator_holds() {
         let mut treatment = Treatment::none();
         assert!(treatment.is_empty());
-        treatment.set(&Selector::all(), Operator::Redact);
-        treatment.set(&Selector::parse("CREDIT_CARD").unwrap(), Operator::Partial { keep_last: 4 });
-        treatment.set(&Selector::parse("secret/*").unwrap(), Operator::Block);
+        treatment.set(&Selector::of(vec![0, 1, 2]), Operator::Redact);
+        treatment.set(&Selector::of(vec![0]), Operator::Partial { keep_last: 4 });
+        treatment.set(&Selector::of(vec![2]), Operator::Block);
         assert_eq!(treatment.operator(0), Some(Operator::Redact));
-        assert_eq!(treatment.operator(CATALOGUE.len() - 1), Some(Operator::Block));
+        assert_eq!(treatment.operator(2), Some(Operator::Block));
+        assert_eq!(treatment.operator(9), None);
     }
 
     #[test]

@@ -3,20 +3,27 @@
 //! Invariant: outside the findings the bytes are the document's; the result is JSON of the same shape, in which a number that
 //! was masked is a string and no two names of an object fall together.
 
-use crate::catalogue::CATALOGUE;
+use crate::detector::Detector;
 use crate::json::{Kind, Tape};
 use crate::operator::{Treatment, replacement};
 use crate::scanner::Detection;
 
 /// Appends the document with every detection replaced.
-pub(crate) fn rewrite(doc: &[u8], tape: Option<&Tape>, detections: &[Detection], treatment: &Treatment, out: &mut Vec<u8>) {
+pub(crate) fn rewrite(
+    detectors: &[Detector],
+    doc: &[u8],
+    tape: Option<&Tape>,
+    detections: &[Detection],
+    treatment: &Treatment,
+    out: &mut Vec<u8>,
+) {
     out.reserve(doc.len() + detections.len() * 32);
     let mut at = 0;
     for (count, detection) in detections.iter().enumerate() {
         let Some(operator) = treatment.operator(detection.detector) else {
             continue;
         };
-        let text = replacement(operator, CATALOGUE[detection.detector].kind, &detection.value);
+        let text = replacement(operator, &detectors[detection.detector].kind, &detection.value);
         out.extend_from_slice(doc.get(at..detection.raw.start).unwrap_or_default());
         match detection.kind {
             // A number cannot hold the text, so it becomes a string; within a JSON text in a string the quotes are escaped.

@@ -3,12 +3,13 @@
 //! Invariant: memory is the scratch's and is reused; work is bounded by the document's size times the nesting bound.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::anchors::{self, Hit};
 use crate::compile::{EngineError, Literals};
-use crate::confirm::{confirm, settle_overlaps};
+use crate::confirm::{Judges, Stretch, confirm, settle_overlaps};
 use crate::json::{Bounds, Kind, Tape, Value};
-use crate::keys::{KeyClass, classify};
+use crate::keys::{KeyClass, classify, joined};
 use crate::operator::Treatment;
 use crate::sheet::{Segment, Sheet};
 
@@ -28,6 +29,9 @@ pub struct Scratch {
     sheets: [Sheet; NESTING_MAX + 1],
     nested: Tape,
     names: Names,
+    /// What the names of this document say; number 0 says nothing.
+    told: Vec<Told>,
+    covered: Vec<usize>,
     pub(crate) detections: Vec<Detection>,
     /// The tape of text that turned out to be JSON.
     pub(crate) tape: Tape,
@@ -55,6 +59,8 @@ impl Scratch {
             sheets: Default::default(),
             nested: Tape::new(),
             names: Names::default(),
+            told: Vec::new(),
+            covered: Vec::new(),
             detections: Vec::new(),
             tape: Tape::new(),
             leaves: Vec::new(),
@@ -62,31 +68,35 @@ impl Scratch {
     }
 
     /// Fills `detections` with what stands in the leaves, in the order of the document and without overlaps.
-    pub(crate) fn scan(&mut self, literals: &Literals, doc: &[u8], tape: &Tape, leaves: &[u32], treatment: &Treatment) {
+    pub(crate) fn scan(&mut self, judges: Judges<'_>, doc: &[u8], tape: &Tape, leaves: &[u32], treatment: &Treatment) {
         self.detections.clear();
         self.plain.clear();
         self.sheets.iter_mut().for_each(Sheet::clear);
-        let mut key = (u32::MAX, KeyClass::Plain);
+        self.told.clear();
+        self.told.push(Told::default());
+        let mut key = (u32::MAX, 0);
         for &leaf in leaves {
-            self.lay_out(doc, tape, leaf, &mut key);
+            self.lay_out(judges, doc, tape, leaf, &mut key);
         }
         if !self.plain.segments.is_empty() {
-            anchors::find(literals, &self.hyperscan, doc, &mut self.hits);
+            anchors::find(judges.literals, &self.hyperscan, doc, &mut self.hits);
             let detections = &mut self.detections;
-            confirm(doc, &self.hits, &self.plain.segments, treatment, |segment, detector, range, confidence| {
+            let stretch = Stretch { text: doc, hits: &self.hits, segments: &self.plain.segments, told: &self.told };
+            confirm(judges, &stretch, treatment, &mut self.covered, |segment, detector, range, confidence| {
                 let value = String::from_utf8_lossy(&doc[range.clone()]).into_owned();
                 detections.push(detection(segment, detector, whole_number(segment, range), value, confidence));
             });
         }
         for level in 0..self.sheets.len() {
-            self.open_nested(level);
+            self.open_nested(judges, level);
             let sheet = &self.sheets[level];
             if sheet.segments.is_empty() {
                 continue;
             }
-            anchors::find(literals, &self.hyperscan, &sheet.text, &mut self.hits);
+            anchors::find(judges.literals, &self.hyperscan, &sheet.text, &mut self.hits);
             let detections = &mut self.detections;
-            confirm(&sheet.text, &self.hits, &sheet.segments, treatment, |segment, detector, range, confidence| {
+            let stretch = Stretch { text: &sheet.text, hits: &self.hits, segments: &sheet.segments, told: &self.told };
+            confirm(judges, &stretch, treatment, &mut self.covered, |segment, detector, range, confidence| {
                 let value = String::from_utf8_lossy(&sheet.text[range.clone()]).into_owned();
                 let raw = sheet.raw_range(&whole_number(segment, range));
                 detections.push(detection(segment, detector, raw, value, confidence));
@@ -96,14 +106,14 @@ impl Scratch {
     }
 
     /// Puts a leaf where it is scanned: in place, or decoded on the first sheet.
-    fn lay_out(&mut self, doc: &[u8], tape: &Tape, leaf: u32, last: &mut (u32, KeyClass)) {
+    fn lay_out(&mut self, judges: Judges<'_>, doc: &[u8], tape: &Tape, leaf: u32, last: &mut (u32, u32)) {
         let node = tape.node(leaf);
-        let class = if node.kind == Kind::Key { KeyClass::Plain } else { self.class_of(doc, tape, leaf, last) };
+        let told = if node.kind == Kind::Key { 0 } else { self.told_of(judges, doc, tape, leaf, last) };
         let (start, end) = (node.start as usize, node.end as usize);
         let Some(raw) = doc.get(start..end) else {
             return;
         };
-        let segment = |range| Segment { range, raw_end: node.end, leaf, kind: node.kind, key: class, depth: 0 };
+        let segment = |range| Segment { range, raw_end: node.end, leaf, kind: node.kind, told, depth: 0 };
         if node.escaped || !raw.is_ascii() {
             self.sheets[0].push(raw, |offset| node.start + offset as u32, segment);
         } else if !raw.is_empty() {
@@ -111,30 +121,34 @@ impl Scratch {
         }
     }
 
-    /// What the name of a leaf says; `last` remembers the name before, under which a whole array may stand.
-    fn class_of(&mut self, doc: &[u8], tape: &Tape, leaf: u32, last: &mut (u32, KeyClass)) -> KeyClass {
+    /// The number of what the name of a leaf says; `last` remembers the name before, under which a whole array may stand.
+    fn told_of(&mut self, judges: Judges<'_>, doc: &[u8], tape: &Tape, leaf: u32, last: &mut (u32, u32)) -> u32 {
         let Some(key) = tape.key_of(leaf) else {
-            return KeyClass::Plain;
+            return 0;
         };
         if last.0 != key {
-            let mut class = self.names.classify(Value::new(doc, tape, key));
-            if class == KeyClass::Value {
-                class = self.named_beside(Value::new(doc, tape, tape.node(key).parent));
+            let mut told = self.names.tell(judges, &self.hyperscan, Value::new(doc, tape, key));
+            if told.class == KeyClass::Value {
+                told = self.named_beside(judges, Value::new(doc, tape, tape.node(key).parent));
             }
-            *last = (key, class);
+            let number = if told.is_silent() { 0 } else { self.told.len() as u32 };
+            if number != 0 {
+                self.told.push(told);
+            }
+            *last = (key, number);
         }
         last.1
     }
 
     /// `{"name": "API_SECRET", "value": "…"}`: the name stands beside the value.
-    fn named_beside(&mut self, object: Value<'_>) -> KeyClass {
+    fn named_beside(&mut self, judges: Judges<'_>, object: Value<'_>) -> Told {
         let is_name = |key: &Value<'_>| matches!(key.raw(), b"name" | b"key" | b"header" | b"variable" | b"field");
         let name = object.members().take(SIBLINGS_MAX).find(|(key, value)| is_name(key) && value.kind() == Kind::String);
-        name.map_or(KeyClass::Plain, |(_, name)| self.names.classify(name))
+        name.map_or_else(Told::default, |(_, name)| self.names.tell(judges, &self.hyperscan, name))
     }
 
     /// Moves segments of a sheet that are JSON texts themselves, leaf by leaf, to the next sheet.
-    fn open_nested(&mut self, level: usize) {
+    fn open_nested(&mut self, judges: Judges<'_>, level: usize) {
         if level + 1 >= self.sheets.len() {
             return;
         }
@@ -147,13 +161,13 @@ impl Scratch {
             if segment.kind != Kind::String || !opens || tape.parse(text, &NESTED).is_err() {
                 return true;
             }
-            let mut last = (u32::MAX, KeyClass::Plain);
+            let mut last = (u32::MAX, 0);
             for index in 0..tape.len() {
                 let node = *tape.node(index);
                 if !matches!(node.kind, Kind::Key | Kind::String | Kind::Number) {
                     continue;
                 }
-                let class = if node.kind == Kind::Key { KeyClass::Plain } else { self.class_of(text, &tape, index, &mut last) };
+                let told = if node.kind == Kind::Key { 0 } else { self.told_of(judges, text, &tape, index, &mut last) };
                 let from = segment.range.start;
                 let raw_at = |offset: usize| sheet.map[from + offset];
                 let raw_end = raw_at(node.end as usize);
@@ -161,7 +175,7 @@ impl Scratch {
                 next.push(
                     raw,
                     |offset| raw_at(node.start as usize + offset),
-                    |range| Segment { range, raw_end, leaf: segment.leaf, kind: node.kind, key: class, depth: segment.depth + 1 },
+                    |range| Segment { range, raw_end, leaf: segment.leaf, kind: node.kind, told, depth: segment.depth + 1 },
                 );
             }
             false
@@ -179,8 +193,23 @@ fn detection(segment: &Segment, detector: usize, raw: Range<usize>, value: Strin
     Detection { detector, raw, value, leaf: segment.leaf, kind: segment.kind, depth: segment.depth, confidence }
 }
 
+/// What a name says about what stands under it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) name: Arc<str>,
+    pub(crate) class: KeyClass,
+    /// The detectors that look at the whole value.
+    pub(crate) detectors: Arc<[usize]>,
+}
+
+impl Told {
+    fn is_silent(&self) -> bool {
+        self.name.is_empty()
+    }
+}
+
 /// Remembers what names say. Each name has one place, and a name that comes takes the place of the one before.
-struct Names([Option<(Box<[u8]>, KeyClass)>; 256]);
+struct Names([Option<(Box<[u8]>, Told)>; 256]);
 
 /// Bytes of a name that is remembered; a longer one says nothing.
 const NAME_BYTES_MAX: usize = 128;
@@ -192,21 +221,33 @@ impl Default for Names {
 }
 
 impl Names {
-    fn classify(&mut self, name: Value<'_>) -> KeyClass {
+    fn tell(&mut self, judges: Judges<'_>, hyperscan: &hyperscan::Scratch, name: Value<'_>) -> Told {
         let raw = name.raw();
-        let (Some(&first), Some(&last)) = (raw.first(), raw.last()) else { return KeyClass::Plain };
+        let (Some(&first), Some(&last)) = (raw.first(), raw.last()) else { return Told::default() };
         if raw.len() > NAME_BYTES_MAX {
-            return KeyClass::Plain;
+            return Told::default();
         }
         let middle = usize::from(raw[raw.len() / 2]);
         let place = (raw.len() * 37 + usize::from(first) * 11 + usize::from(last) * 5 + middle * 3) % self.0.len();
         match &self.0[place] {
-            Some((known, class)) if **known == *raw => *class,
+            Some((known, told)) if **known == *raw => told.clone(),
             _ => {
-                let class = classify(&name.text());
-                self.0[place] = Some((raw.into(), class));
-                class
+                let told = judge(judges, hyperscan, &name.text());
+                self.0[place] = Some((raw.into(), told.clone()));
+                told
             }
         }
     }
+}
+
+/// Judges a name: by its words, and by the detectors that wait for it or for a part of it.
+fn judge(judges: Judges<'_>, hyperscan: &hyperscan::Scratch, name: &str) -> Told {
+    let mut detectors = judges.interests.of_name(&joined(name)).to_vec();
+    judges.literals.scan(name.as_bytes(), hyperscan, |literal, _| {
+        let waiting = judges.literals.entry(literal).detectors.iter().copied();
+        detectors.extend(waiting.filter(|&number| !judges.detectors[number].names.parts.is_empty()));
+    });
+    detectors.sort_unstable();
+    detectors.dedup();
+    Told { name: name.into(), class: classify(name), detectors: detectors.into() }
 }

@@ -6,7 +6,6 @@
 use std::ops::Range;
 
 use crate::json::{Kind, unescape};
-use crate::keys::KeyClass;
 
 /// One leaf's text on a sheet.
 #[derive(Clone, Debug)]
@@ -19,8 +18,8 @@ pub(crate) struct Segment {
     pub(crate) leaf: u32,
     /// What it is, at its own level.
     pub(crate) kind: Kind,
-    /// What its name says.
-    pub(crate) key: KeyClass,
+    /// The number of what its name says; 0 for nothing.
+    pub(crate) told: u32,
     /// How many JSON texts stand around it within strings.
     pub(crate) depth: u8,
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Deserialize;
 use serde_json::json;
-use sluicegate_dlp::{Engine, Finding, Operator, Scratch, Selector, Treatment, Verdict};
+use sluicegate_dlp::{Engine, Finding, Operator, Scratch, Treatment, Verdict};
 
 /// Bytes of one input, or of one line; a longer one is refused.
 const INPUT_BYTES_MAX: u64 = 1 << 30;
@@ -54,8 +54,7 @@ pub(super) fn scan(arguments: &ScanArguments) -> ExitCode {
 
 fn try_scan(arguments: &ScanArguments) -> io::Result<()> {
     let engine = Engine::new().map_err(io::Error::other)?;
-    let mut treatment = Treatment::none();
-    treatment.set(&Selector::all(), Operator::Redact);
+    let treatment = engine.catalogue().everything(Operator::Redact);
     let mut scanner = Scanner { scratch: engine.scratch().map_err(io::Error::other)?, engine, treatment };
     let mut out = BufWriter::new(io::stdout().lock());
     if let Some(path) = &arguments.jsonl {
@@ -110,8 +109,8 @@ impl Scanner {
 
 fn describe(finding: &Finding) -> serde_json::Value {
     json!({
-        "type": finding.kind,
-        "detector": finding.detector,
+        "type": *finding.kind,
+        "detector": *finding.detector,
         "start": finding.start,
         "end": finding.end,
         "confidence": (f64::from(finding.confidence) * 100.0).round() / 100.0,

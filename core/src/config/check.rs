@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sluicegate_dlp::Catalogue;
+use sluicegate_dlp::written::Written;
 use sluicegate_identity::{IssuerPolicy, Pointer};
 use toml::Spanned;
 
@@ -113,10 +115,21 @@ impl Checker<'_, '_> {
         };
         let issuers = self.issuers(&raw.issuer, &resources);
         let rules = rules(&mut self, &raw.rule, &issuers, &upstreams, &resources);
-        let dlp_rules = dlp_rules(&mut self, &raw.dlp.rule);
+        let catalogue = self.catalogue(&raw.dlp.detector);
+        let dlp_rules = dlp_rules(&mut self, &raw.dlp.rule, &catalogue);
         let audit = self.audit(&raw.audit);
         let admin = raw.admin.as_ref().and_then(|admin| self.admin(&admin.listen));
-        Some(Config { server: server?, issuers, upstreams, rules, dlp_rules, audit, admin, limits })
+        Some(Config {
+            server: server?,
+            issuers,
+            upstreams,
+            rules,
+            catalogue: Arc::new(catalogue),
+            dlp_rules,
+            audit,
+            admin,
+            limits,
+        })
     }
 
     /// A number within bounds, or the default.
@@ -376,6 +389,30 @@ impl Checker<'_, '_> {
             self.problems.add(text.span(), key, "is not a JSON pointer", "write it like \"/realm_access/roles\" (RFC 6901)");
         }
         parsed
+    }
+
+    /// The built-in detectors, and the file's own.
+    fn catalogue(&mut self, raw: &[Written]) -> Catalogue {
+        let mut catalogue = match Catalogue::built_in() {
+            Ok(catalogue) => catalogue,
+            Err((file, error)) => {
+                self.problems.add(0..0, "dlp", format!("the built-in file {file} is broken: {error}"), "use another build");
+                Catalogue::default()
+            }
+        };
+        for (index, written) in raw.iter().enumerate() {
+            let key = format!("dlp.detector[{}]", index + 1);
+            match written.detector() {
+                Ok(detector) => {
+                    if let Err(id) = catalogue.add(detector) {
+                        let message = format!("{id:?} is the id of another detector");
+                        self.problems.add(written.id.span(), format!("{key}.id"), message, "give it an id of its own");
+                    }
+                }
+                Err(error) => self.problems.add(error.span, format!("{key}.{}", error.key), error.message, error.hint),
+            }
+        }
+        catalogue
     }
 
     fn audit(&mut self, raw: &RawAudit) -> Audit {

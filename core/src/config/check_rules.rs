@@ -1,7 +1,7 @@
 //! Checks rules: what they name must exist, what they compare must compile, and each must be able to match.
 
 use regex::RegexBuilder;
-use sluicegate_dlp::{Operator, Selector};
+use sluicegate_dlp::{Catalogue, Operator};
 use toml::Spanned;
 
 use super::check::Checker;
@@ -320,15 +320,15 @@ impl OneRule<'_, '_, '_, '_> {
     }
 }
 
-pub(super) fn dlp_rules(checker: &mut Checker<'_, '_>, raw: &[RawDlpRule]) -> Vec<DlpRule> {
-    raw.iter().enumerate().filter_map(|(index, rule)| dlp_rule(checker, rule, index + 1)).collect()
+pub(super) fn dlp_rules(checker: &mut Checker<'_, '_>, raw: &[RawDlpRule], catalogue: &Catalogue) -> Vec<DlpRule> {
+    raw.iter().enumerate().filter_map(|(index, rule)| dlp_rule(checker, rule, index + 1, catalogue)).collect()
 }
 
-fn dlp_rule(checker: &mut Checker<'_, '_>, raw: &RawDlpRule, number: usize) -> Option<DlpRule> {
+fn dlp_rule(checker: &mut Checker<'_, '_>, raw: &RawDlpRule, number: usize, catalogue: &Catalogue) -> Option<DlpRule> {
     let key = format!("dlp.rule[{number}]");
     let mut detect = Vec::new();
     for text in raw.detect.get_ref() {
-        match Selector::parse(text.get_ref()) {
+        match catalogue.select(text.get_ref()) {
             Ok(selector) => detect.push(selector),
             Err(unknown) => {
                 let hint = format!("did you mean {:?}?", unknown.nearest);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
-use sluicegate_dlp::{Operator, Selector};
+use sluicegate_dlp::{Catalogue, Operator, Selector};
 use sluicegate_identity::IssuerPolicy;
 
 use super::limits::Limits;
@@ -26,6 +26,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// `[[rule]]`
     pub rules: Vec<Rule>,
+    /// What is looked for: the built-in detectors and those of `[[dlp.detector]]`
+    pub catalogue: Arc<Catalogue>,
     /// `[[dlp.rule]]`
     pub dlp_rules: Vec<DlpRule>,
     /// `[audit]`

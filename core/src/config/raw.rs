@@ -1,6 +1,7 @@
 //! The configuration as it stands in the file; nothing is checked here but its shape.
 
 use serde::Deserialize;
+use sluicegate_dlp::written::Written;
 use toml::Spanned;
 
 use super::limits::RawLimits;
@@ -119,6 +120,8 @@ pub(super) struct RawArg {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawDlp {
+    #[serde(default)]
+    pub detector: Vec<Written>,
     #[serde(default)]
     pub rule: Vec<RawDlpRule>,
 }

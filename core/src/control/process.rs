@@ -82,7 +82,7 @@ pub struct Observed {
 /// # Errors
 /// [`ProcessError`].
 pub fn run(config: Config) -> Result<(), ProcessError> {
-    let engine = Arc::new(Engine::new().map_err(ProcessError::Engine)?);
+    let engine = Arc::new(Engine::with(Arc::clone(&config.catalogue)).map_err(ProcessError::Engine)?);
     let cpus = rt::available_cpus().map_err(system)?;
     let workers = config.server.workers.unwrap_or(cpus.len()).max(1);
     let address = config.server.listen;

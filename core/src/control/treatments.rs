@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use sluicegate_dlp::{Operator, Selector, Treatment};
+use sluicegate_dlp::{Catalogue, Operator, Selector, Treatment};
 
 use crate::config::{Config, Direction, DlpRule};
 use crate::policy::Glob;
@@ -41,7 +41,8 @@ impl Treatments {
                 Some(ByTool { tool, direction: rule.direction, adds })
             })
             .collect();
-        Treatments { request: pair(&rules, Direction::Request), response: pair(&rules, Direction::Response), by_tool }
+        let pair = |direction| pair(&config.catalogue, &rules, direction);
+        Treatments { request: pair(Direction::Request), response: pair(Direction::Response), by_tool }
     }
 
     /// The treatment of one message. `masks`: a rule of effect `mask` permitted the call, so everything that can be found is at
@@ -69,7 +70,7 @@ fn covers(rule: Direction, direction: Direction) -> bool {
     rule == Direction::Both || rule == direction
 }
 
-fn pair(rules: &[&DlpRule], direction: Direction) -> Pair {
+fn pair(catalogue: &Catalogue, rules: &[&DlpRule], direction: Direction) -> Pair {
     let mut allowed = Treatment::none();
     for rule in rules.iter().filter(|rule| rule.tool.is_none() && covers(rule.direction, direction)) {
         for selector in &rule.detect {
@@ -77,6 +78,6 @@ fn pair(rules: &[&DlpRule], direction: Direction) -> Pair {
         }
     }
     let mut masked = allowed.clone();
-    masked.set(&Selector::all(), Operator::Redact);
+    masked.add(&catalogue.everything(Operator::Redact));
     Pair { allowed: Arc::new(allowed), masked: Arc::new(masked) }
 }

@@ -31,7 +31,7 @@ const REPARSED: Bounds = Bounds { depth_max: u16::MAX, nodes_max: u32::MAX - 1, 
 
 /// The finding of a credential in an answer; its length is not told.
 fn echoed(pointer: String) -> Finding {
-    let (kind, detector) = ("secret/upstream-credential", "credential-echo");
+    let (kind, detector) = ("secret/upstream-credential".into(), "credential-echo".into());
     Finding { kind, detector, pointer, start: 0, end: 0, len: 0, confidence: 1.0, action: Action::Redacted }
 }
 

@@ -150,8 +150,8 @@ fn findings(found: &[Finding], direction: sink::Direction) -> Vec<sink::FindingR
     found
         .iter()
         .map(|finding| sink::FindingRef {
-            kind: finding.kind,
-            detector: finding.detector,
+            kind: &finding.kind,
+            detector: &finding.detector,
             pointer: &finding.pointer,
             length: u32::try_from(finding.len).unwrap_or(u32::MAX),
             action: action(finding),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sluicegate_dlp::{Engine, Operator, Selector, Treatment};
+use sluicegate_dlp::{Engine, Operator, Treatment};
 use sluicegate_identity::TokenCache;
 use sluicegate_sink::Spool;
 
@@ -137,8 +137,7 @@ pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
         idle_max: limits.upstream_idle_connections_per_worker_max,
         idle_time_max_ms: limits.upstream_idle_time_max_ms,
     };
-    let mut redact_all = Treatment::none();
-    redact_all.set(&Selector::all(), Operator::Redact);
+    let redact_all = engine.catalogue().everything(Operator::Redact);
     let worker = Rc::new(Worker {
         tokens: RefCell::new(TokenCache::new(limits.tokens_cached_per_worker_max)),
         room: RefCell::new(MaskRoom::new(engine).map_err(WorkerError::Engine)?),

@@ -1,12 +1,12 @@
 //! Access key ids of Amazon Web Services.
 
-use crate::detector::{Anchor, Category, Confirmed, Detector, Place, before, is_word, run};
+use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, is_word, run};
 
-pub(crate) static DETECTOR: Detector = Detector {
+pub(crate) static DETECTOR: Native = Native {
     id: "aws-access-key-id",
     kind: "secret/aws-access-key-id",
     category: Category::Secret,
-    anchors: &[Anchor::Literal("AKIA"), Anchor::Literal("ASIA"), Anchor::Literal("ABIA"), Anchor::Literal("ACCA")],
+    anchors: &[Anchor::literal("AKIA"), Anchor::literal("ASIA"), Anchor::literal("ABIA"), Anchor::literal("ACCA")],
     confirm,
     source: "AWS IAM user guide, unique identifiers; base32 alphabet of RFC 4648",
     positives: &[("key AKIAIOSFODNN7EXAMPLE.", "AKIAIOSFODNN7EXAMPLE"), ("\"ASIAY34FZKBOKMUTVV7A\"", "ASIAY34FZKBOKMUTVV7A")],

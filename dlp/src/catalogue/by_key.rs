@@ -1,10 +1,14 @@
 //! Values of any shape that stand under a name which says that they are secret.
 
-use crate::detector::{Anchor, Category, Confirmed, Detector, Place, before, run};
+use std::ops::Range;
+
+use crate::assignment::{self, Link, is_name};
+use crate::detector::{Anchor, Category, Confirmed, Native, Place, run};
 use crate::keys::{KeyClass, classify};
+use crate::pattern::{entropy, is_filler};
 
 /// A value under such a member name.
-pub(crate) static NAMED: Detector = Detector {
+pub(crate) static NAMED: Native = Native {
     id: "secret-by-key",
     kind: "secret/by-key",
     category: Category::Secret,
@@ -27,35 +31,39 @@ pub(crate) static NAMED: Detector = Detector {
     ],
 };
 
-/// `NAME=value` and `"name": "value"` inside text.
-pub(crate) static ASSIGNED: Detector = Detector {
+/// `NAME=value`, `"name": "value"` and the like inside text.
+pub(crate) static ASSIGNED: Native = Native {
     id: "secret-assigned",
     kind: "secret/by-key",
     category: Category::Secret,
     anchors: &[
-        Anchor::AnyCase("password"),
-        Anchor::AnyCase("passwd"),
-        Anchor::AnyCase("passphrase"),
-        Anchor::AnyCase("pwd"),
-        Anchor::AnyCase("secret"),
-        Anchor::AnyCase("token"),
-        Anchor::AnyCase("api_key"),
-        Anchor::AnyCase("apikey"),
-        Anchor::AnyCase("api-key"),
-        Anchor::AnyCase("access_key"),
-        Anchor::AnyCase("accesskey"),
-        Anchor::AnyCase("private_key"),
-        Anchor::AnyCase("credential"),
-        Anchor::AnyCase("bearer "),
+        Anchor::any_case("password"),
+        Anchor::any_case("passwd"),
+        Anchor::any_case("passphrase"),
+        Anchor::any_case("pwd"),
+        Anchor::any_case("secret"),
+        Anchor::any_case("token"),
+        Anchor::any_case("key"),
+        Anchor::any_case("access"),
+        Anchor::any_case("private"),
+        Anchor::any_case("credential"),
+        Anchor::any_case("authorization"),
     ],
     confirm: confirm_assigned,
-    source: "environment files, shell, YAML and JSON notations",
+    source: "environment files, shell, YAML, JSON, XML and the notations of programming languages",
     positives: &[
         ("DB_PASSWORD=correct-horse20\nPORT=5432", "correct-horse20"),
         ("export API_KEY='k3y-with-9'", "k3y-with-9"),
         ("log: {\"accessToken\": \"abcDEF123456\"} sent", "abcDEF123456"),
         ("password: hunter2xyz9", "hunter2xyz9"),
         ("Authorization: Bearer abcdefABCDEF0123456789", "abcdefABCDEF0123456789"),
+        ("authorization: Api-Token 22cb917851bc5659b29114c62e60c79abd0d2c08", "22cb917851bc5659b29114c62e60c79abd0d2c08"),
+        ("acmeToken :::= \"sqvkpqp5wypf7ldlp\"", "sqvkpqp5wypf7ldlp"),
+        ("<acmeToken>\n    9f86d081884c7d659a2f\n</acmeToken>", "9f86d081884c7d659a2f"),
+        ("System.setProperty(\"ACME_TOKEN\", \"mZOk3LwE9lPPpwBO\")", "mZOk3LwE9lPPpwBO"),
+        ("<add key=\"FromEmailPassword\" value=\"Pr3stig$\"/>", "Pr3stig$"),
+        ("acme SECRET 4dc5a9b8-b6c0-43d3-8d3f-2c422c77db80", "4dc5a9b8-b6c0-43d3-8d3f-2c422c77db80"),
+        ("acme_key = 38d5b9a8b6c0a3d3ad3f2c42", "38d5b9a8b6c0a3d3ad3f2c42"),
     ],
     negatives: &[
         "PASSWORD=",
@@ -64,21 +72,39 @@ pub(crate) static ASSIGNED: Detector = Detector {
         "TOKEN=${GH_TOKEN}",
         "max_tokens=4096",
         "secrets are kept in a vault",
-        "bearer of good news",
+        "the key 17 of 20 was pressed, token by token",
+        "primary_key = 38d5b9a8b6c0a3d3ad3f2c42",
+        "keyboard = us-international-2020",
+        "PASSWORD=xxxxxxxxxxxx",
+        "Authorization: see section 4.1 of the handbook",
+        "access to https://example.org/a1b2c3d4e5f6a7b8c9d0",
     ],
+};
+
+/// `Bearer` and a token, wherever it stands.
+pub(crate) static BEARER: Native = Native {
+    id: "bearer-token",
+    kind: "secret/bearer-token",
+    category: Category::Secret,
+    anchors: &[Anchor::any_case("bearer ")],
+    confirm: confirm_bearer,
+    source: "RFC 6750 section 2.1",
+    positives: &[("use Bearer abcdefABCDEF0123456789 here", "abcdefABCDEF0123456789")],
+    negatives: &["bearer of good news", "Bearer <token>", "Bearer short1"],
 };
 
 fn confirm_named(place: &Place<'_>) -> Confirmed {
     let is_secret = match place.key {
         KeyClass::Password => is_plausible(place.text, 4),
         KeyClass::Secret => is_plausible(place.text, 6),
+        KeyClass::Key => is_strong(place.text),
         _ => false,
     };
     is_secret.then_some((0..place.text.len(), 0.8))
 }
 
 /// What stands in the place of a secret without being one.
-const PLACEHOLDERS: [&[u8]; 12] = [
+const PLACEHOLDERS: [&[u8]; 15] = [
     b"null",
     b"none",
     b"true",
@@ -91,62 +117,100 @@ const PLACEHOLDERS: [&[u8]; 12] = [
     b"required",
     b"optional",
     b"masked",
+    b"password",
+    b"secret",
+    b"token",
 ];
 
 fn is_plausible(value: &[u8], least: usize) -> bool {
     let value = value.trim_ascii();
-    let is_template = value.starts_with(b"${") || value.starts_with(b"{{") || value.starts_with(b"<") || value.starts_with(b"[");
-    let is_filler = value.iter().all(|b| matches!(b, b'*' | b'.' | b'-' | b'x' | b'X'));
+    let is_template =
+        [&b"${"[..], b"{{", b"<", b"[", b"$(", b"%(", b"#{", b"$", b"arn:"].iter().any(|opening| value.starts_with(opening));
     let is_word = PLACEHOLDERS.iter().any(|word| value.eq_ignore_ascii_case(word));
     let spaces = value.iter().filter(|b| b.is_ascii_whitespace()).count();
-    value.len() >= least && value.len() <= 8192 && !is_template && !is_filler && !is_word && spaces <= 2
+    value.len() >= least && value.len() <= 8192 && !is_template && !is_filler(value) && !is_word && spaces <= 2
 }
 
-/// Bytes by which an assigned value is judged.
-const VALUE_BYTES_JUDGED: usize = 256;
+/// Whether a value looks random enough to be a secret by itself: long, of letters and digits, and not a word, a path or a sentence.
+fn is_strong(value: &[u8]) -> bool {
+    let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
+    let letters = value.iter().filter(|b| b.is_ascii_alphabetic()).count();
+    let is_token = value.iter().all(|&b| b.is_ascii_alphanumeric() || b"_-.+/=~:".contains(&b));
+    let has_cases = value.iter().any(u8::is_ascii_uppercase) && value.iter().any(u8::is_ascii_lowercase);
+    let is_hex = value.len() >= 32 && value.iter().all(u8::is_ascii_hexdigit);
+    let is_mixed = digits >= 3 && letters >= 3 || digits >= 20 || is_hex || has_cases && value.len() >= 32;
+    let is_path =
+        value.contains(&b'/') && value.iter().filter(|&&b| b == b'/').count() * 6 > value.len() || value.starts_with(b"http");
+    value.len() >= 16 && is_token && is_mixed && !is_path && !is_filler(value) && entropy(&value[..value.len().min(64)]) >= 2.8
+}
 
 fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     let text = place.text;
-    if before(text, place.at) == Some(&b' ') {
-        return confirm_bearer(text, place.at);
-    }
-    let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
     let start = place.at - text.get(..place.at)?.iter().rev().take(64).take_while(|&&b| is_name(b)).count();
-    let name_end = place.at + run(text, place.at, 64, is_name);
+    // Of the words of one name the last one is asked, so that the value behind it is looked at once.
+    let name_end = place.at + run(text, place.at, 48, is_name_tail);
     let name = std::str::from_utf8(text.get(start..name_end)?).ok()?;
-    let least = match classify(name) {
-        KeyClass::Password => 4,
-        KeyClass::Secret => 6,
-        _ => return None,
-    };
-    let quoted_name = run(text, name_end, 3, |b| matches!(b, b'"' | b'\'' | b'\\'));
-    let mut at = name_end + quoted_name;
-    at += run(text, at, 4, |b| b == b' ');
-    let assigns = match text.get(at)? {
-        b'=' => true,
-        b':' => false,
-        _ => return None,
-    };
-    at += 1 + run(text, at + 1, 4, |b| matches!(b, b' ' | b'>' | b'='));
-    let quote = run(text, at, 3, |b| matches!(b, b'"' | b'\'' | b'`' | b'\\'));
-    at += quote;
-    let ends_value =
-        |b: u8| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'`' | b',' | b';' | b'&' | b'<' | b'>' | b'\\');
-    let length = run(text, at, VALUE_BYTES_JUDGED, |b| !ends_value(b));
-    let value = text.get(at..at + length)?;
-    let is_code = quote == 0 && value.iter().any(|b| b"(){}[]$".contains(b));
-    // Without a quote or an equals sign it may be a sentence, whose words are plain.
-    let is_prose = quote == 0 && !assigns && (value.len() < 8 || value.iter().all(|b| b.is_ascii_lowercase() || *b == b'.'));
-    if !is_plausible(value, least) || is_code || is_prose {
+    let class = classify(name);
+    if class == KeyClass::Plain && !says_nearness(name) {
         return None;
     }
-    // Judged by its beginning, masked to its end.
-    let end = at + length + run(text, at + length, usize::MAX, |b| length == VALUE_BYTES_JUDGED && !ends_value(b));
-    Some((at..end, 0.75))
+    let assigned = assignment::read(text, name_end)?;
+    let value = without_scheme(text, name, assigned.value.clone());
+    let bytes = text.get(value.clone())?;
+    let is_code = !assigned.is_quoted() && bytes.iter().any(|b| b"(){}[]$".contains(b));
+    // Without a quote or a sign it may be a sentence, whose words are plain.
+    let is_prose = !assigned.is_quoted()
+        && assigned.link == Link::Colon
+        && (bytes.len() < 8 || bytes.iter().all(|b| b.is_ascii_lowercase() || *b == b'.'));
+    let is_secret = match (class, assigned.link) {
+        (_, Link::Nearness) => is_strong(bytes),
+        (KeyClass::Password, _) => is_plausible(bytes, 4),
+        (KeyClass::Secret, _) => is_plausible(bytes, 6),
+        (KeyClass::Key, _) => is_strong(bytes),
+        // `acme key: …`, but not `"key": …`, under which anything may stand.
+        (_, Link::Colon) => {
+            text[..start].ends_with(b" ")
+                && text[..start].trim_ascii_end().last().is_some_and(u8::is_ascii_alphanumeric)
+                && is_strong(bytes)
+        }
+        _ => false,
+    };
+    let is_code = is_code || bytes.ends_with(b"(") || bytes.ends_with(b"= ");
+    if !is_secret || is_code || is_prose {
+        return None;
+    }
+    let end = if value.end == assigned.value.end { assigned.whole(text).end } else { value.end };
+    Some((value.start..end, 0.75))
 }
 
-fn confirm_bearer(text: &[u8], at: usize) -> Confirmed {
-    let length = run(text, at, 8192, |b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b));
-    let has_digit = text.get(at..at + length)?.iter().any(u8::is_ascii_digit);
+/// What may follow the word in its name. A name may hang on to its value by a hyphen, which then is no part of it.
+fn is_name_tail(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.')
+}
+
+/// Whether a name that says nothing by itself makes the word behind it a secret if it is strong: `acme ACCESS …`.
+fn says_nearness(name: &str) -> bool {
+    ["access", "private", "key"]
+        .iter()
+        .any(|word| name.len() >= word.len() && name[name.len() - word.len()..].eq_ignore_ascii_case(word))
+}
+
+/// An `Authorization` header's value without the name of its scheme.
+fn without_scheme(text: &[u8], name: &str, value: Range<usize>) -> Range<usize> {
+    let scheme = run(text, value.start, 24, |b| b.is_ascii_alphanumeric() || b == b'-');
+    let is_header = name.to_ascii_lowercase().ends_with("authorization");
+    if !is_header || scheme == 0 || text.get(value.start + scheme) != Some(&b' ') {
+        return value;
+    }
+    let start = value.start + scheme + 1;
+    let length = run(text, start, 8192, |b| b.is_ascii_graphic() && !b"\"'`\\,;<>".contains(&b));
+    let bytes = &text[start..start + length];
+    if is_strong(bytes) || bytes.ends_with(b"=") { start..start + length } else { value }
+}
+
+fn confirm_bearer(place: &Place<'_>) -> Confirmed {
+    let at = place.at;
+    let length = run(place.text, at, 8192, |b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b));
+    let has_digit = place.text.get(at..at + length)?.iter().any(u8::is_ascii_digit);
     (length >= 16 && has_digit).then_some((at..at + length, 0.8))
 }

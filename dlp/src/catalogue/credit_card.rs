@@ -1,9 +1,9 @@
 //! Payment card numbers: issuer range, length, Luhn, and grouped as cards are.
 
-use crate::detector::{Anchor, Category, Confirmed, Detector, Place, before};
+use crate::detector::{Anchor, Category, Confirmed, Native, Place, before};
 use crate::validate::{card, luhn};
 
-pub(crate) static DETECTOR: Detector = Detector {
+pub(crate) static DETECTOR: Native = Native {
     id: "credit-card",
     kind: "CREDIT_CARD",
     category: Category::Financial,

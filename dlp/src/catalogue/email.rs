@@ -1,8 +1,8 @@
 //! E-mail addresses, as people write them (a subset of RFC 5322's addr-spec with a domain of RFC 1123).
 
-use crate::detector::{Anchor, Category, Confirmed, Detector, Place, before, run};
+use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, run};
 
-pub(crate) static DETECTOR: Detector = Detector {
+pub(crate) static DETECTOR: Native = Native {
     id: "email-address",
     kind: "EMAIL_ADDRESS",
     category: Category::Personal,

@@ -1,18 +1,18 @@
 //! Tokens of GitHub: classic ones, whose last six characters are a checksum, and fine-grained ones.
 
-use crate::detector::{Anchor, Category, Confirmed, Detector, Place, run};
+use crate::detector::{Anchor, Category, Confirmed, Native, Place, run};
 use crate::validate::crc32;
 
-pub(crate) static TOKEN: Detector = Detector {
+pub(crate) static TOKEN: Native = Native {
     id: "github-token",
     kind: "secret/github-token",
     category: Category::Secret,
     anchors: &[
-        Anchor::Literal("ghp_"),
-        Anchor::Literal("gho_"),
-        Anchor::Literal("ghu_"),
-        Anchor::Literal("ghs_"),
-        Anchor::Literal("ghr_"),
+        Anchor::literal("ghp_"),
+        Anchor::literal("gho_"),
+        Anchor::literal("ghu_"),
+        Anchor::literal("ghs_"),
+        Anchor::literal("ghr_"),
     ],
     confirm: confirm_token,
     source: "GitHub engineering blog, 2021-04-05: Behind GitHub's new authentication token formats",
@@ -28,11 +28,11 @@ pub(crate) static TOKEN: Detector = Detector {
     ],
 };
 
-pub(crate) static FINE_GRAINED: Detector = Detector {
+pub(crate) static FINE_GRAINED: Native = Native {
     id: "github-fine-grained-token",
     kind: "secret/github-token",
     category: Category::Secret,
-    anchors: &[Anchor::Literal("github_pat_")],
+    anchors: &[Anchor::literal("github_pat_")],
     confirm: confirm_fine_grained,
     source: "GitHub docs: about authentication to GitHub, token formats",
     positives: &[(

@@ -1,9 +1,9 @@
 //! International bank account numbers, with or without spaces in groups of four.
 
-use crate::detector::{Anchor, Category, Confirmed, Detector, Place, before, is_word};
+use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, is_word};
 use crate::validate::iban;
 
-pub(crate) static DETECTOR: Detector = Detector {
+pub(crate) static DETECTOR: Native = Native {
     id: "iban",
     kind: "IBAN_CODE",
     category: Category::Financial,

@@ -3,13 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::detector::{Anchor, Category, Confirmed, Detector, Place, before, run};
+use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, run};
 
-pub(crate) static DETECTOR: Detector = Detector {
+pub(crate) static DETECTOR: Native = Native {
     id: "jwt",
     kind: "secret/jwt",
     category: Category::Secret,
-    anchors: &[Anchor::Literal("eyJ")],
+    anchors: &[Anchor::literal("eyJ")],
     confirm,
     source: "RFC 7515, RFC 7519",
     positives: &[(

@@ -1,12 +1,12 @@
 //! Private keys in PEM (RFC 7468) and in the forms of OpenSSH and PGP; one that is cut off is masked to the end of its text.
 
-use crate::detector::{Anchor, Category, Confirmed, Detector, Place};
+use crate::detector::{Anchor, Category, Confirmed, Native, Place};
 
-pub(crate) static DETECTOR: Detector = Detector {
+pub(crate) static DETECTOR: Native = Native {
     id: "private-key",
     kind: "secret/private-key",
     category: Category::Secret,
-    anchors: &[Anchor::Literal("-----BEGIN ")],
+    anchors: &[Anchor::literal("-----BEGIN ")],
     confirm,
     source: "RFC 7468; RFC 9580 section 6.2; PROTOCOL.key of OpenSSH",
     positives: &[

@@ -1,21 +1,21 @@
 //! Tokens and incoming webhooks of Slack.
 
-use crate::detector::{Anchor, Category, Confirmed, Detector, Place, before, is_word, run};
+use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, is_word, run};
 
-pub(crate) static TOKEN: Detector = Detector {
+pub(crate) static TOKEN: Native = Native {
     id: "slack-token",
     kind: "secret/slack-token",
     category: Category::Secret,
     anchors: &[
-        Anchor::Literal("xoxb-"),
-        Anchor::Literal("xoxp-"),
-        Anchor::Literal("xoxa-"),
-        Anchor::Literal("xoxr-"),
-        Anchor::Literal("xoxs-"),
-        Anchor::Literal("xoxc-"),
-        Anchor::Literal("xoxd-"),
-        Anchor::Literal("xoxe-"),
-        Anchor::Literal("xapp-"),
+        Anchor::literal("xoxb-"),
+        Anchor::literal("xoxp-"),
+        Anchor::literal("xoxa-"),
+        Anchor::literal("xoxr-"),
+        Anchor::literal("xoxs-"),
+        Anchor::literal("xoxc-"),
+        Anchor::literal("xoxd-"),
+        Anchor::literal("xoxe-"),
+        Anchor::literal("xapp-"),
     ],
     confirm: confirm_token,
     source: "Slack API docs: token types",
@@ -26,11 +26,11 @@ pub(crate) static TOKEN: Detector = Detector {
     negatives: &["xoxb-short", "xoxb-this-is-a-placeholder", "axoxb-1234567890-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx"],
 };
 
-pub(crate) static WEBHOOK: Detector = Detector {
+pub(crate) static WEBHOOK: Native = Native {
     id: "slack-webhook",
     kind: "secret/slack-webhook",
     category: Category::Secret,
-    anchors: &[Anchor::Literal("hooks.slack.com/services/")],
+    anchors: &[Anchor::literal("hooks.slack.com/services/")],
     confirm: confirm_webhook,
     source: "Slack API docs: sending messages using incoming webhooks",
     positives: &[(
@@ -53,5 +53,7 @@ fn confirm_webhook(place: &Place<'_>) -> Confirmed {
     let mut parts = path.split(|&b| b == b'/');
     let (team, hook, secret) = (parts.next()?, parts.next()?, parts.next()?);
     let is_hook = team.first() == Some(&b'T') && hook.first() == Some(&b'B') && secret.len() >= 16;
-    is_hook.then_some((place.at..place.at + length, 0.97))
+    // Webhooks of other makes have other parts, but the same length.
+    let is_like_one = (43..=56).contains(&length) && path.iter().filter(|b| b.is_ascii_digit()).count() >= 4;
+    (is_hook || is_like_one).then_some((place.at..place.at + length, 0.97))
 }

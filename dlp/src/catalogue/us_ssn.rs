@@ -1,9 +1,9 @@
 //! Social security numbers of the United States: dashed, or plain where the name or the words before say so.
 
-use crate::detector::{Anchor, Category, Confirmed, Detector, Place, before, run};
+use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, run};
 use crate::keys::KeyClass;
 
-pub(crate) static DETECTOR: Detector = Detector {
+pub(crate) static DETECTOR: Native = Native {
     id: "us-ssn",
     kind: "US_SSN",
     category: Category::Personal,

@@ -1,0 +1,192 @@
+//! The notations in which people assign a value to a name: environment files, shell, YAML, JSON, code, XML, command lines, prose.
+//!
+//! Invariant: looks forward from a name only, within a bound.
+
+use std::ops::Range;
+
+use crate::detector::run;
+
+/// Bytes of a name behind the part that was found.
+const NAME_BYTES_MAX: usize = 48;
+/// Bytes between a name and its value.
+const GAP_BYTES_MAX: usize = 48;
+/// Places behind a name that are tried.
+const STARTS_MAX: usize = 6;
+/// Bytes by which an assigned value is judged.
+pub(crate) const VALUE_BYTES_JUDGED: usize = 256;
+
+/// Words that say that what follows is a secret, where no sign assigns it.
+const WORDS: [&[u8]; 9] = [b"key", b"token", b"secret", b"pass", b"auth", b"pat", b"cred", b"access", b"private"];
+
+/// How a value hangs on its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// By a sign that assigns: `=`, `:=`, `=>`, a call's comma, an XML element.
+    Sign,
+    /// By a colon, as in YAML, JSON and prose.
+    Colon,
+    /// By a space or a hyphen only.
+    Nearness,
+}
+
+/// The beginning of a value and how it is assigned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Assigned {
+    pub(crate) value: Range<usize>,
+    pub(crate) link: Link,
+    quote: Option<u8>,
+}
+
+impl Assigned {
+    pub(crate) fn is_quoted(&self) -> bool {
+        self.quote.is_some()
+    }
+
+    /// The value to its end, where it is longer than what it is judged by.
+    pub(crate) fn whole(&self, text: &[u8]) -> Range<usize> {
+        let is_cut = self.value.len() == VALUE_BYTES_JUDGED;
+        let rest = if is_cut { run(text, self.value.end, usize::MAX, |b| !ends(self.quote, b)) } else { 0 };
+        self.value.start..self.value.end + rest
+    }
+}
+
+/// Whether a byte ends a value that began with this quote.
+fn ends(quote: Option<u8>, b: u8) -> bool {
+    match quote {
+        Some(quote) => b == quote || matches!(b, b'\\' | b'\n' | b'\r'),
+        None => b.is_ascii_whitespace() || b"\"'`,;&<>\\".contains(&b),
+    }
+}
+
+/// Whether a byte can stand in a name.
+pub(crate) fn is_name(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')
+}
+
+/// Reads the value behind a name that ends at `at`.
+pub(crate) fn read(text: &[u8], at: usize) -> Option<Assigned> {
+    let closing = run(text, at, 4, |b| matches!(b, b'"' | b'\'' | b'`' | b'\\' | b']' | b')' | b'}'));
+    let mut here = at + closing;
+    let spaces = run(text, here, 8, |b| matches!(b, b' ' | b'\t'));
+    here += spaces;
+    // `var token string = "…"`: a type stands between name and sign.
+    let word = run(text, here, 12, |b| b.is_ascii_alphabetic());
+    if spaces > 0 && word > 0 {
+        let behind = here + word + run(text, here + word, 4, |b| b == b' ');
+        if text.get(behind) == Some(&b'=') && text.get(behind + 1) != Some(&b'"') || text.get(here..here + word) == Some(b"value")
+        {
+            here = behind;
+        }
+    }
+    let signs = run(text, here, 4, |b| matches!(b, b'=' | b':' | b'>' | b'?' | b'.' | b'|' | b'!' | b'-' | b'+' | b','));
+    let sign = text.get(here..here + signs)?;
+    let link = match sign {
+        b"" | b"-" | b"--" if spaces > 0 || signs > 0 => Link::Nearness,
+        b":" => Link::Colon,
+        b"," if closing > 0 => Link::Sign,
+        b">" => Link::Sign,
+        _ if sign.contains(&b'=') || sign == b"->" || sign == b"||:" => Link::Sign,
+        _ => return None,
+    };
+    here += signs;
+    let breaks = sign == b">" || sign == b":";
+    here += run(text, here, 24, |b| matches!(b, b' ' | b'\t') || breaks && sign == b">" && matches!(b, b'\n' | b'\r'));
+    // Openings of strings in several languages, escaped or not.
+    let opening = run(text, here, 6, |b| matches!(b, b'"' | b'\'' | b'`' | b'\\' | b'@'));
+    let quote = text.get(here..here + opening)?.iter().copied().rfind(|b| matches!(b, b'"' | b'\'' | b'`'));
+    here += opening;
+    let length = run(text, here, VALUE_BYTES_JUDGED, |b| !ends(quote, b));
+    (length > 0).then_some(Assigned { value: here..here + length, link, quote })
+}
+
+/// Where a value may begin behind a name of which a part ends at `at`, for values whose form says where they end.
+pub(crate) fn values_after(text: &[u8], at: usize) -> [Option<usize>; STARTS_MAX] {
+    let mut starts = [None; STARTS_MAX];
+    let mut found = starts.iter_mut();
+    let is_glue = |b: u8| b.is_ascii_whitespace() || b"\"'`\\:=><?()[],|@#/${*!+".contains(&b);
+    let limit = text.len().min(at + NAME_BYTES_MAX + GAP_BYTES_MAX);
+    let (mut assigned, mut here, mut word_start) = (false, at, at);
+    while here < limit {
+        let b = text[here];
+        let ends_word = is_glue(b) || b == b'-';
+        if !ends_word && !is_name(b) {
+            break;
+        }
+        here += 1;
+        if !ends_word {
+            continue;
+        }
+        assigned |= matches!(b, b'=' | b':' | b'>' | b',' | b'(' | b'|') || says_secret(&text[word_start..here]);
+        word_start = here;
+        // A URL's colon assigns nothing.
+        if b == b':' && text.get(here) == Some(&b'/') {
+            break;
+        }
+        let begins = text.get(here).is_some_and(|&next| is_name(next) || next == b'+' || next == b'/');
+        if assigned && begins {
+            match found.next() {
+                Some(slot) => *slot = Some(here),
+                None => break,
+            }
+        }
+    }
+    starts
+}
+
+/// Whether a text begins with a word that says that a secret comes.
+pub(crate) fn begins_secret(text: &[u8]) -> bool {
+    let begins = |word: &[u8]| text.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
+    WORDS.iter().any(|word| begins(word)) || begins(b"api") || begins(b"client")
+}
+
+fn says_secret(word: &[u8]) -> bool {
+    let word = word.to_ascii_lowercase();
+    WORDS.iter().any(|known| memchr::memmem::find(&word, known).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn values_are_read_in_many_notations() {
+        for text in [
+            "token=V4lue",
+            "token = V4lue",
+            "token: V4lue",
+            "token := \"V4lue\"",
+            "token :::= 'V4lue'",
+            "token => `V4lue`",
+            "token\": \"V4lue\"",
+            "token\\\": \\\"V4lue\\\"",
+            "token', 'V4lue')",
+            "token>V4lue<",
+            "token>\n   V4lue\n<",
+            "token string = \"V4lue\"",
+            "token\" value=\"V4lue\"",
+            "token ?= V4lue",
+            "token .= \"V4lue\"",
+            "token -V4lue",
+            "token V4lue",
+            "token || V4lue",
+            "token = @\"V4lue\"",
+        ] {
+            let read = read(text.as_bytes(), 5);
+            if text.contains("||") {
+                assert_eq!(read, None);
+                continue;
+            }
+            assert_eq!(read.map(|read| &text[read.value]), Some("V4lue"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_hangs_on_its_name() {
+        for text in ["token(V4lue)", "token; V4lue", "token\nV4lue", "token"] {
+            assert_eq!(read(text.as_bytes(), 5), None, "{text:?}");
+        }
+        assert_eq!(read(b"token V4lue", 5).unwrap().link, Link::Nearness);
+        assert_eq!(read(b"token: V4lue", 5).unwrap().link, Link::Colon);
+    }
+}
