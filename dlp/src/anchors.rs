@@ -41,7 +41,7 @@ pub(crate) fn find(literals: &Literals, scratch: &hyperscan::Scratch, text: &[u8
         joins(text.get(at + 1)) && (at == 0 || joins(text.get(at - 1)) || text.get(at + 1) == Some(&b':'))
     };
     // Of the colons of one address the first is enough.
-    let is_first = |&at: &usize| !text[at.saturating_sub(5)..at].contains(&b':');
+    let is_first = |&at: &usize| text[..at].iter().rev().take(5).find(|b| !b.is_ascii_hexdigit()) != Some(&b':');
     hits.extend(memchr::memchr_iter(b':', text).filter(in_address).filter(is_first).map(|at| Hit { at, seen: Seen::Colon }));
     find_digits(text, hits);
     hits.sort_unstable_by_key(|hit| hit.at);
@@ -74,7 +74,7 @@ fn leads_far(text: &[u8], start: usize) -> bool {
     while digits < DIGITS_MIN {
         match text.get(at) {
             Some(b) if b.is_ascii_digit() => digits += 1,
-            Some(b' ' | b'-' | b'.') if text.get(at + 1).is_some_and(u8::is_ascii_digit) => {}
+            Some(b' ' | b'-' | b'.' | b'\n') if text.get(at + 1).is_some_and(u8::is_ascii_digit) => {}
             _ => return false,
         }
         at += 1;

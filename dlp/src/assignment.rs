@@ -35,6 +35,7 @@ pub(crate) struct Assigned {
     pub(crate) value: Range<usize>,
     pub(crate) link: Link,
     quote: Option<u8>,
+    is_query: bool,
 }
 
 impl Assigned {
@@ -45,16 +46,16 @@ impl Assigned {
     /// The value to its end, where it is longer than what it is judged by.
     pub(crate) fn whole(&self, text: &[u8]) -> Range<usize> {
         let is_cut = self.value.len() == VALUE_BYTES_JUDGED;
-        let rest = if is_cut { run(text, self.value.end, usize::MAX, |b| !ends(self.quote, b)) } else { 0 };
+        let rest = if is_cut { run(text, self.value.end, usize::MAX, |b| !ends(self.quote, self.is_query, b)) } else { 0 };
         self.value.start..self.value.end + rest
     }
 }
 
-/// Whether a byte ends a value that began with this quote.
-fn ends(quote: Option<u8>, b: u8) -> bool {
+/// Whether a byte ends a value that began with this quote; in a URL's query `&` does too.
+fn ends(quote: Option<u8>, is_query: bool, b: u8) -> bool {
     match quote {
         Some(quote) => b == quote || matches!(b, b'\\' | b'\n' | b'\r'),
-        None => b.is_ascii_whitespace() || b"\"'`,;&<>\\".contains(&b),
+        None => b.is_ascii_whitespace() || b"\"'`,;<>\\".contains(&b) || is_query && b == b'&',
     }
 }
 
@@ -63,8 +64,10 @@ pub(crate) fn is_name(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')
 }
 
-/// Reads the value behind a name that ends at `at`.
-pub(crate) fn read(text: &[u8], at: usize) -> Option<Assigned> {
+/// Reads the value behind a name.
+pub(crate) fn read(text: &[u8], name: Range<usize>) -> Option<Assigned> {
+    let at = name.end;
+    let is_query = matches!(crate::detector::before(text, name.start), Some(b'?' | b'&'));
     let closing = run(text, at, 4, |b| matches!(b, b'"' | b'\'' | b'`' | b'\\' | b']' | b')' | b'}'));
     let mut here = at + closing;
     let spaces = run(text, here, 8, |b| matches!(b, b' ' | b'\t'));
@@ -95,17 +98,18 @@ pub(crate) fn read(text: &[u8], at: usize) -> Option<Assigned> {
     let opening = run(text, here, 6, |b| matches!(b, b'"' | b'\'' | b'`' | b'\\' | b'@'));
     let quote = text.get(here..here + opening)?.iter().copied().rfind(|b| matches!(b, b'"' | b'\'' | b'`'));
     here += opening;
-    let length = run(text, here, VALUE_BYTES_JUDGED, |b| !ends(quote, b));
-    (length > 0).then_some(Assigned { value: here..here + length, link, quote })
+    let length = run(text, here, VALUE_BYTES_JUDGED, |b| !ends(quote, is_query, b));
+    (length > 0).then_some(Assigned { value: here..here + length, link, quote, is_query })
 }
 
 /// Where a value may begin behind a name of which a part ends at `at`, for values whose form says where they end.
-pub(crate) fn values_after(text: &[u8], at: usize) -> [Option<usize>; STARTS_MAX] {
+/// `is_proof`: the form alone proves the value, so that no sign or word must assign it.
+pub(crate) fn values_after(text: &[u8], at: usize, is_proof: bool) -> [Option<usize>; STARTS_MAX] {
     let mut starts = [None; STARTS_MAX];
     let mut found = starts.iter_mut();
     let is_glue = |b: u8| b.is_ascii_whitespace() || b"\"'`\\:=><?()[],|@#/${*!+".contains(&b);
     let limit = text.len().min(at + NAME_BYTES_MAX + GAP_BYTES_MAX);
-    let (mut assigned, mut here, mut word_start) = (false, at, at);
+    let (mut assigned, mut here, mut word_start) = (is_proof, at, at);
     while here < limit {
         let b = text[here];
         let ends_word = is_glue(b) || b == b'-';
@@ -172,7 +176,7 @@ mod tests {
             "token || V4lue",
             "token = @\"V4lue\"",
         ] {
-            let read = read(text.as_bytes(), 5);
+            let read = read(text.as_bytes(), 0..5);
             if text.contains("||") {
                 assert_eq!(read, None);
                 continue;
@@ -184,9 +188,9 @@ mod tests {
     #[test]
     fn a_value_hangs_on_its_name() {
         for text in ["token(V4lue)", "token; V4lue", "token\nV4lue", "token"] {
-            assert_eq!(read(text.as_bytes(), 5), None, "{text:?}");
+            assert_eq!(read(text.as_bytes(), 0..5), None, "{text:?}");
         }
-        assert_eq!(read(b"token V4lue", 5).unwrap().link, Link::Nearness);
-        assert_eq!(read(b"token: V4lue", 5).unwrap().link, Link::Colon);
+        assert_eq!(read(b"token V4lue", 0..5).unwrap().link, Link::Nearness);
+        assert_eq!(read(b"token: V4lue", 0..5).unwrap().link, Link::Colon);
     }
 }

@@ -16,6 +16,8 @@ pub enum KeyClass {
     Key,
     /// A social security number.
     SocialSecurity,
+    /// Somebody's or something's name.
+    Name,
     /// The value of a pair whose name stands beside it.
     Value,
 }
@@ -116,6 +118,9 @@ pub fn classify(name: &str) -> KeyClass {
     };
     if words.len() == 1 && matches!(last.as_str(), "value" | "val") {
         return KeyClass::Value;
+    }
+    if words.len() == 1 && last == "name" {
+        return KeyClass::Name;
     }
     let joined = words.concat();
     if matches!(joined.as_str(), "ssn" | "socialsecuritynumber" | "socialsecurity" | "ssnnumber")

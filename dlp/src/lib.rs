@@ -5,6 +5,7 @@
 
 mod anchors;
 mod assignment;
+mod blob;
 mod catalogue;
 mod compile;
 mod confirm;

@@ -12,6 +12,7 @@ use regex_syntax::hir::{Hir, literal};
 
 use crate::assignment;
 use crate::detector::{Confirmed, Place, Sight, before};
+use crate::validate::Validator;
 
 /// Bytes of a compiled pattern; a larger one is refused.
 const COMPILED_BYTES_MAX: usize = 1 << 20;
@@ -26,15 +27,14 @@ const LITERAL_BYTES_DISTINCT: usize = 5;
 /// Bytes before a value in which a context word counts.
 const CONTEXT_BYTES: usize = 128;
 
-/// What says that a value is one.
-pub(crate) type Validator = fn(&[u8]) -> bool;
-
 /// A pattern and its conditions.
 #[derive(Debug)]
 pub(crate) struct Pattern {
     text: String,
     case_any: bool,
     regex: OnceLock<Option<Regex>>,
+    /// The same, up to the end of what it is matched with.
+    whole: OnceLock<Option<Regex>>,
     /// Whether the literal it begins with is too short to stand within a word.
     pub(crate) begins_word: bool,
     /// Whether the value is assigned to a name, so that it does not begin with a literal.
@@ -83,6 +83,7 @@ impl Pattern {
             text: text.to_owned(),
             case_any,
             regex: OnceLock::new(),
+            whole: OnceLock::new(),
             begins_word: false,
             is_assigned: false,
             entropy_min: 0.0,
@@ -93,15 +94,15 @@ impl Pattern {
         })
     }
 
-    /// Compiles it now; otherwise the first candidate does.
+    /// Compiles it now, so that its size is known; otherwise the first candidate does.
     pub(crate) fn compile(&self) -> Result<(), PatternError> {
-        if self.regex().is_some() { Ok(()) } else { Err(PatternError::TooLarge) }
+        if self.regex(false).is_some() && self.regex(true).is_some() { Ok(()) } else { Err(PatternError::TooLarge) }
     }
 
     /// The texts of which every match begins with one.
     pub(crate) fn literals(&mut self) -> Result<Vec<String>, PatternError> {
         let mut extractor = literal::Extractor::new();
-        extractor.kind(literal::ExtractKind::Prefix).limit_class(16).limit_repeat(4).limit_total(LITERALS_MAX);
+        extractor.kind(literal::ExtractKind::Prefix).limit_class(24).limit_repeat(4).limit_total(LITERALS_MAX);
         let mut found = extractor.extract(&parse(&self.text, false)?);
         found.keep_first_bytes(24);
         found.minimize_by_preference();
@@ -114,18 +115,22 @@ impl Pattern {
         Ok(texts)
     }
 
-    fn regex(&self) -> Option<&Regex> {
+    fn regex(&self, is_whole: bool) -> Option<&Regex> {
+        let (regex, text) = match is_whole {
+            true => (&self.whole, format!("(?:{})\\z", self.text)),
+            false => (&self.regex, self.text.clone()),
+        };
         let build = || {
             let config = Regex::config().utf8_empty(false).nfa_size_limit(Some(COMPILED_BYTES_MAX));
             let syntax = syntax::Config::new().unicode(false).utf8(false).case_insensitive(self.case_any);
-            Regex::builder().configure(config).syntax(syntax).build(&self.text).ok()
+            Regex::builder().configure(config).syntax(syntax).build(&text).ok()
         };
-        self.regex.get_or_init(build).as_ref()
+        regex.get_or_init(build).as_ref()
     }
 
     /// Where a match that begins at `start` ends, and the value in it.
-    fn match_at(&self, text: &[u8], start: usize) -> Option<(Range<usize>, usize)> {
-        let regex = self.regex()?;
+    fn match_at(&self, text: &[u8], start: usize, is_whole: bool) -> Option<(Range<usize>, usize)> {
+        let regex = self.regex(is_whole)?;
         let window = start..text.len().min(start + WINDOW_BYTES_MAX);
         let input = Input::new(text).range(window).anchored(Anchored::Yes);
         if regex.captures_len() == 1 {
@@ -145,16 +150,16 @@ impl Pattern {
         match place.seen {
             Sight::Name => {
                 let start = text.len() - text.trim_ascii_start().len();
-                let (value, end) = self.match_at(text, start)?;
-                text[end..].trim_ascii().is_empty().then(|| self.judge(place, value)).flatten()
+                let (value, _) = self.match_at(text.trim_ascii_end(), start, true)?;
+                self.judge(place, value)
             }
             Sight::Literal(length) if self.is_assigned => {
                 if !is_word_of_name(text, place.at.checked_sub(length)?, place.at) {
                     return None;
                 }
-                let starts = assignment::values_after(text, place.at);
+                let starts = assignment::values_after(text, place.at, self.validator.is_some() || !self.refuses_fillers);
                 starts.into_iter().flatten().find_map(|start| {
-                    let (value, end) = self.match_at(text, start)?;
+                    let (value, end) = self.match_at(text, start, false)?;
                     ends_alone(text, end).then(|| self.judge(place, value)).flatten()
                 })
             }
@@ -163,11 +168,11 @@ impl Pattern {
                 if self.begins_word && before(text, start).is_some_and(u8::is_ascii_alphanumeric) {
                     return None;
                 }
-                let (value, end) = self.match_at(text, start)?;
+                let (value, end) = self.match_at(text, start, false)?;
                 ends_alone(text, end).then(|| self.judge(place, value)).flatten()
             }
             _ => {
-                let (value, end) = self.match_at(text, place.at)?;
+                let (value, end) = self.match_at(text, place.at, false)?;
                 stands_alone(text, place.at, end).then(|| self.judge(place, value)).flatten()
             }
         }
@@ -180,8 +185,11 @@ impl Pattern {
             return None;
         }
         if let Some(validator) = self.validator {
-            let plain: Vec<u8> = bytes.iter().filter(|b| b.is_ascii_alphanumeric()).map(u8::to_ascii_uppercase).collect();
-            if !validator(&plain) {
+            let mut plain: Vec<u8> = bytes.iter().copied().filter(u8::is_ascii_alphanumeric).collect();
+            if !validator.keeps_case {
+                plain.make_ascii_uppercase();
+            }
+            if !(validator.is_valid)(&plain) {
                 return None;
             }
         }

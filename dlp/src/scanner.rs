@@ -6,12 +6,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::anchors::{self, Hit};
+use crate::blob;
 use crate::compile::{EngineError, Literals};
 use crate::confirm::{Judges, Stretch, confirm, settle_overlaps};
 use crate::json::{Bounds, Kind, Tape, Value};
 use crate::keys::{KeyClass, classify, joined};
 use crate::operator::Treatment;
-use crate::sheet::{Segment, Sheet};
+use crate::sheet::{Segment, Sheet, has_markup};
 
 /// JSON texts within strings of JSON texts that are opened.
 const NESTING_MAX: usize = 3;
@@ -27,6 +28,8 @@ pub struct Scratch {
     /// Plain leaves of the document; only `segments` is used.
     plain: Sheet,
     sheets: [Sheet; NESTING_MAX + 1],
+    /// Text that was written in base64.
+    blobs: Sheet,
     nested: Tape,
     names: Names,
     /// What the names of this document say; number 0 says nothing.
@@ -57,6 +60,7 @@ impl Scratch {
             hits: Vec::new(),
             plain: Sheet::default(),
             sheets: Default::default(),
+            blobs: Sheet::default(),
             nested: Tape::new(),
             names: Names::default(),
             told: Vec::new(),
@@ -72,11 +76,13 @@ impl Scratch {
         self.detections.clear();
         self.plain.clear();
         self.sheets.iter_mut().for_each(Sheet::clear);
+        self.blobs.clear();
         self.told.clear();
         self.told.push(Told::default());
         let mut key = (u32::MAX, 0);
+        let has_markup = has_markup(doc);
         for &leaf in leaves {
-            self.lay_out(judges, doc, tape, leaf, &mut key);
+            self.lay_out(judges, doc, tape, leaf, has_markup, &mut key);
         }
         if !self.plain.segments.is_empty() {
             anchors::find(judges.literals, &self.hyperscan, doc, &mut self.hits);
@@ -102,11 +108,60 @@ impl Scratch {
                 detections.push(detection(segment, detector, raw, value, confidence));
             });
         }
+        self.open_blobs(doc);
+        if !self.blobs.segments.is_empty() {
+            let sheet = &self.blobs;
+            anchors::find(judges.literals, &self.hyperscan, &sheet.text, &mut self.hits);
+            let detections = &mut self.detections;
+            let stretch = Stretch { text: &sheet.text, hits: &self.hits, segments: &sheet.segments, told: &self.told };
+            confirm(judges, &stretch, treatment, &mut self.covered, |segment, detector, range, confidence| {
+                let value = String::from_utf8_lossy(&sheet.text[range]).into_owned();
+                // What is left of a blob in which something was replaced would be no blob, so it goes whole.
+                let raw = sheet.map[segment.range.start] as usize..segment.raw_end as usize;
+                detections.push(detection(segment, detector, raw, value, confidence));
+            });
+        }
         settle_overlaps(&mut self.detections, treatment);
     }
 
+    /// Decodes the runs of base64 in all strings.
+    fn open_blobs(&mut self, doc: &[u8]) {
+        let blobs = &mut self.blobs;
+        for segment in self.plain.segments.iter().filter(|segment| segment.range.len() >= blob::RUN_MIN) {
+            let (text, from) = (&doc[segment.range.clone()], segment.range.start as u32);
+            blob::runs(text, |run| {
+                if let Some(decoded) = blob::decode(&text[run.clone()]) {
+                    let raw = from + run.start as u32..from + run.end as u32;
+                    blobs.push_for(&decoded, raw.clone(), |range| Segment {
+                        range,
+                        raw_end: raw.end,
+                        told: 0,
+                        ..segment.clone()
+                    });
+                }
+            });
+        }
+        for sheet in &self.sheets {
+            for segment in sheet.segments.iter().filter(|segment| segment.range.len() >= blob::RUN_MIN) {
+                let (text, from) = (&sheet.text[segment.range.clone()], segment.range.start);
+                blob::runs(text, |run| {
+                    if let Some(decoded) = blob::decode(&text[run.clone()]) {
+                        let raw = sheet.raw_range(&(from + run.start..from + run.end));
+                        let raw = raw.start as u32..raw.end as u32;
+                        blobs.push_for(&decoded, raw.clone(), |range| Segment {
+                            range,
+                            raw_end: raw.end,
+                            told: 0,
+                            ..segment.clone()
+                        });
+                    }
+                });
+            }
+        }
+    }
+
     /// Puts a leaf where it is scanned: in place, or decoded on the first sheet.
-    fn lay_out(&mut self, judges: Judges<'_>, doc: &[u8], tape: &Tape, leaf: u32, last: &mut (u32, u32)) {
+    fn lay_out(&mut self, judges: Judges<'_>, doc: &[u8], tape: &Tape, leaf: u32, has_markup: bool, last: &mut (u32, u32)) {
         let node = tape.node(leaf);
         let told = if node.kind == Kind::Key { 0 } else { self.told_of(judges, doc, tape, leaf, last) };
         let (start, end) = (node.start as usize, node.end as usize);
@@ -114,7 +169,7 @@ impl Scratch {
             return;
         };
         let segment = |range| Segment { range, raw_end: node.end, leaf, kind: node.kind, told, depth: 0 };
-        if node.escaped || !raw.is_ascii() {
+        if node.escaped || !raw.is_ascii() || has_markup && memchr::memchr2(b'%', b'&', raw).is_some() {
             self.sheets[0].push(raw, |offset| node.start + offset as u32, segment);
         } else if !raw.is_empty() {
             self.plain.segments.push(segment(start..end));
@@ -128,8 +183,11 @@ impl Scratch {
         };
         if last.0 != key {
             let mut told = self.names.tell(judges, &self.hyperscan, Value::new(doc, tape, key));
-            if told.class == KeyClass::Value {
-                told = self.named_beside(judges, Value::new(doc, tape, tape.node(key).parent));
+            let object = Value::new(doc, tape, tape.node(key).parent);
+            match told.class {
+                KeyClass::Value => told = self.named_beside(judges, object),
+                KeyClass::Name if is_personal(object) => told.detectors = judges.interests.of_name("fullname").into(),
+                _ => {}
             }
             let number = if told.is_silent() { 0 } else { self.told.len() as u32 };
             if number != 0 {
@@ -182,6 +240,31 @@ impl Scratch {
         });
         (self.sheets[level], self.sheets[level + 1], self.nested) = (sheet, next, tape);
     }
+}
+
+/// Names of members that only people have.
+const PERSONAL: [&str; 16] = [
+    "email",
+    "emailaddress",
+    "phone",
+    "phonenumber",
+    "mobile",
+    "dob",
+    "dateofbirth",
+    "birthdate",
+    "ssn",
+    "gender",
+    "firstname",
+    "lastname",
+    "age",
+    "nationality",
+    "employeeid",
+    "maritalstatus",
+];
+
+/// Whether an object is about a person, so that its `name` is a person's.
+fn is_personal(object: Value<'_>) -> bool {
+    object.members().take(SIBLINGS_MAX).any(|(key, _)| PERSONAL.contains(&joined(&key.text()).as_str()))
 }
 
 /// A number is masked whole: what would be left of it, a sign or an exponent, is no JSON beside a string.

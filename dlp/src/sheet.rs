@@ -53,10 +53,35 @@ impl Sheet {
                 self.map.extend(std::iter::repeat_n(raw_at(offset), bytes.len()));
             }
         });
+        self.undo_markup(start);
         let segment = segment(start..self.text.len());
         self.text.push(GAP);
         self.map.push(segment.raw_end);
         self.segments.push(segment);
+    }
+
+    /// Appends text that stands for a whole range of the document.
+    pub(crate) fn push_for(&mut self, text: &[u8], raw: Range<u32>, segment: impl FnOnce(Range<usize>) -> Segment) {
+        let start = self.text.len();
+        self.text.extend_from_slice(text);
+        self.map.extend(std::iter::repeat_n(raw.start, text.len()));
+        let segment = segment(start..self.text.len());
+        self.text.push(GAP);
+        self.map.push(segment.raw_end);
+        self.segments.push(segment);
+    }
+
+    /// Reads `%41` and `&#65;` as the characters they stand for, from `start` on; only those of printable ASCII.
+    fn undo_markup(&mut self, start: usize) {
+        let Some(first) = memchr::memchr2(b'%', b'&', &self.text[start..]) else { return };
+        let (mut read, mut write) = (start + first, start + first);
+        while read < self.text.len() {
+            let (byte, length) = markup(&self.text[read..]).unwrap_or((self.text[read], 1));
+            (self.text[write], self.map[write]) = (byte, self.map[read]);
+            (read, write) = (read + length, write + 1);
+        }
+        self.text.truncate(write);
+        self.map.truncate(write);
     }
 
     /// Where a range of a segment is written in the document.
@@ -64,6 +89,35 @@ impl Sheet {
         // The gap behind a segment maps to its end, so `range.end` is always on the map.
         self.map[range.start] as usize..self.map[range.end] as usize
     }
+}
+
+/// Whether markup stands anywhere in a text, or may.
+pub(crate) fn has_markup(text: &[u8]) -> bool {
+    memchr::memchr2_iter(b'%', b'&', text).any(|at| markup(&text[at..]).is_some())
+}
+
+/// The character that the markup at the start of a text stands for, and how long the markup is: a percent-encoded byte (RFC 3986) or a
+/// character reference of HTML.
+fn markup(text: &[u8]) -> Option<(u8, usize)> {
+    let printable = |value: u32| u8::try_from(value).ok().filter(|byte| matches!(byte, 0x20..=0x7e));
+    if text.first() == Some(&b'%') {
+        let digits = std::str::from_utf8(text.get(1..3)?).ok()?;
+        let is_hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
+        return printable(u32::from_str_radix(digits, 16).ok().filter(|_| is_hex)?).map(|byte| (byte, 3));
+    }
+    let end = text.get(..12).unwrap_or(text).iter().position(|&b| b == b';')?;
+    let byte = match text.get(1..end)? {
+        b"amp" => b'&',
+        b"lt" => b'<',
+        b"gt" => b'>',
+        b"quot" => b'"',
+        b"apos" => b'\'',
+        b"nbsp" => b' ',
+        [b'#', b'x' | b'X', digits @ ..] => printable(u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?)?,
+        [b'#', digits @ ..] => printable(std::str::from_utf8(digits).ok()?.parse().ok()?)?,
+        _ => return None,
+    };
+    (text[0] == b'&').then_some((byte, end + 1))
 }
 
 /// What a reader takes a character for; `None` for one that cannot be seen.

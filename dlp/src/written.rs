@@ -90,7 +90,7 @@ struct File {
 ///
 /// # Errors
 /// The first thing that is wrong with it.
-pub fn read(text: &str) -> Result<Vec<Detector>, WrittenError> {
+pub(crate) fn read(text: &str) -> Result<Vec<Detector>, WrittenError> {
     let file: File = toml::from_str(text).map_err(|error| WrittenError {
         span: error.span().unwrap_or(0..0),
         key: "detector",
@@ -105,7 +105,7 @@ pub fn read(text: &str) -> Result<Vec<Detector>, WrittenError> {
             hint: "put detectors together by alternations".to_owned(),
         });
     }
-    file.detector.iter().map(Written::detector).collect()
+    file.detector.iter().map(|written| written.read(false)).collect()
 }
 
 fn wrong<T>(at: &Spanned<T>, key: &'static str, message: impl Into<String>, hint: impl Into<String>) -> WrittenError {
@@ -118,6 +118,11 @@ impl Written {
     /// # Errors
     /// The first key that cannot be used.
     pub fn detector(&self) -> Result<Detector, WrittenError> {
+        self.read(true)
+    }
+
+    /// Those that come with this crate are compiled when they are first needed; a test compiles them all.
+    fn read(&self, compiles: bool) -> Result<Detector, WrittenError> {
         self.check_names()?;
         let case_any = match &self.case {
             None => false,
@@ -138,6 +143,9 @@ impl Written {
                 Some(found.ok_or_else(|| wrong(name, "validator", "is not known", format!("use one of {}", known())))?);
         }
         let anchors = self.anchors(&mut pattern)?;
+        if compiles {
+            pattern.compile().map_err(|error| wrong(&self.pattern, "pattern", error.to_string(), "bound its repeats closer"))?;
+        }
         Ok(Detector {
             id: self.id.get_ref().as_str().into(),
             kind: self.kind.get_ref().as_str().into(),

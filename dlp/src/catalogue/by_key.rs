@@ -53,6 +53,8 @@ pub(crate) static ASSIGNED: Native = Native {
     source: "environment files, shell, YAML, JSON, XML and the notations of programming languages",
     positives: &[
         ("DB_PASSWORD=correct-horse20\nPORT=5432", "correct-horse20"),
+        ("DB_PASSWORD=Tr0ub4dor&393\nPORT=5432", "Tr0ub4dor&393"),
+        ("https://a.example/x?api_key=k3y-with-9&page=2", "k3y-with-9"),
         ("export API_KEY='k3y-with-9'", "k3y-with-9"),
         ("log: {\"accessToken\": \"abcDEF123456\"} sent", "abcDEF123456"),
         ("password: hunter2xyz9", "hunter2xyz9"),
@@ -154,7 +156,7 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     if class == KeyClass::Plain && !says_nearness(name) {
         return None;
     }
-    let assigned = assignment::read(text, name_end)?;
+    let assigned = assignment::read(text, start..name_end)?;
     let value = without_scheme(text, name, assigned.value.clone());
     let bytes = text.get(value.clone())?;
     let is_code = !assigned.is_quoted() && bytes.iter().any(|b| b"(){}[]$".contains(b));

@@ -20,9 +20,13 @@ pub(crate) static DETECTOR: Native = Native {
         ("{\"pan\":6011204017863079,\"qty\":2}", "6011204017863079"),
         ("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 4111 1111 1111 1111", "4111 1111 1111 1111"),
         ("2026-03-12 4111-1111-1111-1111", "4111-1111-1111-1111"),
+        ("card 22792853\n68147366 ok", "22792853\n68147366"),
+        ("my card number is 3598899323053410", "3598899323053410"),
     ],
     negatives: &[
         "4111111111111112",
+        "{\"seq\":4430329600084631}",
+        "22792853\n68147366\n22792853\n68147366",
         "order 1234567890123452",
         "0.4111111111111111",
         "id-4111111111111111-b",
@@ -44,7 +48,10 @@ fn confirm(place: &Place<'_>) -> Confirmed {
     (1..=groups.len()).rev().find_map(|count| {
         let part = &groups[..count];
         let range = part[0].start..part[count - 1].end;
-        (is_card(place.text, part) && stands_alone(place.text, range.start, range.end)).then_some((range, 0.95))
+        let is_said = is_announced(place, range.start);
+        let is_number = part.len() == 1 && is_a_number_of_another_kind(place, range.start);
+        let stands_alone = stands_alone(place.text, range.start, range.end);
+        (is_card(place.text, part, is_said) && stands_alone && (is_said || !is_number)).then_some((range, 0.95))
     })
 }
 
@@ -65,14 +72,15 @@ fn groups(text: &[u8], at: usize) -> Vec<Group> {
         }
         groups.push(Group { start, end: start + length });
         match text.get(start + length) {
-            Some(&b @ (b' ' | b'-' | b'.')) if separator.is_none_or(|separator| separator == b) => separator = Some(b),
+            Some(&b @ (b' ' | b'-' | b'.' | b'\n')) if separator.is_none_or(|separator| separator == b) => separator = Some(b),
             _ => return groups,
         }
         start += length + 1;
     }
 }
 
-fn is_card(text: &[u8], groups: &[Group]) -> bool {
+/// `is_said`: somebody calls it a card, so that a number of a brand that is not known here is one too.
+fn is_card(text: &[u8], groups: &[Group], is_said: bool) -> bool {
     let mut digits = [0u8; 19];
     let mut count = 0;
     for group in groups {
@@ -89,14 +97,52 @@ fn is_card(text: &[u8], groups: &[Group]) -> bool {
     for (size, group) in sizes.iter_mut().zip(groups) {
         *size = group.end - group.start;
     }
-    card::is_grouped(&sizes[..groups.len()]) && card::is_issued(digits) && luhn::is_valid(digits)
+    let is_issued = card::is_issued(digits) || is_said && count >= 13 && (3..=6).contains(&digits[0]);
+    let is_split = groups.len() == 2 && text.get(groups[0].end) == Some(&b'\n') && count >= 15;
+    (card::is_grouped(&sizes[..groups.len()]) || is_split) && is_issued && luhn::is_valid(digits)
+}
+
+/// Names of numbers that are as long as a card's and are none.
+const OTHERS: [&str; 14] = [
+    "order",
+    "seq",
+    "invoice",
+    "tracking",
+    "epoch",
+    "timestamp",
+    "serial",
+    "build",
+    "offset",
+    "trace",
+    "nonce",
+    "hash",
+    "bigint",
+    "snowflake",
+];
+
+/// Whether the name or the word before a number says that it is another one.
+fn is_a_number_of_another_kind(place: &Place<'_>, start: usize) -> bool {
+    let name = place.name.to_ascii_lowercase();
+    let head = place.text[start.saturating_sub(16)..start].to_ascii_lowercase();
+    OTHERS.iter().any(|other| name.contains(other) || memchr::memmem::find(&head, other.as_bytes()).is_some())
+}
+
+/// Whether the name or a word shortly before a number calls it a card.
+fn is_announced(place: &Place<'_>, start: usize) -> bool {
+    let name = place.name.to_ascii_lowercase();
+    let head = place.text[start.saturating_sub(24)..start].to_ascii_lowercase();
+    ["card", "pan", "visa", "mastercard", "amex"]
+        .iter()
+        .any(|word| name == *word || name.contains("card") || memchr::memmem::find(&head, word.as_bytes()).is_some())
 }
 
 /// Not a part of a longer number, word, identifier or decimal fraction.
 fn stands_alone(text: &[u8], start: usize, end: usize) -> bool {
     let joins = |near: Option<&u8>, far: Option<&u8>| match near {
         Some(b) if b.is_ascii_alphanumeric() || *b == b'_' => true,
-        Some(b'-' | b'.') => far.is_some_and(u8::is_ascii_alphanumeric),
+        Some(b'-' | b'.' | b'\n') if near != Some(&b'\n') || far.is_some_and(u8::is_ascii_digit) => {
+            far.is_some_and(u8::is_ascii_alphanumeric)
+        }
         _ => false,
     };
     let far = |at: usize| at.checked_sub(2).and_then(|at| text.get(at));

@@ -9,7 +9,10 @@ mod email;
 mod files;
 mod github;
 mod iban;
+mod ip_address;
 mod jwt;
+mod mac_address;
+mod phone;
 mod private_key;
 mod slack;
 mod us_ssn;
@@ -21,11 +24,15 @@ use crate::operator::{Operator, Selector, Treatment, UnknownType};
 use crate::written::{self, WrittenError};
 
 /// The detectors that are code.
-static NATIVES: [&Native; 14] = [
+static NATIVES: [&Native; 18] = [
     &credit_card::DETECTOR,
     &email::DETECTOR,
     &iban::DETECTOR,
     &us_ssn::DETECTOR,
+    &phone::DETECTOR,
+    &ip_address::V4,
+    &ip_address::V6,
+    &mac_address::DETECTOR,
     &aws_access_key_id::DETECTOR,
     &github::TOKEN,
     &github::FINE_GRAINED,
@@ -120,6 +127,9 @@ mod tests {
         let mut scratch = engine.scratch().unwrap();
         let mut faults = Vec::new();
         for (number, detector) in engine.detectors().iter().enumerate() {
+            if let crate::detector::Confirm::Pattern(pattern) = &detector.confirm {
+                pattern.compile().unwrap();
+            }
             let mut treatment = Treatment::none();
             treatment.set(&Selector::of(vec![number]), Operator::Redact);
             if detector.find.is_empty() || detector.miss.is_empty() {

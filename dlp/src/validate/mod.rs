@@ -1,5 +1,6 @@
 //! Checksums and number plans: each says whether a string of digits can be what it looks like.
 
+mod base58;
 pub(crate) mod card;
 pub(crate) mod crc32;
 pub(crate) mod iban;
@@ -9,15 +10,36 @@ mod sums;
 
 /// The names of the checks that detectors written as data may ask for.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    ["luhn"].into_iter().chain(national::CHECKS.iter().map(|(name, _)| *name))
+    ["base58check", "luhn", "street-address"].into_iter().chain(national::CHECKS.iter().map(|(name, _)| *name))
 }
 
-/// The check of this name, on the digits and letters of a value in upper case.
-pub(crate) fn by_name(name: &str) -> Option<fn(&[u8]) -> bool> {
-    if name == "luhn" {
-        return Some(|plain| {
-            sums::digits(plain).is_some_and(|d| luhn::is_valid(&d.iter().map(|&digit| digit as u8).collect::<Vec<_>>()))
-        });
-    }
-    national::CHECKS.iter().find(|(known, _)| *known == name).map(|(_, check)| *check)
+/// A check of a value's digits and letters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Validator {
+    pub(crate) is_valid: fn(&[u8]) -> bool,
+    /// Whether it is given the letters as they are; otherwise they are in upper case.
+    pub(crate) keeps_case: bool,
+}
+
+/// The check of this name.
+pub(crate) fn by_name(name: &str) -> Option<Validator> {
+    let is_valid = match name {
+        "base58check" => return Some(Validator { is_valid: base58::is_checked, keeps_case: true }),
+        "street-address" => is_street_address,
+        "luhn" => is_luhn,
+        _ => national::CHECKS.iter().find(|(known, _)| *known == name).map(|(_, check)| *check)?,
+    };
+    Some(Validator { is_valid, keeps_case: false })
+}
+
+fn is_luhn(plain: &[u8]) -> bool {
+    sums::digits(plain).is_some_and(|digits| luhn::is_valid(&digits.iter().map(|&digit| digit as u8).collect::<Vec<_>>()))
+}
+
+/// Whether what is left of a text without its spaces and punctuation can be an address: letters and a number, and neither an address of
+/// the network nor a mere number.
+fn is_street_address(plain: &[u8]) -> bool {
+    let letters = plain.iter().filter(|b| b.is_ascii_alphabetic()).count();
+    let digits = plain.iter().filter(|b| b.is_ascii_digit()).count();
+    letters >= 5 && digits >= 1 && digits <= letters + 12 && !plain.starts_with(b"HTTP")
 }
