@@ -71,6 +71,10 @@ impl Scratch {
         })
     }
 
+    pub(crate) fn hyperscan(&self) -> &hyperscan::Scratch {
+        &self.hyperscan
+    }
+
     /// Fills `detections` with what stands in the leaves, in the order of the document and without overlaps.
     pub(crate) fn scan(&mut self, judges: Judges<'_>, doc: &[u8], tape: &Tape, leaves: &[u32], treatment: &Treatment) {
         self.detections.clear();

@@ -80,7 +80,7 @@ fn au_abn(plain: &[u8]) -> bool {
     let Some(mut d) = number::<11>(plain) else { return false };
     let Some(first) = d[0].checked_sub(1) else { return false };
     d[0] = first;
-    weighted(&d, &[10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19]) % 89 == 0
+    weighted(&d, &[10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19]).is_multiple_of(89)
 }
 
 /// Australia, Medicare: weights 1 3 7 9, the ninth digit is their sum modulo 10.
@@ -91,7 +91,7 @@ fn au_medicare(plain: &[u8]) -> bool {
 
 /// Australia, tax file number: modulo 11.
 fn au_tfn(plain: &[u8]) -> bool {
-    number::<9>(plain).is_some_and(|d| weighted(&d, &[1, 4, 3, 7, 5, 8, 6, 9, 10]) % 11 == 0 && !is_uniform(&d))
+    number::<9>(plain).is_some_and(|d| weighted(&d, &[1, 4, 3, 7, 5, 8, 6, 9, 10]).is_multiple_of(11) && !is_uniform(&d))
 }
 
 /// Belgium, national number: modulo 97, with a 2 in front for births since 2000.
@@ -411,7 +411,7 @@ fn uk_nino(plain: &[u8]) -> bool {
 fn us_aba(plain: &[u8]) -> bool {
     let Some(d) = number::<9>(plain) else { return false };
     let is_district = matches!(d[0] * 10 + d[1], 0..=12 | 21..=32 | 61..=72 | 80);
-    is_district && weighted(&d, &[3, 7, 1, 3, 7, 1, 3, 7, 1]) % 10 == 0 && !is_uniform(&d)
+    is_district && weighted(&d, &[3, 7, 1, 3, 7, 1, 3, 7, 1]).is_multiple_of(10) && !is_uniform(&d)
 }
 
 /// United States, DEA registration: two letters and a sum over seven digits.
