@@ -73,20 +73,46 @@ pub(crate) struct Stretch<'t> {
     pub(crate) told: &'t [Told],
 }
 
+/// How far each detector has found something in one stretch of text.
+#[derive(Default)]
+pub(crate) struct Covered {
+    /// For each detector the stretch, by its number, and the end.
+    ends: Vec<(u32, usize)>,
+    stretch: u32,
+}
+
+impl Covered {
+    /// Begins another stretch, without touching the memory of all detectors.
+    fn forget(&mut self, detectors: usize) {
+        self.stretch = self.stretch.wrapping_add(1);
+        if self.ends.len() != detectors || self.stretch == 0 {
+            self.ends = vec![(0, 0); detectors];
+            self.stretch = 1;
+        }
+    }
+
+    fn end(&self, detector: usize) -> usize {
+        let (stretch, end) = self.ends[detector];
+        if stretch == self.stretch { end } else { 0 }
+    }
+
+    fn set(&mut self, detector: usize, end: usize) {
+        self.ends[detector] = (self.stretch, end);
+    }
+}
+
 /// Calls `found` with every value that a detector confirms: its segment, the detector, where it stands, how sure it is.
 ///
-/// `covered` is memory: the end of what each detector has found.
 pub(crate) fn confirm(
     judges: Judges<'_>,
     stretch: &Stretch<'_>,
     treatment: &Treatment,
-    covered: &mut Vec<usize>,
+    covered: &mut Covered,
     mut found: impl FnMut(&Segment, usize, Range<usize>, f32),
 ) {
-    covered.clear();
-    covered.resize(judges.detectors.len(), 0);
+    covered.forget(judges.detectors.len());
     let mut ask = |segment: &Segment, detector: usize, at: usize, seen: Sight| {
-        if treatment.operator(detector).is_none() || at < covered[detector] {
+        if treatment.operator(detector).is_none() || at < covered.end(detector) {
             return;
         }
         let start = segment.range.start;
@@ -97,7 +123,7 @@ pub(crate) fn confirm(
             Confirm::Pattern(pattern) => pattern.confirm(&place),
         };
         if let Some((range, confidence)) = confirmed {
-            covered[detector] = start + range.end;
+            covered.set(detector, start + range.end);
             found(segment, detector, start + range.start..start + range.end, confidence);
         }
     };

@@ -3,12 +3,11 @@
 //! Invariant: memory is the scratch's and is reused; work is bounded by the document's size times the nesting bound.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::anchors::{self, Hit};
 use crate::blob;
 use crate::compile::{EngineError, Literals};
-use crate::confirm::{Judges, Stretch, confirm, settle_overlaps};
+use crate::confirm::{Covered, Judges, Stretch, confirm, settle_overlaps};
 use crate::json::{Bounds, Kind, Tape, Value};
 use crate::keys::{KeyClass, classify, joined};
 use crate::operator::Treatment;
@@ -32,9 +31,9 @@ pub struct Scratch {
     blobs: Sheet,
     nested: Tape,
     names: Names,
-    /// What the names of this document say; number 0 says nothing.
+    /// What names say that were seen; number 0 says nothing.
     told: Vec<Told>,
-    covered: Vec<usize>,
+    covered: Covered,
     pub(crate) detections: Vec<Detection>,
     /// The tape of text that turned out to be JSON.
     pub(crate) tape: Tape,
@@ -63,8 +62,8 @@ impl Scratch {
             blobs: Sheet::default(),
             nested: Tape::new(),
             names: Names::default(),
-            told: Vec::new(),
-            covered: Vec::new(),
+            told: vec![Told::default()],
+            covered: Covered::default(),
             detections: Vec::new(),
             tape: Tape::new(),
             leaves: Vec::new(),
@@ -81,8 +80,10 @@ impl Scratch {
         self.plain.clear();
         self.sheets.iter_mut().for_each(Sheet::clear);
         self.blobs.clear();
-        self.told.clear();
-        self.told.push(Told::default());
+        if self.told.len() > TOLD_MAX {
+            self.names = Names::default();
+            self.told.truncate(1);
+        }
         let mut key = (u32::MAX, 0);
         let has_markup = has_markup(doc);
         for &leaf in leaves {
@@ -186,16 +187,12 @@ impl Scratch {
             return 0;
         };
         if last.0 != key {
-            let mut told = self.names.tell(judges, &self.hyperscan, Value::new(doc, tape, key));
+            let mut number = self.tell(judges, Value::new(doc, tape, key));
             let object = Value::new(doc, tape, tape.node(key).parent);
-            match told.class {
-                KeyClass::Value => told = self.named_beside(judges, object),
-                KeyClass::Name if is_personal(object) => told.detectors = judges.interests.of_name("fullname").into(),
+            match self.told[number as usize].class {
+                KeyClass::Value => number = self.named_beside(judges, object),
+                KeyClass::Name if is_personal(object) => number = self.names_person(judges),
                 _ => {}
-            }
-            let number = if told.is_silent() { 0 } else { self.told.len() as u32 };
-            if number != 0 {
-                self.told.push(told);
             }
             *last = (key, number);
         }
@@ -203,10 +200,41 @@ impl Scratch {
     }
 
     /// `{"name": "API_SECRET", "value": "…"}`: the name stands beside the value.
-    fn named_beside(&mut self, judges: Judges<'_>, object: Value<'_>) -> Told {
+    fn named_beside(&mut self, judges: Judges<'_>, object: Value<'_>) -> u32 {
         let is_name = |key: &Value<'_>| matches!(key.raw(), b"name" | b"key" | b"header" | b"variable" | b"field");
         let name = object.members().take(SIBLINGS_MAX).find(|(key, value)| is_name(key) && value.kind() == Kind::String);
-        name.map_or_else(Told::default, |(_, name)| self.names.tell(judges, &self.hyperscan, name))
+        name.map_or(0, |(_, name)| self.tell(judges, name))
+    }
+
+    /// The number of what a person's name says: the detectors of people's names look at it.
+    fn names_person(&mut self, judges: Judges<'_>) -> u32 {
+        let place = &mut self.names.person;
+        if *place == 0 {
+            *place = self.told.len() as u32;
+            let detectors = judges.interests.of_name("fullname").into();
+            self.told.push(Told { name: "name".into(), class: KeyClass::Name, detectors });
+        }
+        *place
+    }
+
+    /// The number of what a name says.
+    fn tell(&mut self, judges: Judges<'_>, name: Value<'_>) -> u32 {
+        let raw = name.raw();
+        let (Some(&first), Some(&last)) = (raw.first(), raw.last()) else { return 0 };
+        if raw.len() > NAME_BYTES_MAX {
+            return 0;
+        }
+        let middle = usize::from(raw[raw.len() / 2]);
+        let place = (raw.len() * 37 + usize::from(first) * 11 + usize::from(last) * 5 + middle * 3) % self.names.places.len();
+        match &self.names.places[place] {
+            Some((known, number)) if **known == *raw => *number,
+            _ => {
+                let number = self.told.len() as u32;
+                self.told.push(judge(judges, &self.hyperscan, &name.text()));
+                self.names.places[place] = Some((raw.into(), number));
+                number
+            }
+        }
     }
 
     /// Moves segments of a sheet that are JSON texts themselves, leaf by leaf, to the next sheet.
@@ -281,49 +309,29 @@ fn detection(segment: &Segment, detector: usize, raw: Range<usize>, value: Strin
 }
 
 /// What a name says about what stands under it.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Told {
-    pub(crate) name: Arc<str>,
+    pub(crate) name: Box<str>,
     pub(crate) class: KeyClass,
     /// The detectors that look at the whole value.
-    pub(crate) detectors: Arc<[usize]>,
-}
-
-impl Told {
-    fn is_silent(&self) -> bool {
-        self.name.is_empty()
-    }
+    pub(crate) detectors: Box<[usize]>,
 }
 
 /// Remembers what names say. Each name has one place, and a name that comes takes the place of the one before.
-struct Names([Option<(Box<[u8]>, Told)>; 256]);
+struct Names {
+    places: [Option<(Box<[u8]>, u32)>; 256],
+    /// The number of what a person's name says; 0 where none was seen.
+    person: u32,
+}
 
 /// Bytes of a name that is remembered; a longer one says nothing.
 const NAME_BYTES_MAX: usize = 128;
+/// Names that are remembered between two documents.
+const TOLD_MAX: usize = 4096;
 
 impl Default for Names {
     fn default() -> Self {
-        Names([const { None }; 256])
-    }
-}
-
-impl Names {
-    fn tell(&mut self, judges: Judges<'_>, hyperscan: &hyperscan::Scratch, name: Value<'_>) -> Told {
-        let raw = name.raw();
-        let (Some(&first), Some(&last)) = (raw.first(), raw.last()) else { return Told::default() };
-        if raw.len() > NAME_BYTES_MAX {
-            return Told::default();
-        }
-        let middle = usize::from(raw[raw.len() / 2]);
-        let place = (raw.len() * 37 + usize::from(first) * 11 + usize::from(last) * 5 + middle * 3) % self.0.len();
-        match &self.0[place] {
-            Some((known, told)) if **known == *raw => told.clone(),
-            _ => {
-                let told = judge(judges, hyperscan, &name.text());
-                self.0[place] = Some((raw.into(), told.clone()));
-                told
-            }
-        }
+        Names { places: [const { None }; 256], person: 0 }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::json::{Kind, unescape};
+use crate::json::{Kind, Piece, pieces};
 
 /// One leaf's text on a sheet.
 #[derive(Clone, Debug)]
@@ -45,12 +45,18 @@ impl Sheet {
     /// Appends a string's bytes, decoded; `raw_at` tells where each of its bytes is written in the document.
     pub(crate) fn push(&mut self, raw: &[u8], raw_at: impl Fn(usize) -> u32, segment: impl FnOnce(Range<usize>) -> Segment) {
         let start = self.text.len();
-        unescape(raw, |c, offset| {
-            if let Some(c) = fold(c) {
-                let mut bytes = [0u8; 4];
-                let bytes = c.encode_utf8(&mut bytes).as_bytes();
-                self.text.extend_from_slice(bytes);
-                self.map.extend(std::iter::repeat_n(raw_at(offset), bytes.len()));
+        pieces(raw, |piece| match piece {
+            Piece::Ascii(range) => {
+                self.text.extend_from_slice(&raw[range.clone()]);
+                self.map.extend(range.map(&raw_at));
+            }
+            Piece::Character(c, offset) => {
+                if let Some(c) = fold(c) {
+                    let mut bytes = [0u8; 4];
+                    let bytes = c.encode_utf8(&mut bytes).as_bytes();
+                    self.text.extend_from_slice(bytes);
+                    self.map.extend(std::iter::repeat_n(raw_at(offset), bytes.len()));
+                }
             }
         });
         self.undo_markup(start);
@@ -76,9 +82,16 @@ impl Sheet {
         let Some(first) = memchr::memchr2(b'%', b'&', &self.text[start..]) else { return };
         let (mut read, mut write) = (start + first, start + first);
         while read < self.text.len() {
+            // Here stands a sign that may begin markup; what follows up to the next one stays as it is.
             let (byte, length) = markup(&self.text[read..]).unwrap_or((self.text[read], 1));
             (self.text[write], self.map[write]) = (byte, self.map[read]);
             (read, write) = (read + length, write + 1);
+            let run = memchr::memchr2(b'%', b'&', &self.text[read..]).unwrap_or(self.text.len() - read);
+            if read != write {
+                self.text.copy_within(read..read + run, write);
+                self.map.copy_within(read..read + run, write);
+            }
+            (read, write) = (read + run, write + run);
         }
         self.text.truncate(write);
         self.map.truncate(write);

@@ -272,8 +272,10 @@ fn plain_prefix(bytes: &[u8]) -> usize {
         let backslash = has_zero(word ^ (ONES * u64::from(b'\\')));
         // Below 0x20: the subtraction borrows where the byte is smaller, unless its high bit is set.
         let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        if (quote | backslash | control) != 0 {
-            break;
+        let found = quote | backslash | control;
+        if found != 0 {
+            // The lowest mark is exact; those above it may come from its borrow.
+            return count + (found.trailing_zeros() / 8) as usize;
         }
         count += 8;
     }

@@ -142,21 +142,40 @@ pub(super) fn text_of<'a>(doc: &'a [u8], node: &Node) -> Cow<'a, str> {
 
 /// Calls `each` with every character of a string's bytes and the offset at which it is written, escapes resolved. A backslash that
 /// begins no escape, which JSON has not but text may have, stands for itself.
-pub(crate) fn unescape(raw: &[u8], mut each: impl FnMut(char, usize)) {
+fn unescape(raw: &[u8], mut each: impl FnMut(char, usize)) {
+    pieces(raw, |piece| match piece {
+        Piece::Ascii(range) => range.for_each(|at| each(char::from(raw[at]), at)),
+        Piece::Character(c, at) => each(c, at),
+    });
+}
+
+/// A part of a string's bytes, decoded.
+pub(crate) enum Piece {
+    /// Characters of ASCII that stand for themselves.
+    Ascii(Range<usize>),
+    /// One character, written from this offset on.
+    Character(char, usize),
+}
+
+/// Calls `each` with the parts of a string's bytes in order.
+pub(crate) fn pieces(raw: &[u8], mut each: impl FnMut(Piece)) {
     let mut at = 0;
     while at < raw.len() {
-        let start = at;
-        if raw[at] != b'\\' {
-            let run = memchr::memchr(b'\\', &raw[at..]).unwrap_or(raw.len() - at);
-            for (offset, c) in String::from_utf8_lossy(&raw[at..at + run]).char_indices() {
-                each(c, start + offset);
-            }
-            at += run;
+        if raw[at] == b'\\' {
+            let (c, length) = escape(&raw[at..]);
+            each(Piece::Character(c, at));
+            at += length;
             continue;
         }
-        let (c, length) = escape(&raw[at..]);
-        each(c, start);
-        at += length;
+        let run = memchr::memchr(b'\\', &raw[at..]).unwrap_or(raw.len() - at);
+        if raw[at..at + run].is_ascii() {
+            each(Piece::Ascii(at..at + run));
+        } else {
+            for (offset, c) in String::from_utf8_lossy(&raw[at..at + run]).char_indices() {
+                each(Piece::Character(c, at + offset));
+            }
+        }
+        at += run;
     }
 }
 
