@@ -11,7 +11,7 @@ const NAME_BYTES_MAX: usize = 48;
 /// Bytes between a name and its value.
 const GAP_BYTES_MAX: usize = 48;
 /// Places behind a name that are tried.
-const STARTS_MAX: usize = 6;
+pub(crate) const STARTS_MAX: usize = 6;
 /// Bytes by which an assigned value is judged.
 pub(crate) const VALUE_BYTES_JUDGED: usize = 256;
 
@@ -144,8 +144,9 @@ pub(crate) fn begins_secret(text: &[u8]) -> bool {
 }
 
 fn says_secret(word: &[u8]) -> bool {
-    let word = word.to_ascii_lowercase();
-    WORDS.iter().any(|known| memchr::memmem::find(&word, known).is_some())
+    let begins =
+        |rest: &[u8]| WORDS.iter().any(|known| rest.get(..known.len()).is_some_and(|head| head.eq_ignore_ascii_case(known)));
+    (0..word.len()).any(|at| matches!(word[at] | 0x20, b'k' | b't' | b's' | b'p' | b'a' | b'c') && begins(&word[at..]))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Invariant: a place inside what a detector has found already is not asked about again, so hostile text cannot make one detector
 //! read the same bytes many times over.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -111,13 +112,21 @@ pub(crate) fn confirm(
     mut found: impl FnMut(&Segment, usize, Range<usize>, f32),
 ) {
     covered.forget(judges.detectors.len());
+    let starts = Cell::new(None);
     let mut ask = |segment: &Segment, detector: usize, at: usize, seen: Sight| {
         if treatment.operator(detector).is_none() || at < covered.end(detector) {
             return;
         }
         let start = segment.range.start;
         let told = &stretch.told[segment.told as usize];
-        let place = Place { text: &stretch.text[segment.range.clone()], at: at - start, seen, name: &told.name, key: told.class };
+        let place = Place {
+            text: &stretch.text[segment.range.clone()],
+            at: at - start,
+            seen,
+            name: &told.name,
+            key: told.class,
+            starts: &starts,
+        };
         let confirmed = match &judges.detectors[detector].confirm {
             Confirm::By(confirm) => confirm(&place),
             Confirm::Pattern(pattern) => pattern.confirm(&place),
@@ -134,6 +143,7 @@ pub(crate) fn confirm(
         if hit.at < segment.range.start {
             continue;
         }
+        starts.set(None);
         match hit.seen {
             Seen::Literal(literal) => {
                 let entry = judges.literals.entry(literal);

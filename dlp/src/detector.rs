@@ -3,9 +3,11 @@
 //! Invariant: a detector looks only at the text of one leaf, so a finding never spans two.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::assignment;
 use crate::keys::KeyClass;
 use crate::pattern::Pattern;
 
@@ -87,7 +89,7 @@ pub(crate) enum Sight {
 }
 
 /// One place to look at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
     /// The leaf's text, decoded.
     pub text: &'a [u8],
@@ -99,6 +101,8 @@ pub(crate) struct Place<'a> {
     pub name: &'a str,
     /// What that name says.
     pub key: KeyClass,
+    /// Where values may begin that are assigned to the name here, once one detector has asked; the flag is the one it asked with.
+    pub starts: &'a Cell<Option<(bool, [Option<usize>; assignment::STARTS_MAX])>>,
 }
 
 /// What a detector makes of a place: where the value stands and how sure it is, 0 to 1.

@@ -39,6 +39,8 @@ pub(crate) struct Pattern {
     pub(crate) begins_word: bool,
     /// Whether the value is assigned to a name, so that it does not begin with a literal.
     pub(crate) is_assigned: bool,
+    /// How many bytes of the value may stand before the literal; empty where the literal begins it.
+    pub(crate) leads: Vec<usize>,
     pub(crate) entropy_min: f32,
     pub(crate) confidence: f32,
     pub(crate) validator: Option<Validator>,
@@ -86,6 +88,7 @@ impl Pattern {
             whole: OnceLock::new(),
             begins_word: false,
             is_assigned: false,
+            leads: Vec::new(),
             entropy_min: 0.0,
             confidence: 0.9,
             validator: None,
@@ -157,10 +160,22 @@ impl Pattern {
                 if !is_word_of_name(text, place.at.checked_sub(length)?, place.at) {
                     return None;
                 }
-                let starts = assignment::values_after(text, place.at, self.validator.is_some() || !self.refuses_fillers);
+                let is_proof = self.validator.is_some() || !self.refuses_fillers;
+                let starts = place.starts.get().filter(|(known, _)| *known == is_proof).map(|(_, starts)| starts);
+                let starts = starts.unwrap_or_else(|| assignment::values_after(text, place.at, is_proof));
+                place.starts.set(Some((is_proof, starts)));
                 starts.into_iter().flatten().find_map(|start| {
                     let (value, end) = self.match_at(text, start, false)?;
                     ends_alone(text, end).then(|| self.judge(place, value)).flatten()
+                })
+            }
+            Sight::Literal(length) if !self.leads.is_empty() => {
+                let anchor = place.at.checked_sub(length)?;
+                self.leads.iter().find_map(|lead| {
+                    let start = anchor.checked_sub(*lead)?;
+                    let (value, end) = self.match_at(text, start, false)?;
+                    let is_alone = ends_alone(text, end) && begins_alone(text, start);
+                    is_alone.then(|| self.judge(place, value)).flatten()
                 })
             }
             Sight::Literal(length) => {
@@ -224,6 +239,12 @@ fn is_word_of_name(text: &[u8], start: usize, end: usize) -> bool {
     };
     let goes_on = text.get(end).is_some_and(u8::is_ascii_lowercase);
     begins && (!goes_on || end - start >= WORD_BYTES_DISTINCT || assignment::begins_secret(&text[end..]))
+}
+
+/// Whether what begins at `start` is not the end of something longer: digits do not follow on digits, nor letters on letters.
+fn begins_alone(text: &[u8], start: usize) -> bool {
+    let (Some(before), Some(first)) = (before(text, start), text.get(start)) else { return true };
+    !(before.is_ascii_digit() && first.is_ascii_digit() || before.is_ascii_alphabetic() && first.is_ascii_alphabetic())
 }
 
 /// Whether what ends at `end` is not the beginning of something longer.

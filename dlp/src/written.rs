@@ -16,6 +16,8 @@ use crate::validate;
 
 /// Detectors in one file.
 const DETECTORS_MAX: usize = 1000;
+/// Numbers of bytes before an anchor that are tried.
+const LEADS_MAX: usize = 8;
 
 /// One detector as it is written.
 #[derive(Debug, Deserialize)]
@@ -49,6 +51,11 @@ pub struct Written {
     /// Words of which one must stand before it or in its name.
     #[serde(default)]
     pub context: Vec<String>,
+    /// A text within the value, where it has none at its beginning to be looked for.
+    pub anchor: Option<Spanned<String>>,
+    /// How many bytes of a value may stand before its `anchor`.
+    #[serde(default)]
+    pub lead: Vec<usize>,
     /// A check of its digits and letters.
     pub validator: Option<Spanned<String>>,
     /// Least Shannon entropy, bits a byte.
@@ -184,6 +191,18 @@ impl Written {
             }
             pattern.is_assigned = true;
             anchors.push(Anchor::AnyCase(word.get_ref().to_lowercase().into()));
+        }
+        if let Some(anchor) = &self.anchor {
+            if anchor.get_ref().len() < 2 || self.lead.is_empty() || self.lead.len() > LEADS_MAX {
+                return Err(wrong(
+                    anchor,
+                    "anchor",
+                    "cannot be looked for",
+                    "give 2 characters or more, and `lead`, the bytes before it",
+                ));
+            }
+            pattern.leads = self.lead.clone();
+            anchors.push(Anchor::Literal(anchor.get_ref().clone().into()));
         }
         for text in &self.shapes {
             let shape = shape::parse(text.get_ref()).ok_or_else(|| {
