@@ -11,9 +11,12 @@ const NAME_BYTES_MAX: usize = 48;
 /// Bytes between a name and its value.
 const GAP_BYTES_MAX: usize = 48;
 /// Places behind a name that are tried.
-pub(crate) const STARTS_MAX: usize = 6;
+const STARTS_MAX: usize = 6;
 /// Bytes by which an assigned value is judged.
 pub(crate) const VALUE_BYTES_JUDGED: usize = 256;
+
+/// Where values may begin.
+pub(crate) type Starts = [Option<usize>; STARTS_MAX];
 
 /// Words that say that what follows is a secret, where no sign assigns it.
 const WORDS: [&[u8]; 9] = [b"key", b"token", b"secret", b"pass", b"auth", b"pat", b"cred", b"access", b"private"];
@@ -104,7 +107,7 @@ pub(crate) fn read(text: &[u8], name: Range<usize>) -> Option<Assigned> {
 
 /// Where a value may begin behind a name of which a part ends at `at`, for values whose form says where they end.
 /// `is_proof`: the form alone proves the value, so that no sign or word must assign it.
-pub(crate) fn values_after(text: &[u8], at: usize, is_proof: bool) -> [Option<usize>; STARTS_MAX] {
+pub(crate) fn values_after(text: &[u8], at: usize, is_proof: bool) -> Starts {
     let mut starts = [None; STARTS_MAX];
     let mut found = starts.iter_mut();
     let is_glue = |b: u8| b.is_ascii_whitespace() || b"\"'`\\:=><?()[],|@#/${*!+".contains(&b);

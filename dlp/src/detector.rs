@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::assignment;
+use crate::assignment::Starts;
 use crate::keys::KeyClass;
 use crate::pattern::Pattern;
 
@@ -102,7 +102,7 @@ pub(crate) struct Place<'a> {
     /// What that name says.
     pub key: KeyClass,
     /// Where values may begin that are assigned to the name here, once one detector has asked; the flag is the one it asked with.
-    pub starts: &'a Cell<Option<(bool, [Option<usize>; assignment::STARTS_MAX])>>,
+    pub starts: &'a Cell<Option<(bool, Starts)>>,
 }
 
 /// What a detector makes of a place: where the value stands and how sure it is, 0 to 1.
