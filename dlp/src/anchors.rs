@@ -59,12 +59,17 @@ fn find_digits(text: &[u8], hits: &mut Vec<Hit>) {
         let Some(first) = block.iter().position(u8::is_ascii_digit) else { continue };
         let start = at + first;
         let length = text[start..].iter().take_while(|b| b.is_ascii_digit()).count();
+        at = start + length;
+        // Most numbers stand alone: nothing that could join them to another follows.
+        let joins = matches!(text.get(at), Some(b' ' | b'-' | b'.' | b'\n' | b')' | b'A'..=b'Z'));
+        if length < DIGITS_MIN && !joins && (length < 2 || start < 2 || !text[start - 1].is_ascii_uppercase()) {
+            continue;
+        }
         let is_iban = length >= 2 && start >= 2 && text[start - 2..start].iter().all(u8::is_ascii_uppercase);
         // Every group is a place of its own, so that numbers in a row before a card do not hide it.
         if is_iban || length >= DIGITS_MIN || leads_far(text, start) || is_dotted(text, start) || is_area(text, start, length) {
             hits.push(Hit { at: start, seen: Seen::Digits });
         }
-        at = start + length;
     }
 }
 

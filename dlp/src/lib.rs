@@ -153,7 +153,11 @@ impl Engine {
 
 /// Appends the indices of all strings, numbers and names.
 pub fn all_leaves(tape: &Tape, leaves: &mut Vec<u32>) {
-    leaves.extend((0..tape.len()).filter(|&index| matches!(tape.node(index).kind, Kind::Key | Kind::String | Kind::Number)));
+    for index in 0..tape.len() {
+        if matches!(tape.node(index).kind, Kind::Key | Kind::String | Kind::Number) {
+            leaves.push(index);
+        }
+    }
 }
 
 /// Turns what was detected into findings, and into output where nothing blocks.

@@ -85,9 +85,9 @@ impl Scratch {
             self.told.truncate(1);
         }
         let mut key = (u32::MAX, 0);
-        let has_markup = has_markup(doc);
+        let is_plain = doc.is_ascii() && !has_markup(doc);
         for &leaf in leaves {
-            self.lay_out(judges, doc, tape, leaf, has_markup, &mut key);
+            self.lay_out(judges, doc, tape, leaf, is_plain, &mut key);
         }
         if !self.plain.segments.is_empty() {
             anchors::find(judges.literals, &self.hyperscan, doc, &mut self.hits);
@@ -165,8 +165,8 @@ impl Scratch {
         }
     }
 
-    /// Puts a leaf where it is scanned: in place, or decoded on the first sheet.
-    fn lay_out(&mut self, judges: Judges<'_>, doc: &[u8], tape: &Tape, leaf: u32, has_markup: bool, last: &mut (u32, u32)) {
+    /// Puts a leaf where it is scanned: in place, or decoded on the first sheet. `is_plain`: the whole document is ASCII without markup.
+    fn lay_out(&mut self, judges: Judges<'_>, doc: &[u8], tape: &Tape, leaf: u32, is_plain: bool, last: &mut (u32, u32)) {
         let node = tape.node(leaf);
         let told = if node.kind == Kind::Key { 0 } else { self.told_of(judges, doc, tape, leaf, last) };
         let (start, end) = (node.start as usize, node.end as usize);
@@ -174,7 +174,8 @@ impl Scratch {
             return;
         };
         let segment = |range| Segment { range, raw_end: node.end, leaf, kind: node.kind, told, depth: 0 };
-        if node.escaped || !raw.is_ascii() || has_markup && memchr::memchr2(b'%', b'&', raw).is_some() {
+        let is_as_written = is_plain || raw.is_ascii() && memchr::memchr2(b'%', b'&', raw).is_none();
+        if node.escaped || !is_as_written {
             self.sheets[0].push(raw, |offset| node.start + offset as u32, segment);
         } else if !raw.is_empty() {
             self.plain.segments.push(segment(start..end));

@@ -22,6 +22,9 @@ struct Parser<'t, 'd> {
     doc: &'d [u8],
     at: usize,
     bounds: &'t Bounds,
+    /// The innermost open container: what it is, and its index.
+    inside: Option<Kind>,
+    parent: u32,
 }
 
 pub(super) fn parse(tape: &mut Tape, doc: &[u8], bounds: &Bounds) -> Result<(), JsonError> {
@@ -33,7 +36,7 @@ pub(super) fn parse(tape: &mut Tape, doc: &[u8], bounds: &Bounds) -> Result<(), 
     if let Err(error) = std::str::from_utf8(doc) {
         return Err(JsonError { offset: error.valid_up_to(), reason: JsonReason::InvalidUtf8 });
     }
-    Parser { tape, doc, at: 0, bounds }.document()
+    Parser { tape, doc, at: 0, bounds, inside: None, parent: NONE }.document()
 }
 
 impl Parser<'_, '_> {
@@ -80,22 +83,25 @@ impl Parser<'_, '_> {
         JsonError { offset: self.at, reason }
     }
 
+    #[inline(always)]
     fn skip_space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.doc.get(self.at) {
             self.at += 1;
         }
     }
 
+    #[inline(always)]
     fn is_in(&self, kind: Kind) -> bool {
-        self.tape.open.last().is_some_and(|&open| self.tape.nodes[open as usize].kind == kind)
+        self.inside == Some(kind)
     }
 
+    #[inline(always)]
     fn push(&mut self, kind: Kind, escaped: bool, start: usize, end: usize) -> Result<u32, JsonError> {
         let index = self.tape.len();
         if index >= self.bounds.nodes_max {
             return Err(self.fail(JsonReason::TooManyNodes));
         }
-        let parent = self.tape.open.last().copied().unwrap_or(NONE);
+        let parent = self.parent;
         // The document is shorter than 4 GiB, so offsets fit.
         let (start, end) = (start as u32, end as u32);
         self.tape.nodes.push(Node { kind, escaped, start, end, next: index + 1, parent });
@@ -108,6 +114,7 @@ impl Parser<'_, '_> {
         }
         let index = self.push(kind, false, self.at, self.at)?;
         self.tape.open.push(index);
+        (self.inside, self.parent) = (Some(kind), index);
         self.at += 1;
         Ok(then)
     }
@@ -118,6 +125,8 @@ impl Parser<'_, '_> {
         let Some(open) = self.tape.open.pop() else {
             return Err(self.fail(JsonReason::Syntax("a value")));
         };
+        let around = self.tape.open.last().copied();
+        (self.inside, self.parent) = (around.map(|index| self.tape.nodes[index as usize].kind), around.unwrap_or(NONE));
         let node = &mut self.tape.nodes[open as usize];
         node.end = self.at as u32;
         node.next = next;
@@ -145,6 +154,7 @@ impl Parser<'_, '_> {
     }
 
     /// Moves from the opening quote to just past the closing one; says whether there was an escape.
+    #[inline(always)]
     fn skip_string(&mut self) -> Result<bool, JsonError> {
         self.at += 1;
         let mut escaped = false;
@@ -259,6 +269,7 @@ impl Parser<'_, '_> {
 }
 
 /// How many bytes at the start are neither a quote, a backslash nor a control character: eight at a time.
+#[inline(always)]
 fn plain_prefix(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
