@@ -12,7 +12,7 @@ use crate::compile::Literals;
 use crate::detector::{Anchor, Confirm, Detector, Place, Sight};
 use crate::json::Kind;
 use crate::keys::KeyClass;
-use crate::operator::{Operator, Treatment};
+use crate::operator::Treatment;
 use crate::scanner::{Detection, Told};
 use crate::shape;
 use crate::sheet::Segment;
@@ -114,7 +114,7 @@ pub(crate) fn confirm(
     covered.forget(judges.detectors.len());
     let starts = Cell::new(None);
     let mut ask = |segment: &Segment, detector: usize, at: usize, seen: Sight| {
-        if treatment.operator(detector).is_none() || at < covered.end(detector) {
+        if !treatment.is_about(detector) || at < covered.end(detector) {
             return;
         }
         let start = segment.range.start;
@@ -195,7 +195,7 @@ fn each_shape(text: &[u8], at: usize, mut each: impl FnMut(u64)) {
 /// masked with it. A block is never lost to a finding that is only masked.
 pub(crate) fn settle_overlaps(detections: &mut Vec<Detection>, treatment: &Treatment) {
     detections.sort_by(|a, b| a.raw.start.cmp(&b.raw.start).then(b.raw.end.cmp(&a.raw.end)));
-    let strength = |detection: &Detection| treatment.operator(detection.detector).map(Operator::strength);
+    let strength = |detection: &Detection| treatment.operator(detection.rule).strength();
     let mut kept: Vec<Detection> = Vec::with_capacity(detections.len());
     for next in detections.drain(..) {
         match kept.last_mut() {
@@ -205,6 +205,8 @@ pub(crate) fn settle_overlaps(detections: &mut Vec<Detection>, treatment: &Treat
                 if strength(&next) > strength(last) || (strength(&next) == strength(last) && is_surer) {
                     *last = next;
                 }
+                // What stands for more than its value could not be turned back, nor compared.
+                last.is_merged |= last.raw != whole;
                 last.raw = whole;
             }
             _ => kept.push(next),

@@ -9,6 +9,10 @@ pub enum Action {
     Redacted,
     /// It was replaced but for its last characters.
     Partial,
+    /// It was replaced by a token that can be turned back.
+    Tokenized,
+    /// It was replaced by a keyed hash.
+    Hashed,
     /// It stopped the message.
     Blocked,
 }

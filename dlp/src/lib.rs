@@ -10,8 +10,10 @@ mod catalogue;
 mod compile;
 mod confirm;
 mod detector;
+mod examples;
 mod finding;
 pub mod json;
+mod keyring;
 mod keys;
 mod operator;
 mod pattern;
@@ -25,8 +27,10 @@ pub mod written;
 pub use catalogue::Catalogue;
 pub use compile::EngineError;
 pub use detector::{Category, Detector, Example};
+pub use examples::Fault;
 pub use finding::{Action, Finding, Verdict};
-pub use operator::{Operator, Selector, Treatment, UnknownType};
+pub use keyring::{Keyring, MASTER_BYTES_MIN};
+pub use operator::{Conditions, Operator, Selector, Treatment, UnknownType};
 pub use scanner::Scratch;
 
 use std::sync::Arc;
@@ -174,9 +178,7 @@ fn conclude(
 ) -> Verdict {
     let mut verdict = Verdict::Clean;
     for (count, detection) in scratch.detections.iter().enumerate() {
-        let Some(operator) = treatment.operator(detection.detector) else {
-            continue;
-        };
+        let operator = treatment.operator(detection.rule);
         let detector = &detectors[detection.detector];
         findings.push(Finding {
             kind: Arc::clone(&detector.kind),

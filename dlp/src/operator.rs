@@ -1,19 +1,25 @@
-//! What is done to findings, and which findings.
+//! What is done to findings, which findings, and under which conditions.
 //!
-//! Invariant: where several operators name one type, the strongest holds: block, then redact, then partial.
+//! Invariant: where several rules are about one finding, the strongest operator holds: block, redact, hash, tokenize, partial.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::finding::Action;
+use crate::keyring::Keyring;
 
 /// What is done to a finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Operator {
     /// Its last `keep_last` letters and digits stay, every other character becomes `*`.
     Partial {
         /// How many stay; never more than half of the value.
         keep_last: u8,
     },
+    /// It becomes a token that the gateway can turn back: `tok1.CREDIT_CARD.q83…`. Equal values have equal tokens.
+    Tokenize(Arc<Keyring>),
+    /// It becomes its type and a keyed hash: `[CREDIT_CARD:7f3a9c1e2b04d5f6]`. Equal values have equal hashes.
+    Hash(Arc<Keyring>),
     /// It becomes its type in brackets and capitals: `[CREDIT_CARD]`, `[SECRET/GITHUB-TOKEN]`.
     Redact,
     /// The message it stands in does not go on.
@@ -21,21 +27,44 @@ pub enum Operator {
 }
 
 impl Operator {
-    pub(crate) fn strength(self) -> u8 {
+    pub(crate) fn strength(&self) -> u8 {
         match self {
             Operator::Partial { .. } => 0,
-            Operator::Redact => 1,
-            Operator::Block => 2,
+            Operator::Tokenize(_) => 1,
+            Operator::Hash(_) => 2,
+            Operator::Redact => 3,
+            Operator::Block => 4,
         }
     }
 
     /// What a record says was done.
-    pub fn action(self) -> Action {
+    pub fn action(&self) -> Action {
         match self {
             Operator::Partial { .. } => Action::Partial,
+            Operator::Tokenize(_) => Action::Tokenized,
+            Operator::Hash(_) => Action::Hashed,
             Operator::Redact => Action::Redacted,
             Operator::Block => Action::Blocked,
         }
+    }
+}
+
+/// What must be true of a finding for a rule to be about it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Conditions {
+    /// How sure the detector must be, 0 to 1.
+    pub confidence_min: f32,
+    /// Values that may pass: whole ones, or with one `*` for any text.
+    pub allow: Vec<String>,
+}
+
+impl Conditions {
+    fn hold(&self, value: &str, confidence: f32) -> bool {
+        let is_allowed = |pattern: &String| match pattern.split_once('*') {
+            None => pattern == value,
+            Some((head, tail)) => value.len() >= head.len() + tail.len() && value.starts_with(head) && value.ends_with(tail),
+        };
+        confidence >= self.confidence_min && !self.allow.iter().any(is_allowed)
     }
 }
 
@@ -68,11 +97,12 @@ impl fmt::Display for UnknownType {
 
 impl std::error::Error for UnknownType {}
 
-/// Which operator is applied to what each detector finds. Where it is empty, nothing is even scanned.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What is done to what each detector finds. Where it is empty, nothing is even scanned.
+#[derive(Clone, Debug, Default)]
 pub struct Treatment {
-    /// By the detector's number; what is not there is left alone.
-    operators: Vec<Option<Operator>>,
+    rules: Vec<(Operator, Conditions)>,
+    /// By the detector's number, the rules about it; what is not there is left alone.
+    by_detector: Vec<Vec<usize>>,
 }
 
 impl Treatment {
@@ -83,41 +113,66 @@ impl Treatment {
 
     /// Whether nothing is done to anything.
     pub fn is_empty(&self) -> bool {
-        self.operators.is_empty()
+        self.rules.is_empty()
     }
 
-    /// Applies `operator` to what the selector selects, where nothing stronger is applied already.
+    /// Applies `operator` to everything the selector selects.
     pub fn set(&mut self, selector: &Selector, operator: Operator) {
-        for &number in &selector.numbers {
-            if self.operators.len() <= number {
-                self.operators.resize(number + 1, None);
-            }
-            let slot = &mut self.operators[number];
-            if slot.is_none_or(|held| held.strength() < operator.strength()) {
-                *slot = Some(operator);
-            }
-        }
+        self.add_rule(&selector.numbers, operator, Conditions::default());
     }
 
-    /// Adds another treatment; the stronger operator holds.
+    /// Applies `operator` to what the selector selects, where the conditions hold.
+    pub fn set_where(&mut self, selector: &Selector, operator: Operator, conditions: Conditions) {
+        self.add_rule(&selector.numbers, operator, conditions);
+    }
+
+    fn add_rule(&mut self, numbers: &[usize], operator: Operator, conditions: Conditions) {
+        for &number in numbers {
+            if self.by_detector.len() <= number {
+                self.by_detector.resize(number + 1, Vec::new());
+            }
+            self.by_detector[number].push(self.rules.len());
+        }
+        self.rules.push((operator, conditions));
+    }
+
+    /// Adds the rules of another treatment.
     pub fn add(&mut self, other: &Treatment) {
-        for (number, operator) in other.operators.iter().enumerate() {
-            if let Some(operator) = operator {
-                self.set(&Selector::of(vec![number]), *operator);
-            }
+        for (index, (operator, conditions)) in other.rules.iter().enumerate() {
+            let is_about = |number: &usize| other.by_detector[*number].contains(&index);
+            let numbers: Vec<usize> = (0..other.by_detector.len()).filter(is_about).collect();
+            self.add_rule(&numbers, operator.clone(), conditions.clone());
         }
     }
 
-    /// The operator for the detector of this number.
-    pub(crate) fn operator(&self, detector: usize) -> Option<Operator> {
-        self.operators.get(detector).copied().flatten()
+    /// Whether any rule is about what the detector of this number finds.
+    pub(crate) fn is_about(&self, detector: usize) -> bool {
+        self.by_detector.get(detector).is_some_and(|rules| !rules.is_empty())
+    }
+
+    /// The number of the strongest rule about a finding.
+    pub(crate) fn rule(&self, detector: usize, value: &str, confidence: f32) -> Option<usize> {
+        let rules = self.by_detector.get(detector)?.iter().copied();
+        let about = rules.filter(|&rule| self.rules[rule].1.hold(value, confidence));
+        about.max_by_key(|&rule| self.rules[rule].0.strength())
+    }
+
+    /// The operator of the rule of this number.
+    pub(crate) fn operator(&self, rule: usize) -> &Operator {
+        &self.rules[rule].0
     }
 }
 
 /// The text that stands in the place of a value. It holds no quote, backslash or control character, so it fits into any string.
-pub(crate) fn replacement(operator: Operator, kind: &str, value: &str) -> String {
-    let Operator::Partial { keep_last } = operator else {
-        return format!("[{}]", kind.to_ascii_uppercase());
+pub(crate) fn replacement(operator: &Operator, kind: &str, value: &str) -> String {
+    let keep_last = match operator {
+        Operator::Partial { keep_last } => *keep_last,
+        Operator::Hash(keyring) => return format!("[{}:{}]", kind.to_ascii_uppercase(), keyring.hash(kind, value)),
+        Operator::Tokenize(keyring) => match keyring.tokenize(kind, value) {
+            Some(token) => return token,
+            None => return format!("[{}]", kind.to_ascii_uppercase()),
+        },
+        Operator::Redact | Operator::Block => return format!("[{}]", kind.to_ascii_uppercase()),
     };
     let count = value.chars().count();
     let keep = usize::from(keep_last).min(count / 2);
@@ -139,16 +194,30 @@ mod tests {
         treatment.set(&Selector::of(vec![0, 1, 2]), Operator::Redact);
         treatment.set(&Selector::of(vec![0]), Operator::Partial { keep_last: 4 });
         treatment.set(&Selector::of(vec![2]), Operator::Block);
-        assert_eq!(treatment.operator(0), Some(Operator::Redact));
-        assert_eq!(treatment.operator(2), Some(Operator::Block));
-        assert_eq!(treatment.operator(9), None);
+        let action = |detector| treatment.rule(detector, "v", 0.5).map(|rule| treatment.operator(rule).action());
+        assert_eq!((action(0), action(2), action(9)), (Some(Action::Redacted), Some(Action::Blocked), None));
+    }
+
+    #[test]
+    fn conditions_take_findings_out_of_a_rule() {
+        let mut treatment = Treatment::none();
+        let allow = vec!["ana@example.com".to_owned(), "*@ours.example".to_owned()];
+        treatment.set_where(&Selector::of(vec![0]), Operator::Redact, Conditions { confidence_min: 0.6, allow });
+        let is_about = |value, confidence| treatment.rule(0, value, confidence).is_some();
+        assert!(is_about("bob@example.com", 0.7) && is_about("ana@example.community", 0.9));
+        assert!(!is_about("bob@example.com", 0.5) && !is_about("ana@example.com", 0.9) && !is_about("x@ours.example", 0.9));
+        let mut both = Treatment::none();
+        both.add(&treatment);
+        both.set(&Selector::of(vec![0]), Operator::Partial { keep_last: 2 });
+        let action = |value| both.rule(0, value, 0.9).map(|rule| both.operator(rule).action());
+        assert_eq!((action("x@ours.example"), action("bob@example.com")), (Some(Action::Partial), Some(Action::Redacted)));
     }
 
     #[test]
     fn partial_never_keeps_more_than_half() {
         let partial = Operator::Partial { keep_last: 4 };
-        assert_eq!(replacement(partial, "CREDIT_CARD", "4111-1111-1111-1234"), "***************1234");
-        assert_eq!(replacement(partial, "X", "ab\"cd"), "***cd");
-        assert_eq!(replacement(Operator::Redact, "secret/jwt", "x"), "[SECRET/JWT]");
+        assert_eq!(replacement(&partial, "CREDIT_CARD", "4111-1111-1111-1234"), "***************1234");
+        assert_eq!(replacement(&partial, "X", "ab\"cd"), "***cd");
+        assert_eq!(replacement(&Operator::Redact, "secret/jwt", "x"), "[SECRET/JWT]");
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::detector::Detector;
 use crate::json::{Kind, Tape};
-use crate::operator::{Treatment, replacement};
+use crate::operator::{Operator, Treatment, replacement};
 use crate::scanner::Detection;
 
 /// Appends the document with every detection replaced.
@@ -20,9 +20,7 @@ pub(crate) fn rewrite(
     out.reserve(doc.len() + detections.len() * 32);
     let mut at = 0;
     for (count, detection) in detections.iter().enumerate() {
-        let Some(operator) = treatment.operator(detection.detector) else {
-            continue;
-        };
+        let operator = if detection.is_merged { &Operator::Redact } else { treatment.operator(detection.rule) };
         let text = replacement(operator, &detectors[detection.detector].kind, &detection.value);
         out.extend_from_slice(doc.get(at..detection.raw.start).unwrap_or_default());
         match detection.kind {

@@ -44,12 +44,16 @@ pub struct Scratch {
 #[derive(Clone, Debug)]
 pub(crate) struct Detection {
     pub(crate) detector: usize,
+    /// The rule of the treatment that says what is done to it.
+    pub(crate) rule: usize,
     pub(crate) raw: Range<usize>,
     pub(crate) value: String,
     pub(crate) leaf: u32,
     pub(crate) kind: Kind,
     pub(crate) depth: u8,
     pub(crate) confidence: f32,
+    /// Whether `raw` holds more than the value, so that it can only be redacted.
+    pub(crate) is_merged: bool,
 }
 
 impl Scratch {
@@ -94,8 +98,8 @@ impl Scratch {
             let detections = &mut self.detections;
             let stretch = Stretch { text: doc, hits: &self.hits, segments: &self.plain.segments, told: &self.told };
             confirm(judges, &stretch, treatment, &mut self.covered, |segment, detector, range, confidence| {
-                let value = String::from_utf8_lossy(&doc[range.clone()]).into_owned();
-                detections.push(detection(segment, detector, whole_number(segment, range), value, confidence));
+                let raw = whole_number(segment, range.clone());
+                detections.extend(detection(treatment, segment, detector, raw, &doc[range], confidence));
             });
         }
         for level in 0..self.sheets.len() {
@@ -108,9 +112,8 @@ impl Scratch {
             let detections = &mut self.detections;
             let stretch = Stretch { text: &sheet.text, hits: &self.hits, segments: &sheet.segments, told: &self.told };
             confirm(judges, &stretch, treatment, &mut self.covered, |segment, detector, range, confidence| {
-                let value = String::from_utf8_lossy(&sheet.text[range.clone()]).into_owned();
-                let raw = sheet.raw_range(&whole_number(segment, range));
-                detections.push(detection(segment, detector, raw, value, confidence));
+                let raw = sheet.raw_range(&whole_number(segment, range.clone()));
+                detections.extend(detection(treatment, segment, detector, raw, &sheet.text[range], confidence));
             });
         }
         self.open_blobs(doc);
@@ -120,10 +123,10 @@ impl Scratch {
             let detections = &mut self.detections;
             let stretch = Stretch { text: &sheet.text, hits: &self.hits, segments: &sheet.segments, told: &self.told };
             confirm(judges, &stretch, treatment, &mut self.covered, |segment, detector, range, confidence| {
-                let value = String::from_utf8_lossy(&sheet.text[range]).into_owned();
                 // What is left of a blob in which something was replaced would be no blob, so it goes whole.
                 let raw = sheet.map[segment.range.start] as usize..segment.raw_end as usize;
-                detections.push(detection(segment, detector, raw, value, confidence));
+                let found = detection(treatment, segment, detector, raw, &sheet.text[range], confidence);
+                detections.extend(found.map(|found| Detection { is_merged: true, ..found }));
             });
         }
         settle_overlaps(&mut self.detections, treatment);
@@ -305,8 +308,28 @@ fn whole_number(segment: &Segment, range: Range<usize>) -> Range<usize> {
     if segment.kind == Kind::Number { segment.range.clone() } else { range }
 }
 
-fn detection(segment: &Segment, detector: usize, raw: Range<usize>, value: String, confidence: f32) -> Detection {
-    Detection { detector, raw, value, leaf: segment.leaf, kind: segment.kind, depth: segment.depth, confidence }
+/// A detection, if a rule of the treatment is about it.
+fn detection(
+    treatment: &Treatment,
+    segment: &Segment,
+    detector: usize,
+    raw: Range<usize>,
+    value: &[u8],
+    confidence: f32,
+) -> Option<Detection> {
+    let value = String::from_utf8_lossy(value).into_owned();
+    let rule = treatment.rule(detector, &value, confidence)?;
+    Some(Detection {
+        detector,
+        rule,
+        raw,
+        value,
+        leaf: segment.leaf,
+        kind: segment.kind,
+        depth: segment.depth,
+        confidence,
+        is_merged: false,
+    })
 }
 
 /// What a name says about what stands under it.

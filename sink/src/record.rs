@@ -88,6 +88,10 @@ named! {
         Partial = 1 "partial",
         /// It stopped the message.
         Block = 2 "block",
+        /// It was replaced by a keyed hash.
+        Hash = 3 "hash",
+        /// It was replaced by a token that can be turned back.
+        Tokenize = 4 "tokenize",
     }
 }
 

@@ -114,9 +114,11 @@ impl Gateway {
     /// Starts it at a port.
     pub fn start_at(setup: &Setup, port: u16) -> Gateway {
         let dir = tempfile::tempdir().unwrap();
-        let key = dir.path().join("key");
-        fs::write(&key, CREDENTIAL).unwrap();
-        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        for (name, secret) in [("key", CREDENTIAL), ("dlp-key", "0123456789abcdef0123456789abcdef")] {
+            let path = dir.path().join(name);
+            fs::write(&path, secret).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
         let ca = match &setup.authority {
             Some(authority) => {
                 fs::write(dir.path().join("ca.pem"), authority).unwrap();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::config;
+use crate::config::{self, Problem};
 
 /// Checks the file; problems go to standard error, the verdict to standard output.
 pub(super) fn check(path: &Path) -> ExitCode {
@@ -13,16 +13,16 @@ pub(super) fn check(path: &Path) -> ExitCode {
             println!("{}: good ({issuers} issuers, {upstreams} upstreams, {rules} rules)", path.display());
             ExitCode::SUCCESS
         }
-        Err(problems) => {
-            for problem in &problems {
-                eprintln!("{problem}");
-            }
-            eprintln!(
-                "{}: {} to mend",
-                path.display(),
-                if problems.len() == 1 { "1 problem".into() } else { format!("{} problems", problems.len()) }
-            );
-            ExitCode::FAILURE
-        }
+        Err(problems) => report(path, &problems),
     }
+}
+
+/// Writes problems to standard error.
+pub(super) fn report(path: &Path, problems: &[Problem]) -> ExitCode {
+    for problem in problems {
+        eprintln!("{problem}");
+    }
+    let count = if problems.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", problems.len()) };
+    eprintln!("{}: {count} to mend", path.display());
+    ExitCode::FAILURE
 }

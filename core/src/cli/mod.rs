@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod dlp;
 mod run;
 mod scan;
 
@@ -36,6 +37,8 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Find secrets and personal data in text; findings come out as JSON lines
     Scan(scan::ScanArguments),
+    /// List the detectors, or test them on their own examples
+    Dlp(dlp::DlpArguments),
 }
 
 /// Runs what the arguments ask for. Exit status: 0 done, 1 not done, 2 the arguments are wrong.
@@ -45,5 +48,6 @@ pub fn main() -> ExitCode {
         Command::Check { config } => check::check(&config),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Scan(arguments) => scan::scan(&arguments),
+        Command::Dlp(arguments) => dlp::dlp(&arguments),
     }
 }

@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluicegate_dlp::Catalogue;
 use sluicegate_dlp::written::Written;
+use sluicegate_dlp::{Catalogue, Engine, Keyring, MASTER_BYTES_MIN};
 use sluicegate_identity::{IssuerPolicy, Pointer};
 use toml::Spanned;
 
 use super::check_rules::{dlp_rules, rules};
 use super::checked::{Admin, Audit, Config, Credential, Issuer, Server, Upstream};
 use super::problem::{Problem, Problems, nearest};
-use super::raw::{RawAudit, RawConfig, RawCredential, RawIssuer, RawServer, RawUpstream, Text};
+use super::raw::{RawAudit, RawConfig, RawCredential, RawIssuer, RawKey, RawServer, RawUpstream, Text};
 use super::shape;
 use super::url::HttpUrl;
 use crate::credential::echo::Echo;
@@ -116,20 +116,11 @@ impl Checker<'_, '_> {
         let issuers = self.issuers(&raw.issuer, &resources);
         let rules = rules(&mut self, &raw.rule, &issuers, &upstreams, &resources);
         let catalogue = self.catalogue(&raw.dlp.detector);
-        let dlp_rules = dlp_rules(&mut self, &raw.dlp.rule, &catalogue);
+        let keyring = raw.dlp.key.as_ref().and_then(|key| self.keyring(key));
+        let dlp_rules = dlp_rules(&mut self, &raw.dlp, &catalogue, keyring.as_ref());
         let audit = self.audit(&raw.audit);
         let admin = raw.admin.as_ref().and_then(|admin| self.admin(&admin.listen));
-        Some(Config {
-            server: server?,
-            issuers,
-            upstreams,
-            rules,
-            catalogue: Arc::new(catalogue),
-            dlp_rules,
-            audit,
-            admin,
-            limits,
-        })
+        Some(Config { server: server?, issuers, upstreams, rules, catalogue, dlp_rules, audit, admin, limits })
     }
 
     /// A number within bounds, or the default.
@@ -391,8 +382,34 @@ impl Checker<'_, '_> {
         parsed
     }
 
+    /// The keys of hashes and tokens.
+    fn keyring(&mut self, key: &Spanned<RawKey>) -> Option<Arc<Keyring>> {
+        let raw = key.get_ref();
+        let (at, field, secret) = match (&raw.file, &raw.env) {
+            (Some(file), None) => (file, "file", source::from_file(&self.dir.join(file.get_ref()))),
+            (None, Some(name)) => (name, "env", source::from_env(name.get_ref())),
+            (Some(at), Some(_)) => {
+                self.problems.add(at.span(), "dlp.key", "has two sources", "keep one of `file` and `env`");
+                return None;
+            }
+            (None, None) => {
+                self.problems.add(key.span(), "dlp.key", "has no source", "add `file = \"…\"` or `env = \"…\"`");
+                return None;
+            }
+        };
+        let secret = secret.map_err(|error| {
+            self.problems.add(at.span(), format!("dlp.key.{field}"), error.to_string(), error.hint());
+        });
+        let keyring = Keyring::derive(secret.ok()?.bytes(), "gateway").map(Arc::new);
+        if keyring.is_none() {
+            let message = format!("is shorter than {MASTER_BYTES_MIN} characters");
+            self.problems.add(at.span(), format!("dlp.key.{field}"), message, "make one with `openssl rand -base64 32`");
+        }
+        keyring
+    }
+
     /// The built-in detectors, and the file's own.
-    fn catalogue(&mut self, raw: &[Written]) -> Catalogue {
+    fn catalogue(&mut self, raw: &[Written]) -> Arc<Catalogue> {
         let mut catalogue = match Catalogue::built_in() {
             Ok(catalogue) => catalogue,
             Err((file, error)) => {
@@ -412,7 +429,29 @@ impl Checker<'_, '_> {
                 Err(error) => self.problems.add(error.span, format!("{key}.{}", error.key), error.message, error.hint),
             }
         }
+        let catalogue = Arc::new(catalogue);
+        if !raw.is_empty() && self.problems.is_empty() {
+            self.examples(raw, &catalogue);
+        }
         catalogue
+    }
+
+    /// Detectors of the file's own must find what their examples say; those that come with the program are tested with it.
+    fn examples(&mut self, raw: &[Written], catalogue: &Arc<Catalogue>) {
+        let engine = Engine::with(Arc::clone(catalogue)).and_then(|engine| Ok((engine.scratch()?, engine)));
+        let (mut scratch, engine) = match engine {
+            Ok(engine) => engine,
+            Err(error) => return self.problems.add(0..0, "dlp.detector", error.to_string(), "make the patterns simpler"),
+        };
+        let first = catalogue.detectors().len() - raw.len();
+        for (index, written) in raw.iter().enumerate() {
+            for fault in engine.check_examples(first + index, &mut scratch) {
+                let (field, span) =
+                    if fault.expected.is_some() { ("find", written.find.span()) } else { ("miss", written.id.span()) };
+                let hint = "mend the pattern, or the example";
+                self.problems.add(span, format!("dlp.detector[{}].{field}", index + 1), fault.to_string(), hint);
+            }
+        }
     }
 
     fn audit(&mut self, raw: &RawAudit) -> Audit {

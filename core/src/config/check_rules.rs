@@ -1,13 +1,15 @@
 //! Checks rules: what they name must exist, what they compare must compile, and each must be able to match.
 
+use std::sync::Arc;
+
 use regex::RegexBuilder;
-use sluicegate_dlp::{Catalogue, Operator};
+use sluicegate_dlp::{Catalogue, Conditions, Keyring, Operator, Selector};
 use toml::Spanned;
 
 use super::check::Checker;
-use super::checked::{ArgPredicate, ArgTest, Direction, DlpRule, Issuer, Rule, RuleEffect, Upstream, What, Who};
+use super::checked::{ArgPredicate, ArgTest, Direction, DlpRule, Done, Issuer, Rule, RuleEffect, Upstream, What, Who};
 use super::problem::nearest;
-use super::raw::{RawArg, RawDlpRule, RawRule, Text};
+use super::raw::{RawArg, RawDlp, RawDlpRule, RawRule, Text};
 use crate::policy::{Glob, Path, method};
 
 /// Rules that are taken; more are refused.
@@ -320,68 +322,169 @@ impl OneRule<'_, '_, '_, '_> {
     }
 }
 
-pub(super) fn dlp_rules(checker: &mut Checker<'_, '_>, raw: &[RawDlpRule], catalogue: &Catalogue) -> Vec<DlpRule> {
-    raw.iter().enumerate().filter_map(|(index, rule)| dlp_rule(checker, rule, index + 1, catalogue)).collect()
+pub(super) fn dlp_rules(
+    checker: &mut Checker<'_, '_>,
+    raw: &RawDlp,
+    catalogue: &Catalogue,
+    keyring: Option<&Arc<Keyring>>,
+) -> Vec<DlpRule> {
+    let mut rules = Vec::with_capacity(raw.rule.len());
+    for (index, rule) in raw.rule.iter().enumerate() {
+        // A key that is named but cannot be read is a problem of its own.
+        let key_is_missing = raw.key.is_none();
+        let mut one = OneDlpRule {
+            checker,
+            key: format!("dlp.rule[{}]", index + 1),
+            raw: rule.get_ref(),
+            span: rule.span(),
+            keyring,
+            key_is_missing,
+        };
+        rules.extend(one.check(catalogue));
+    }
+    rules
 }
 
-fn dlp_rule(checker: &mut Checker<'_, '_>, raw: &RawDlpRule, number: usize, catalogue: &Catalogue) -> Option<DlpRule> {
-    let key = format!("dlp.rule[{number}]");
-    let mut detect = Vec::new();
-    for text in raw.detect.get_ref() {
-        match catalogue.select(text.get_ref()) {
-            Ok(selector) => detect.push(selector),
-            Err(unknown) => {
-                let hint = format!("did you mean {:?}?", unknown.nearest);
-                checker.problems.add(text.span(), format!("{key}.detect"), format!("no detector finds {:?}", unknown.name), hint);
+struct OneDlpRule<'c, 'p, 't, 'r> {
+    checker: &'c mut Checker<'p, 't>,
+    key: String,
+    raw: &'r RawDlpRule,
+    span: std::ops::Range<usize>,
+    keyring: Option<&'r Arc<Keyring>>,
+    key_is_missing: bool,
+}
+
+impl OneDlpRule<'_, '_, '_, '_> {
+    fn add(&mut self, span: std::ops::Range<usize>, field: &str, message: impl Into<String>, hint: impl Into<String>) {
+        self.checker.problems.add(span, format!("{}.{field}", self.key), message, hint);
+    }
+
+    fn check(&mut self, catalogue: &Catalogue) -> Option<DlpRule> {
+        let raw = self.raw;
+        let turns_back = raw.detokenize.as_ref().filter(|flag| *flag.get_ref());
+        let does = match turns_back {
+            Some(flag) => self.turns_back(flag),
+            None => self.masks(),
+        };
+        let detect = if turns_back.is_some() { Vec::new() } else { self.detect(catalogue) };
+        let upstream = Glob::new(raw.place.upstream.as_ref().map_or("*", |name| name.get_ref()));
+        if let Some(name) = &raw.place.upstream {
+            self.checker.must_match_upstream(name, &format!("{}.where.upstream", self.key));
+        }
+        let direction = self.direction();
+        let glob = |text: &Option<Text>| text.as_ref().map(|text| Glob::new(text.get_ref()));
+        Some(DlpRule {
+            detect,
+            upstream,
+            tool: glob(&raw.place.tool),
+            principal: glob(&raw.place.principal),
+            direction: direction?,
+            does: does?,
+        })
+    }
+
+    fn detect(&mut self, catalogue: &Catalogue) -> Vec<Selector> {
+        let Some(names) = &self.raw.detect else {
+            self.add(self.span.clone(), "detect", "is missing", "name types, or use [\"*\"]");
+            return Vec::new();
+        };
+        if names.get_ref().is_empty() {
+            self.add(names.span(), "detect", "is empty", "name types, or use \"*\"");
+        }
+        let mut selectors = Vec::new();
+        for text in names.get_ref() {
+            match catalogue.select(text.get_ref()) {
+                Ok(selector) => selectors.push(selector),
+                Err(unknown) => {
+                    let hint = format!("did you mean {:?}?", unknown.nearest);
+                    self.add(text.span(), "detect", format!("no detector finds {:?}", unknown.name), hint);
+                }
+            }
+        }
+        selectors
+    }
+
+    fn direction(&mut self) -> Option<Direction> {
+        match self.raw.place.direction.as_ref().map(|direction| (direction, direction.get_ref().as_str())) {
+            None | Some((_, "both")) => Some(Direction::Both),
+            Some((_, "request")) => Some(Direction::Request),
+            Some((_, "response")) => Some(Direction::Response),
+            Some((text, _)) => {
+                self.add(text.span(), "where.direction", "is not a direction", "use \"request\", \"response\" or \"both\"");
+                None
             }
         }
     }
-    if raw.detect.get_ref().is_empty() {
-        checker.problems.add(raw.detect.span(), format!("{key}.detect"), "is empty", "name types, or use \"*\"");
-    }
-    let upstream = Glob::new(raw.place.upstream.as_ref().map_or("*", |name| name.get_ref()));
-    if let Some(name) = &raw.place.upstream {
-        checker.must_match_upstream(name, &format!("{key}.where.upstream"));
-    }
-    let direction = match raw.place.direction.as_ref().map(|direction| (direction, direction.get_ref().as_str())) {
-        None | Some((_, "both")) => Some(Direction::Both),
-        Some((_, "request")) => Some(Direction::Request),
-        Some((_, "response")) => Some(Direction::Response),
-        Some((text, _)) => {
-            let hint = "use \"request\", \"response\" or \"both\"";
-            checker.problems.add(text.span(), format!("{key}.where.direction"), "is not a direction", hint);
-            None
+
+    /// A rule that turns tokens back must say for which tool: that is what makes the tool an authorised one.
+    fn turns_back(&mut self, flag: &Spanned<bool>) -> Option<Done> {
+        let raw = self.raw;
+        if let Some(operator) = &raw.operator {
+            self.add(operator.span(), "operator", "stands beside `detokenize`", "make two rules of it");
         }
-    };
-    let operator = operator(checker, raw, &key);
-    Some(DlpRule {
-        detect,
-        upstream,
-        tool: raw.place.tool.as_ref().map(|tool| Glob::new(tool.get_ref())),
-        direction: direction?,
-        operator: operator?,
-    })
+        if raw.place.tool.is_none() || raw.place.upstream.is_none() {
+            let hint = "add `where = { upstream = \"…\", tool = \"…\" }`";
+            self.add(flag.span(), "detokenize", "does not say which tool may have the values", hint);
+        }
+        self.keyring(flag.span(), "detokenize").map(Done::TurnsBack)
+    }
+
+    fn masks(&mut self) -> Option<Done> {
+        let raw = self.raw;
+        let mut confidence_min = 0.0;
+        if let Some(value) = &raw.confidence_min {
+            confidence_min = *value.get_ref() as f32;
+            if !(0.0..=1.0).contains(&confidence_min) {
+                self.add(value.span(), "confidence_min", "is out of bounds", "use 0.0 to 1.0");
+            }
+        }
+        let conditions = Conditions { confidence_min, allow: raw.allow.clone() };
+        self.operator().map(|operator| Done::Masks(operator, conditions))
+    }
+
+    fn keyring(&mut self, span: std::ops::Range<usize>, field: &str) -> Option<Arc<Keyring>> {
+        if self.key_is_missing {
+            self.add(
+                span,
+                field,
+                "needs a key",
+                "add `[dlp] key = { file = \"…\" }`, a file of mode 0600 with 32 characters or more",
+            );
+        }
+        self.keyring.cloned()
+    }
+
+    fn operator(&mut self) -> Option<Operator> {
+        let raw = self.raw;
+        let Some(name) = &raw.operator else {
+            self.add(self.span.clone(), "operator", "is missing", OPERATORS_HINT);
+            return None;
+        };
+        if let Some(keep) = raw.keep.as_ref().filter(|_| name.get_ref() != "partial") {
+            self.add(keep.span(), "keep", "is for the operator \"partial\" only", "remove the key");
+        }
+        match name.get_ref().as_str() {
+            "partial" => {
+                match raw.keep.as_ref().map(|keep| (keep.span(), u8::try_from(*keep.get_ref()).ok().filter(|keep| *keep <= 64))) {
+                    None => Some(Operator::Partial { keep_last: 4 }),
+                    Some((_, Some(keep_last))) => Some(Operator::Partial { keep_last }),
+                    Some((span, None)) => {
+                        self.add(span, "keep", "is out of bounds", "use 0 to 64");
+                        None
+                    }
+                }
+            }
+            "redact" => Some(Operator::Redact),
+            "block" => Some(Operator::Block),
+            "hash" => self.keyring(name.span(), "operator").map(Operator::Hash),
+            "tokenize" => self.keyring(name.span(), "operator").map(Operator::Tokenize),
+            _ => {
+                self.add(name.span(), "operator", "is not an operator", OPERATORS_HINT);
+                None
+            }
+        }
+    }
 }
 
-fn operator(checker: &mut Checker<'_, '_>, raw: &RawDlpRule, key: &str) -> Option<Operator> {
-    let keep = raw.keep.as_ref().map(|keep| (keep.span(), u8::try_from(*keep.get_ref()).ok().filter(|keep| *keep <= 64)));
-    match (raw.operator.get_ref().as_str(), keep) {
-        ("partial", None) => Some(Operator::Partial { keep_last: 4 }),
-        ("partial", Some((_, Some(keep_last)))) => Some(Operator::Partial { keep_last }),
-        ("partial", Some((span, None))) => {
-            checker.problems.add(span, format!("{key}.keep"), "is out of bounds", "use 0 to 64");
-            None
-        }
-        ("redact", None) => Some(Operator::Redact),
-        ("block", None) => Some(Operator::Block),
-        ("redact" | "block", Some((span, _))) => {
-            checker.problems.add(span, format!("{key}.keep"), "is for the operator \"partial\" only", "remove the key");
-            None
-        }
-        _ => {
-            let hint = "use \"redact\", \"partial\" or \"block\"";
-            checker.problems.add(raw.operator.span(), format!("{key}.operator"), "is not an operator", hint);
-            None
-        }
-    }
-}
+/// What a rule about findings can do.
+const OPERATORS_HINT: &str = "use \"redact\", \"partial\", \"hash\", \"tokenize\" or \"block\"";

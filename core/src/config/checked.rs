@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
-use sluicegate_dlp::{Catalogue, Operator, Selector};
+use sluicegate_dlp::{Catalogue, Conditions, Keyring, Operator, Selector};
 use sluicegate_identity::IssuerPolicy;
 
 use super::limits::Limits;
@@ -160,8 +160,18 @@ pub struct DlpRule {
     pub tool: Option<Glob>,
     /// In which direction.
     pub direction: Direction,
-    /// What is done.
-    pub operator: Operator,
+    /// By which principals; all where it is not given.
+    pub principal: Option<Glob>,
+    /// What is done, and under which conditions.
+    pub does: Done,
+}
+
+/// What a rule about findings does.
+pub enum Done {
+    /// It masks or blocks them.
+    Masks(Operator, Conditions),
+    /// It turns tokens back in what goes to the upstream.
+    TurnsBack(Arc<Keyring>),
 }
 
 /// How the audit is kept.

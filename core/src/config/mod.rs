@@ -13,8 +13,8 @@ pub mod url;
 
 pub use check::load;
 pub use checked::{
-    Admin, ArgPredicate, ArgTest, Audit, Config, Credential, Direction, DlpRule, Issuer, Rule, RuleEffect, Server, Upstream,
-    What, Who,
+    Admin, ArgPredicate, ArgTest, Audit, Config, Credential, Direction, DlpRule, Done, Issuer, Rule, RuleEffect, Server,
+    Upstream, What, Who,
 };
 pub use limits::Limits;
 pub use problem::Problem;

@@ -120,20 +120,32 @@ pub(super) struct RawArg {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawDlp {
+    pub key: Option<Spanned<RawKey>>,
     #[serde(default)]
     pub detector: Vec<Written>,
     #[serde(default)]
-    pub rule: Vec<RawDlpRule>,
+    pub rule: Vec<Spanned<RawDlpRule>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawDlpRule {
-    pub detect: Spanned<Vec<Text>>,
+    pub detect: Option<Spanned<Vec<Text>>>,
     #[serde(rename = "where", default)]
     pub place: RawPlace,
-    pub operator: Text,
+    pub operator: Option<Text>,
     pub keep: Option<Spanned<i64>>,
+    pub confidence_min: Option<Spanned<f64>>,
+    #[serde(default)]
+    pub allow: Vec<String>,
+    pub detokenize: Option<Spanned<bool>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawKey {
+    pub file: Option<Text>,
+    pub env: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -141,6 +153,7 @@ pub(super) struct RawDlpRule {
 pub(super) struct RawPlace {
     pub upstream: Option<Text>,
     pub tool: Option<Text>,
+    pub principal: Option<Text>,
     pub direction: Option<Text>,
 }
 

@@ -1,25 +1,41 @@
-//! What is done to findings, by upstream, direction and tool; made at load from the `[[dlp.rule]]` tables.
+//! What is done to findings, by upstream, direction, tool and principal; made at load from the `[[dlp.rule]]` tables.
 //!
-//! Invariant: rules only add up: a call gets the strongest operator that any matching rule names.
+//! Invariant: rules only add up: a finding gets the strongest operator that any matching rule names.
 
 use std::sync::Arc;
 
-use sluicegate_dlp::{Catalogue, Operator, Selector, Treatment};
+use sluicegate_dlp::{Catalogue, Conditions, Keyring, Operator, Selector, Treatment};
 
-use crate::config::{Config, Direction, DlpRule};
+use crate::config::{Config, Direction, DlpRule, Done};
 use crate::policy::Glob;
 
-struct ByTool {
-    tool: Glob,
+/// Which calls a rule is about; what is not given does not matter.
+struct Calls {
+    tool: Option<Glob>,
+    principal: Option<Glob>,
     direction: Direction,
-    adds: Vec<(Selector, Operator)>,
+}
+
+impl Calls {
+    fn of(rule: &DlpRule) -> Self {
+        Calls { tool: rule.tool.clone(), principal: rule.principal.clone(), direction: rule.direction }
+    }
+
+    fn hold(&self, direction: Direction, tool: Option<&str>, principal: &str) -> bool {
+        (self.direction == Direction::Both || self.direction == direction)
+            && self.tool.as_ref().is_none_or(|glob| tool.is_some_and(|tool| glob.matches(tool)))
+            && self.principal.as_ref().is_none_or(|glob| glob.matches(principal))
+    }
 }
 
 /// The treatments of one upstream's calls.
 pub struct Treatments {
     request: Pair,
     response: Pair,
-    by_tool: Vec<ByTool>,
+    /// Rules that are about some calls only.
+    by_call: Vec<(Calls, Vec<Selector>, Operator, Conditions)>,
+    /// Who may have tokens turned back.
+    turn_back: Vec<(Calls, Arc<Keyring>)>,
 }
 
 /// A treatment for calls that a rule allows, and one for calls that a rule masks.
@@ -32,49 +48,53 @@ impl Treatments {
     /// The treatments of the upstream at `index` in the configuration.
     pub fn of_upstream(config: &Config, index: usize) -> Self {
         let name = &config.upstreams[index].name;
-        let rules: Vec<&DlpRule> = config.dlp_rules.iter().filter(|rule| rule.upstream.matches(name)).collect();
-        let by_tool = rules
-            .iter()
-            .filter_map(|rule| {
-                let tool = rule.tool.clone()?;
-                let adds = rule.detect.iter().map(|selector| (selector.clone(), rule.operator)).collect();
-                Some(ByTool { tool, direction: rule.direction, adds })
-            })
-            .collect();
-        let pair = |direction| pair(&config.catalogue, &rules, direction);
-        Treatments { request: pair(Direction::Request), response: pair(Direction::Response), by_tool }
+        let (mut by_call, mut turn_back) = (Vec::new(), Vec::new());
+        let mut always: Vec<(&DlpRule, &Operator, &Conditions)> = Vec::new();
+        for rule in config.dlp_rules.iter().filter(|rule| rule.upstream.matches(name)) {
+            match &rule.does {
+                Done::TurnsBack(keyring) => turn_back.push((Calls::of(rule), Arc::clone(keyring))),
+                Done::Masks(operator, conditions) if rule.tool.is_some() || rule.principal.is_some() => {
+                    by_call.push((Calls::of(rule), rule.detect.clone(), operator.clone(), conditions.clone()));
+                }
+                Done::Masks(operator, conditions) => always.push((rule, operator, conditions)),
+            }
+        }
+        let pair = |direction| pair(&config.catalogue, &always, direction);
+        Treatments { request: pair(Direction::Request), response: pair(Direction::Response), by_call, turn_back }
     }
 
     /// The treatment of one message. `masks`: a rule of effect `mask` permitted the call, so everything that can be found is at
     /// least redacted.
-    pub fn of(&self, direction: Direction, tool: Option<&str>, masks: bool) -> Arc<Treatment> {
+    pub fn of(&self, direction: Direction, tool: Option<&str>, principal: &str, masks: bool) -> Arc<Treatment> {
         let pair = if direction == Direction::Request { &self.request } else { &self.response };
         let base = if masks { &pair.masked } else { &pair.allowed };
-        let mut adds = self
-            .by_tool
-            .iter()
-            .filter(|rule| covers(rule.direction, direction) && tool.is_some_and(|tool| rule.tool.matches(tool)))
-            .peekable();
+        let mut adds = self.by_call.iter().filter(|(calls, ..)| calls.hold(direction, tool, principal)).peekable();
         if adds.peek().is_none() {
             return Arc::clone(base);
         }
         let mut treatment = Treatment::clone(base);
-        for (selector, operator) in adds.flat_map(|rule| &rule.adds) {
-            treatment.set(selector, *operator);
+        for (_, selectors, operator, conditions) in adds {
+            for selector in selectors {
+                treatment.set_where(selector, operator.clone(), conditions.clone());
+            }
         }
         Arc::new(treatment)
     }
+
+    /// The keys by which tokens in a request are turned back, where a rule says so for this tool and principal.
+    pub fn turn_back(&self, tool: Option<&str>, principal: &str) -> Option<&Keyring> {
+        let mut rules = self.turn_back.iter();
+        rules.find(|(calls, _)| calls.hold(Direction::Request, tool, principal)).map(|(_, keyring)| &**keyring)
+    }
 }
 
-fn covers(rule: Direction, direction: Direction) -> bool {
-    rule == Direction::Both || rule == direction
-}
-
-fn pair(catalogue: &Catalogue, rules: &[&DlpRule], direction: Direction) -> Pair {
+fn pair(catalogue: &Catalogue, rules: &[(&DlpRule, &Operator, &Conditions)], direction: Direction) -> Pair {
     let mut allowed = Treatment::none();
-    for rule in rules.iter().filter(|rule| rule.tool.is_none() && covers(rule.direction, direction)) {
-        for selector in &rule.detect {
-            allowed.set(selector, rule.operator);
+    for (rule, operator, conditions) in rules {
+        if rule.direction == Direction::Both || rule.direction == direction {
+            for selector in &rule.detect {
+                allowed.set_where(selector, (*operator).clone(), (*conditions).clone());
+            }
         }
     }
     let mut masked = allowed.clone();

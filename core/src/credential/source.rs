@@ -18,7 +18,7 @@ pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
     /// The value, for those who put it in or look for it.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
 }

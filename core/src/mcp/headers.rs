@@ -3,9 +3,10 @@
 //! Invariant: policy reads the body; a request whose headers would route another reader elsewhere is refused with -32020.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use base64::Engine as _;
-use sluicegate_dlp::json::{Kind, Value};
+use sluicegate_dlp::json::{Bounds, Kind, Tape, Value};
 
 use super::era::VERSION_META;
 use crate::http1::field::Known;
@@ -62,9 +63,68 @@ pub fn decode(value: &[u8]) -> Option<Cow<'_, str>> {
     String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
+/// The beginning of fields that mirror an argument.
+const PARAM: &[u8] = b"mcp-param-";
+
+/// A field that mirrors an argument of a message that was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirrored {
+    /// Where its value stands in the head.
+    pub field: Range<usize>,
+    /// What it becomes; `None` where no argument has its value, so that nobody can say what it should be.
+    pub value: Option<Vec<u8>>,
+}
+
+/// What becomes of the `Mcp-Param-*` fields when a message was rewritten into `changed`: each follows the argument whose value it has.
+pub fn mirror(fields: &Fields, head: &[u8], before: &Value<'_>, changed: &[u8]) -> Vec<Mirrored> {
+    let is_param = |name: &[u8]| name.len() > PARAM.len() && name[..PARAM.len()].eq_ignore_ascii_case(PARAM);
+    let params: Vec<_> = fields.iter().filter(|field| is_param(&head[field.name.clone()])).collect();
+    if params.is_empty() {
+        return Vec::new();
+    }
+    // Masking changes no shape, so every leaf has its place in both documents.
+    let mut tape = Tape::new();
+    let bounds = Bounds { depth_max: u16::MAX, nodes_max: u32::MAX - 1, refuse_duplicates: false };
+    let is_read = tape.parse(changed, &bounds).is_ok();
+    let mut leaves = Vec::new();
+    if let Some(arguments) = before.resolve("/params/arguments").filter(|_| is_read) {
+        collect(arguments, &mut leaves);
+    }
+    let follow = |value: &[u8]| {
+        let text = decode(value)?;
+        let leaf = leaves.iter().find(|leaf| leaf.text() == text).filter(|leaf| leaf.index() < tape.len())?;
+        Some(encode(&tape.at(changed, leaf.index()).text()))
+    };
+    params.iter().map(|field| Mirrored { field: field.value.clone(), value: follow(&head[field.value.clone()]) }).collect()
+}
+
+fn collect<'a>(value: Value<'a>, leaves: &mut Vec<Value<'a>>) {
+    match value.kind() {
+        Kind::Object => value.members().for_each(|(_, member)| collect(member, leaves)),
+        Kind::Array => value.elements().for_each(|element| collect(element, leaves)),
+        _ => leaves.push(value),
+    }
+}
+
+/// A text as a header value: as it stands, or in `=?base64?…?=` where a header could not hold it.
+fn encode(text: &str) -> Vec<u8> {
+    let is_plain = text.bytes().all(|b| matches!(b, 0x20..=0x7e)) && text.trim() == text && !text.starts_with("=?base64?");
+    if is_plain {
+        return text.as_bytes().to_vec();
+    }
+    format!("=?base64?{}?=", base64::engine::general_purpose::STANDARD.encode(text)).into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_survives_its_header() {
+        for text in ["echo", "é", " padded", "=?base64?w6k=?=", "line\nbreak", ""] {
+            assert_eq!(decode(&encode(text)).as_deref(), Some(text));
+        }
+    }
 
     #[test]
     fn the_sentinel_is_decoded() {

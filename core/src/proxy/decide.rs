@@ -15,7 +15,7 @@ use sluicegate_sink::Ticket;
 use super::answer::{Answer, Rest};
 use super::downstream::{Body, Downstream, Ended};
 use super::identify::Identified;
-use super::mask::{MaskRoom, Masked};
+use super::mask::{self, MaskRoom, Masked};
 use super::receive::Framed;
 use super::record::{self, Asked};
 use crate::config::Direction;
@@ -23,7 +23,7 @@ use crate::http1::field::Known;
 use crate::http1::head::Method;
 use crate::mcp::envelope::{self, Message};
 use crate::mcp::era::{self, Era};
-use crate::mcp::headers;
+use crate::mcp::headers::{self, Mirrored};
 use crate::mcp::reply::{self, code};
 use crate::policy::{Effect, Facts};
 use crate::worker::Worker;
@@ -59,6 +59,8 @@ pub struct Permitted {
     pub id: Vec<u8>,
     /// The body to send.
     pub body: Vec<u8>,
+    /// What becomes of the fields that mirror arguments, where these were changed.
+    pub mirrored: Vec<Mirrored>,
     /// The upstream's own id of the session, where the request is of one.
     pub session: Option<Vec<u8>>,
     /// What is done to findings in the answer.
@@ -115,6 +117,7 @@ pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Id
             is_tool_call: judged.is_tool_call,
             id: judged.id,
             body: judged.body,
+            mirrored: judged.mirrored,
             session: judged.session,
             treatment: judged.treatment,
             ticket: judged.ticket,
@@ -145,6 +148,7 @@ struct Judged {
     is_tool_call: bool,
     id: Vec<u8>,
     body: Vec<u8>,
+    mirrored: Vec<Mirrored>,
     session: Option<Vec<u8>>,
     treatment: Arc<Treatment>,
     ticket: Ticket,
@@ -182,7 +186,8 @@ fn judge_stream(worker: &Worker, framed: &Framed, method: Method, principal: &Pr
         is_tool_call: false,
         id: Vec::new(),
         body: Vec::new(),
-        treatment: route.treatments.of(Direction::Response, None, false),
+        mirrored: Vec::new(),
+        treatment: route.treatments.of(Direction::Response, None, principal.id(), false),
         session,
         ticket,
     })
@@ -326,11 +331,12 @@ fn finish(
 ) -> Result<Judged, Answer> {
     let route = asked.framed.route();
     let masks = asked.effect == Effect::Mask;
+    let principal = asked.principal.map_or("", Principal::id);
     let mut findings: Vec<Finding> = Vec::new();
     let masked = if asked.effect == Effect::Block {
         Masked::Clean
     } else {
-        let treatment = route.treatments.of(Direction::Request, asked.tool.as_deref(), masks);
+        let treatment = route.treatments.of(Direction::Request, asked.tool.as_deref(), principal, masks);
         room.mask_message(tape, doc, &treatment, None, &mut findings)
     };
     worker.metrics.findings.add(findings.len() as u64);
@@ -346,17 +352,30 @@ fn finish(
         return Err(answer);
     }
     let ticket = record::decision(worker, asked).map_err(|_| unrecorded(worker, Some(asked.id)))?;
-    let body = match masked {
-        Masked::Rewritten(bytes) => bytes,
-        Masked::Clean | Masked::Blocked => doc.to_vec(),
+    let rewritten = match masked {
+        Masked::Rewritten(bytes) => Some(bytes),
+        Masked::Clean | Masked::Blocked => None,
     };
+    // Tokens are turned back last, so that nothing that is kept or judged ever holds the values.
+    let keyring = route.treatments.turn_back(asked.tool.as_deref(), principal);
+    let turned = keyring.and_then(|keyring| mask::turn_back(rewritten.as_deref().unwrap_or(doc), keyring));
+    let rewritten = turned.or(rewritten);
+    let mirrored = match &rewritten {
+        Some(bytes) => {
+            let received = &asked.framed.received;
+            headers::mirror(&received.head.fields, &received.bytes, &tape.root(doc), bytes)
+        }
+        None => Vec::new(),
+    };
+    let body = rewritten.unwrap_or_else(|| doc.to_vec());
     Ok(Judged {
         era: asked.era,
         exchange: call.exchange,
         is_tool_call: call.is_tool_call(),
         id: asked.id.to_vec(),
-        treatment: route.treatments.of(Direction::Response, asked.tool.as_deref(), masks),
+        treatment: route.treatments.of(Direction::Response, asked.tool.as_deref(), principal, masks),
         body,
+        mirrored,
         session,
         ticket,
     })

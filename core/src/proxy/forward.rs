@@ -10,6 +10,7 @@ use crate::http1::encode;
 use crate::http1::field::Known;
 use crate::http1::framing::is_named_by_connection;
 use crate::mcp::era::Era;
+use crate::mcp::headers::Mirrored;
 use crate::rt::Stopwatch;
 use crate::worker::Worker;
 
@@ -52,7 +53,11 @@ fn encode_request(permitted: &mut Permitted) -> Vec<u8> {
         if is_disguised || is_injected || is_named_by_connection(&head.fields, name, bytes) {
             continue;
         }
-        encode::field(&mut out, name, value);
+        match permitted.mirrored.iter().find(|mirrored| mirrored.field == field.value) {
+            None => encode::field(&mut out, name, value),
+            Some(Mirrored { value: Some(changed), .. }) => encode::field(&mut out, name, changed),
+            Some(Mirrored { value: None, .. }) => {}
+        }
     }
     encode::field(&mut out, b"Accept-Encoding", b"identity");
     if let Some(session) = &permitted.session {

@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use sluicegate_dlp::json::{Bounds, JsonError, Tape, Value};
-use sluicegate_dlp::{Action, Engine, Finding, Scratch, Treatment, Verdict};
+use sluicegate_dlp::json::{Bounds, JsonError, Kind, Tape, Value};
+use sluicegate_dlp::{Action, Engine, Finding, Keyring, Scratch, Treatment, Verdict};
 
 use crate::config::Limits;
 use crate::credential::echo::Echo;
@@ -137,4 +137,26 @@ impl MaskRoom {
             Verdict::Blocked => Masked::Blocked,
         }
     }
+}
+
+/// The message `doc` with the tokens in its payload turned back into their values; `None` where there is none.
+pub fn turn_back(doc: &[u8], keyring: &Keyring) -> Option<Vec<u8>> {
+    memchr::memmem::find(doc, b"tok1.")?;
+    let mut tape = Tape::new();
+    tape.parse(doc, &REPARSED).ok()?;
+    let mut leaves = Vec::new();
+    leaf::walk(&tape, tape.root(doc), &mut leaves);
+    let (mut out, mut at) = (Vec::with_capacity(doc.len()), 0);
+    for value in leaves.into_iter().map(|leaf| tape.at(doc, leaf)).filter(|value| value.kind() == Kind::String) {
+        let Some(text) = keyring.detokenize(&value.text()) else { continue };
+        let span = value.span();
+        out.extend_from_slice(&doc[at..span.start]);
+        serde_json::to_writer(&mut out, &text).ok()?;
+        at = span.end;
+    }
+    if at == 0 {
+        return None;
+    }
+    out.extend_from_slice(&doc[at..]);
+    Some(out)
 }

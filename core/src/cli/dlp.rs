@@ -1,0 +1,76 @@
+//! `sluicegate dlp`: the detectors, and whether they find what they must.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use sluicegate_dlp::{Catalogue, Engine, EngineError};
+
+use super::check::report;
+use crate::config;
+
+/// The arguments of `dlp`.
+#[derive(Args)]
+pub(super) struct DlpArguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every detector over its examples and near misses
+    Test {
+        /// Those of this configuration, too
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// List the detectors: id, type, category, where the format is described
+    List {
+        /// Those of this configuration, too
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+}
+
+/// Runs a subcommand.
+pub(super) fn dlp(arguments: &DlpArguments) -> ExitCode {
+    let (Command::Test { config } | Command::List { config }) = &arguments.command;
+    let catalogue = match config {
+        None => Catalogue::built_in().map(Arc::new).map_err(|(file, error)| EngineError::Catalogue(file, error)),
+        Some(path) => match config::load(path) {
+            Ok(config) => Ok(config.catalogue),
+            Err(problems) => return report(path, &problems),
+        },
+    };
+    let done = match &arguments.command {
+        Command::Test { .. } => catalogue.and_then(test),
+        Command::List { .. } => catalogue.map(|catalogue| list(&catalogue)),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("sluicegate dlp: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn test(catalogue: Arc<Catalogue>) -> Result<ExitCode, EngineError> {
+    let engine = Engine::with(catalogue)?;
+    let mut scratch = engine.scratch()?;
+    let (mut examples, mut faults) = (0, 0);
+    for (number, detector) in engine.detectors().iter().enumerate() {
+        examples += detector.find.len() + detector.miss.len();
+        for fault in engine.check_examples(number, &mut scratch) {
+            println!("{}: {fault}", detector.id);
+            faults += 1;
+        }
+    }
+    println!("{} detectors, {examples} examples, {faults} wrong", engine.detectors().len());
+    Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn list(catalogue: &Catalogue) -> ExitCode {
+    for detector in catalogue.detectors() {
+        println!("{}\t{}\t{}\t{}", detector.id, detector.kind, detector.category.name(), detector.source);
+    }
+    ExitCode::SUCCESS
+}
