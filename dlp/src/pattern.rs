@@ -234,6 +234,8 @@ const WORD_BYTES_DISTINCT: usize = 6;
 fn is_word_of_name(text: &[u8], start: usize, end: usize) -> bool {
     let begins = match (before(text, start), text.get(start)) {
         (Some(b), Some(first)) if b.is_ascii_lowercase() => first.is_ascii_uppercase(),
+        // `-Dname=` defines a name.
+        (Some(b'D'), _) if start >= 2 && text[start - 2] == b'-' => true,
         (Some(b), Some(first)) if b.is_ascii_uppercase() => first.is_ascii_uppercase(),
         _ => true,
     };

@@ -37,9 +37,7 @@ pub(crate) static ASSIGNED: Native = Native {
     kind: "secret/by-key",
     category: Category::Secret,
     anchors: &[
-        Anchor::any_case("password"),
-        Anchor::any_case("passwd"),
-        Anchor::any_case("passphrase"),
+        Anchor::any_case("pass"),
         Anchor::any_case("pwd"),
         Anchor::any_case("secret"),
         Anchor::any_case("token"),
@@ -143,7 +141,12 @@ fn is_strong(value: &[u8]) -> bool {
     let is_mixed = digits >= 3 && letters >= 3 || digits >= 20 || is_hex || has_cases && value.len() >= 32;
     let is_path =
         value.contains(&b'/') && value.iter().filter(|&&b| b == b'/').count() * 6 > value.len() || value.starts_with(b"http");
-    value.len() >= 16 && is_token && is_mixed && !is_path && !is_filler(value) && entropy(&value[..value.len().min(64)]) >= 2.8
+    value.len() >= 16
+        && is_token
+        && is_mixed
+        && !is_path
+        && !is_filler(value)
+        && entropy(&value[..value.len().min(64)]) >= if is_hex { 2.5 } else { 2.8 }
 }
 
 fn confirm_assigned(place: &Place<'_>) -> Confirmed {
@@ -170,14 +173,9 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
         (KeyClass::Secret, _) => is_plausible(bytes, 6),
         (KeyClass::Key, _) => is_strong(bytes),
         // `acme key: …`, but not `"key": …`, under which anything may stand.
-        (_, Link::Colon) => {
-            text[..start].ends_with(b" ")
-                && text[..start].trim_ascii_end().last().is_some_and(u8::is_ascii_alphanumeric)
-                && is_strong(bytes)
-        }
-        _ => false,
+        (_, Link::Colon | Link::Sign) => follows_name(&text[..start]) && is_strong(bytes),
     };
-    let is_code = is_code || bytes.ends_with(b"(") || bytes.ends_with(b"= ");
+    let is_code = is_code || bytes.ends_with(b"(") || bytes.ends_with(b"= ") || bytes.ends_with(b":");
     if !is_secret || is_code || is_prose {
         return None;
     }
@@ -188,6 +186,12 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
 /// What may follow the word in its name. A name may hang on to its value by a hyphen, which then is no part of it.
 fn is_name_tail(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.')
+}
+
+/// Whether a text ends in a word that can be somebody's name, behind which `key` means theirs.
+fn follows_name(head: &[u8]) -> bool {
+    let word = head.strip_suffix(b" ").unwrap_or_default();
+    word.last().is_some_and(u8::is_ascii_alphanumeric) && !word.to_ascii_lowercase().ends_with(b"public")
 }
 
 /// Whether a name that says nothing by itself makes the word behind it a secret if it is strong: `acme ACCESS …`.
