@@ -89,9 +89,10 @@ pub(crate) fn read(text: &[u8], name: Range<usize>) -> Option<Assigned> {
     let link = match sign {
         b"" | b"-" | b"--" if spaces > 0 || signs > 0 => Link::Nearness,
         b":" => Link::Colon,
-        b"," if closing > 0 => Link::Sign,
+        // `f("NAME", "value")`, but not one of a list.
+        b"," if closing > 0 && is_first_argument(text, name.start) => Link::Sign,
         b">" => Link::Sign,
-        _ if sign.contains(&b'=') || sign == b"->" || sign == b"||:" => Link::Sign,
+        _ if sign.contains(&b'=') || sign == b"||:" => Link::Sign,
         _ => return None,
     };
     here += signs;
@@ -103,6 +104,16 @@ pub(crate) fn read(text: &[u8], name: Range<usize>) -> Option<Assigned> {
     here += opening;
     let length = run(text, here, VALUE_BYTES_JUDGED, |b| !ends(quote, is_query, b));
     (length > 0).then_some(Assigned { value: here..here + length, link, quote, is_query })
+}
+
+/// Whether the name that begins at `at` is the first argument of a call, in quotes.
+fn is_first_argument(text: &[u8], at: usize) -> bool {
+    let head = text[..at]
+        .strip_suffix(b"\\\"")
+        .or(text[..at].strip_suffix(b"\""))
+        .or(text[..at].strip_suffix(b"'"))
+        .unwrap_or(&text[..at]);
+    head.trim_ascii_end().last() == Some(&b'(')
 }
 
 /// Where a value may begin behind a name of which a part ends at `at`, for values whose form says where they end.
@@ -168,7 +179,6 @@ mod tests {
             "token => `V4lue`",
             "token\": \"V4lue\"",
             "token\\\": \\\"V4lue\\\"",
-            "token', 'V4lue')",
             "token>V4lue<",
             "token>\n   V4lue\n<",
             "token string = \"V4lue\"",
@@ -191,7 +201,8 @@ mod tests {
 
     #[test]
     fn a_value_hangs_on_its_name() {
-        for text in ["token(V4lue)", "token; V4lue", "token\nV4lue", "token"] {
+        assert_eq!(read(b"f('token', 'V4lue')", 3..8).map(|read| read.value), Some(12..17));
+        for text in ["token', 'V4lue')", "token(V4lue)", "token; V4lue", "token\nV4lue", "token"] {
             assert_eq!(read(text.as_bytes(), 0..5), None, "{text:?}");
         }
         assert_eq!(read(b"token V4lue", 0..5).unwrap().link, Link::Nearness);

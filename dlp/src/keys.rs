@@ -68,7 +68,7 @@ const REMARKS: [&str; 40] = [
 /// Words before `token` that make it a place in a list, or a number.
 const HARMLESS: [&str; 11] = ["page", "next", "continuation", "cursor", "max", "min", "num", "sync", "csrf", "xsrf", "public"];
 /// Words that make a key one to find something by, or one that everybody may know.
-const LOOKUPS: [&str; 26] = [
+const LOOKUPS: [&str; 27] = [
     "public",
     "pub",
     "primary",
@@ -95,6 +95,37 @@ const LOOKUPS: [&str; 26] = [
     "message",
     "issue",
     "host",
+    "websocket",
+];
+/// Words behind what a name is about that only tell one of several apart.
+const QUALIFIERS: [&str; 27] = [
+    "value",
+    "val",
+    "text",
+    "string",
+    "str",
+    "plain",
+    "plaintext",
+    "raw",
+    "prod",
+    "production",
+    "dev",
+    "test",
+    "staging",
+    "live",
+    "env",
+    "old",
+    "new",
+    "current",
+    "default",
+    "base64",
+    "b64",
+    "hex",
+    "hash",
+    "header",
+    "data",
+    "json",
+    "v2",
 ];
 const PASSWORDS: [&str; 6] = ["password", "passwd", "pwd", "passphrase", "passcode", "pass"];
 const SECRETS: [&str; 9] =
@@ -131,7 +162,11 @@ pub fn classify(name: &str) -> KeyClass {
     if REMARKS.contains(&last.as_str()) {
         return KeyClass::Plain;
     }
-    if words.iter().any(|word| PASSWORDS.contains(&word.as_str())) {
+    // What the name is about stands at its end; behind it only what tells one of several apart.
+    let is_told_apart = |word: &String| QUALIFIERS.contains(&word.as_str()) || word.bytes().all(|b| b.is_ascii_digit());
+    let said = words.iter().rposition(|word| !is_told_apart(word)).map_or(&words[..], |place| &words[..=place]);
+    let tail = &said[said.len().saturating_sub(2)..];
+    if said.last().is_some_and(|word| PASSWORDS.contains(&word.as_str())) {
         return KeyClass::Password;
     }
     let names_key = |pair: &[String]| KEYS.contains(&pair[0].as_str()) && pair[1] == "key";
@@ -141,7 +176,9 @@ pub fn classify(name: &str) -> KeyClass {
         return KeyClass::Secret;
     }
     let ends_secret = |word: &String| ["token", "secret", "password", "apikey"].iter().any(|end| word.ends_with(end));
-    let is_secret = words.iter().any(|word| SECRETS.contains(&word.as_str())) || ends_secret(last);
+    let ends_as_key = tail.last().is_some_and(|word| word == "key");
+    let is_secret = said.last().is_some_and(|word| SECRETS.contains(&word.as_str()) || ends_secret(word))
+        || ends_as_key && tail.iter().any(|word| SECRETS.contains(&word.as_str()));
     let is_harmless = words.iter().any(|word| HARMLESS.contains(&word.as_str()));
     let is_key = last.ends_with("key")
         && !words.iter().any(|word| LOOKUPS.contains(&word.as_str()))

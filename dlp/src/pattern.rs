@@ -196,7 +196,10 @@ impl Pattern {
     /// What must be true of a value besides its form.
     fn judge(&self, place: &Place<'_>, value: Range<usize>) -> Confirmed {
         let bytes = place.text.get(value.clone())?;
-        if self.refuses_fillers && is_filler(bytes) || self.entropy_min > 0.0 && entropy(bytes) < self.entropy_min {
+        if self.refuses_fillers && (is_filler(bytes) || is_placeholder(bytes))
+            || self.is_assigned && self.refuses_fillers && is_identifier(bytes)
+            || self.entropy_min > 0.0 && entropy(bytes) < self.entropy_min
+        {
             return None;
         }
         if let Some(validator) = self.validator {
@@ -236,7 +239,7 @@ fn is_word_of_name(text: &[u8], start: usize, end: usize) -> bool {
         (Some(b), Some(first)) if b.is_ascii_lowercase() => first.is_ascii_uppercase(),
         // `-Dname=` defines a name.
         (Some(b'D'), _) if start >= 2 && text[start - 2] == b'-' => true,
-        (Some(b), Some(first)) if b.is_ascii_uppercase() => first.is_ascii_uppercase(),
+        (Some(b), Some(_)) if b.is_ascii_uppercase() => text.get(start + 1).is_some_and(u8::is_ascii_lowercase),
         _ => true,
     };
     let goes_on = text.get(end).is_some_and(u8::is_ascii_lowercase);
@@ -280,6 +283,33 @@ pub(crate) fn is_filler(bytes: &[u8]) -> bool {
     let is_one = bytes.len() > 4 && bytes.iter().all(|b| *b == bytes[0]);
     let most = b"xX*.0-#_".iter().map(|filler| bytes.iter().filter(|&b| b == filler).count()).max().unwrap_or(0);
     is_one || most * 2 > bytes.len()
+}
+
+/// Whether a value is what manuals write in the place of one.
+fn is_placeholder(bytes: &[u8]) -> bool {
+    let examples: [&[u8]; 8] = [
+        b"user:pass",
+        b"user:password",
+        b"username:password",
+        b"name:password",
+        b"user:secret",
+        b"usr:pwd",
+        b"login:password",
+        b"foo:bar",
+    ];
+    examples.iter().any(|example| bytes.eq_ignore_ascii_case(example))
+}
+
+/// Whether a long value looks like a name in a program rather than like something random: words with hardly a digit.
+pub(crate) fn is_identifier(bytes: &[u8]) -> bool {
+    let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
+    let is_name = bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-'));
+    let is_hex = bytes.iter().all(u8::is_ascii_hexdigit);
+    let upper = bytes.iter().filter(|b| b.is_ascii_uppercase()).count();
+    let is_constant = bytes.contains(&b'_') && !bytes.iter().any(u8::is_ascii_lowercase);
+    // Words begin with a capital at most, where random letters are one half of each.
+    let is_of_words = digits * 16 < bytes.len() && upper * 4 < bytes.len();
+    bytes.len() >= 12 && is_name && !is_hex && (is_of_words || is_constant && digits * 5 < bytes.len())
 }
 
 #[cfg(test)]

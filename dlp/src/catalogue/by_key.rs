@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use crate::assignment::{self, Link, is_name};
-use crate::detector::{Anchor, Category, Confirmed, Native, Place, run};
+use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, run};
 use crate::keys::{KeyClass, classify};
-use crate::pattern::{entropy, is_filler};
+use crate::pattern::{entropy, is_filler, is_identifier};
 
 /// A value under such a member name.
 pub(crate) static NAMED: Native = Native {
@@ -77,6 +77,11 @@ pub(crate) static ASSIGNED: Native = Native {
         "keyboard = us-international-2020",
         "PASSWORD=xxxxxxxxxxxx",
         "Authorization: see section 4.1 of the handbook",
+        "user, password = user, other",
+        "secret_handle: PLSA_HANDLE,",
+        "let token = input.semi_token;",
+        "PROPERTYKEY = super::super::UI::Shell2",
+        "call(password=self.password, token=token)",
         "access to https://example.org/a1b2c3d4e5f6a7b8c9d0",
     ],
 };
@@ -124,8 +129,9 @@ const PLACEHOLDERS: [&[u8]; 15] = [
 
 fn is_plausible(value: &[u8], least: usize) -> bool {
     let value = value.trim_ascii();
-    let is_template =
-        [&b"${"[..], b"{{", b"<", b"[", b"$(", b"%(", b"#{", b"$", b"arn:"].iter().any(|opening| value.starts_with(opening));
+    let is_template = [&b"${"[..], b"{{", b"<", b"[", b"$(", b"%(", b"#{", b"$", b"arn:", b"http://", b"https://"]
+        .iter()
+        .any(|opening| value.starts_with(opening));
     let is_word = PLACEHOLDERS.iter().any(|word| value.eq_ignore_ascii_case(word));
     let spaces = value.iter().filter(|b| b.is_ascii_whitespace()).count();
     value.len() >= least && value.len() <= 8192 && !is_template && !is_filler(value) && !is_word && spaces <= 2
@@ -162,7 +168,7 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     let assigned = assignment::read(text, start..name_end)?;
     let value = without_scheme(text, name, assigned.value.clone());
     let bytes = text.get(value.clone())?;
-    let is_code = !assigned.is_quoted() && bytes.iter().any(|b| b"(){}[]$".contains(b));
+    let is_code = !assigned.is_quoted() && is_expression(text, &assigned, bytes, name);
     // Without a quote or a sign it may be a sentence, whose words are plain.
     let is_prose = !assigned.is_quoted()
         && assigned.link == Link::Colon
@@ -181,6 +187,23 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     }
     let end = if value.end == assigned.value.end { assigned.whole(text).end } else { value.end };
     Some((value.start..end, 0.75))
+}
+
+/// Whether a value without quotes is what a program writes there: a name, a path, a call.
+fn is_expression(text: &[u8], assigned: &assignment::Assigned, value: &[u8], name: &str) -> bool {
+    let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
+    let is_name = value.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':'));
+    // Environment files and command lines have no space around the sign; programs mostly do.
+    let is_spaced = before(text, assigned.value.start) == Some(&b' ');
+    let repeats_name = name.to_ascii_lowercase().contains(&String::from_utf8_lossy(value).to_ascii_lowercase());
+    let is_integer = value.first().is_some_and(u8::is_ascii_digit) && value.len() <= 8 && value.ends_with(b"32");
+    value.iter().any(|b| b"(){}[]$".contains(b))
+        || matches!(value.first(), Some(b'&' | b'*' | b'.' | b'/' | b'_'))
+        || is_integer
+        || is_name && (value.windows(2).any(|pair| pair == b"::") || repeats_name)
+        || is_name && value.iter().filter(|b| **b == b'.').count() > 0 && digits < 3
+        || is_name && is_spaced && (digits == 0 || is_identifier(value))
+        || is_name && is_identifier(value) && assigned.link != Link::Sign
 }
 
 /// What may follow the word in its name. A name may hang on to its value by a hyphen, which then is no part of it.

@@ -28,6 +28,8 @@ pub(crate) static V4: Native = Native {
         "Chrome/120.0.6099.71",
         "lib-1.2.3.4",
         "0.1.2.3",
+        "127.0.0.1:8080",
+        "255.255.255.0",
     ],
 };
 
@@ -57,7 +59,12 @@ fn confirm_v4(place: &Place<'_>) -> Confirmed {
         let length = run(text, here, 4, |b| b.is_ascii_digit());
         let octet = text.get(here..here + length)?;
         let value = octet.iter().fold(0u32, |value, b| value * 10 + u32::from(b - b'0'));
-        if length == 0 || length > 3 || value > 255 || (length > 1 && octet[0] == b'0') || (part == 0 && value == 0) {
+        if length == 0
+            || length > 3
+            || value > 255
+            || (length > 1 && octet[0] == b'0')
+            || (part == 0 && matches!(value, 0 | 127 | 255))
+        {
             return None;
         }
         here += length;

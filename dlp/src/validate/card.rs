@@ -5,7 +5,7 @@ pub(crate) fn is_issued(digits: &[u8]) -> bool {
     let prefix = |count: usize| digits.iter().take(count).fold(0u32, |value, &digit| value * 10 + u32::from(digit));
     let length = digits.len();
     match (prefix(1), prefix(2), prefix(4)) {
-        (4, _, _) => matches!(length, 13 | 16 | 19),
+        (4, _, _) => matches!(length, 16 | 19),
         (_, 51..=55, _) | (_, _, 2221..=2720) => length == 16,
         (_, 34 | 37, _) => length == 15,
         (_, _, 3528..=3589) => (16..=19).contains(&length),

@@ -1,5 +1,7 @@
 //! Checksums and number plans: each says whether a string of digits can be what it looks like.
 
+use base64::Engine as _;
+
 mod base58;
 pub(crate) mod card;
 pub(crate) mod crc32;
@@ -10,7 +12,9 @@ mod sums;
 
 /// The names of the checks that detectors written as data may ask for.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    ["base58check", "luhn", "street-address"].into_iter().chain(national::CHECKS.iter().map(|(name, _)| *name))
+    ["base58check", "basic-credentials", "luhn", "street-address"]
+        .into_iter()
+        .chain(national::CHECKS.iter().map(|(name, _)| *name))
 }
 
 /// A check of a value's digits and letters.
@@ -24,12 +28,22 @@ pub(crate) struct Validator {
 /// The check of this name.
 pub(crate) fn by_name(name: &str) -> Option<Validator> {
     let is_valid = match name {
+        "basic-credentials" => return Some(Validator { is_valid: is_basic_credentials, keeps_case: true }),
         "base58check" => return Some(Validator { is_valid: base58::is_checked, keeps_case: true }),
         "street-address" => is_street_address,
         "luhn" => is_luhn,
         _ => national::CHECKS.iter().find(|(known, _)| *known == name).map(|(_, check)| *check)?,
     };
     Some(Validator { is_valid, keeps_case: false })
+}
+
+/// Whether a base64 text is a name, a colon and a password (RFC 7617). `+`, `/` and `=` have been taken out of it, which shifts what
+/// stands behind them, so the colon is looked for wherever it may be.
+fn is_basic_credentials(plain: &[u8]) -> bool {
+    let decode =
+        |text: &[u8]| base64::engine::general_purpose::STANDARD_NO_PAD.decode(&text[..text.len() / 4 * 4]).unwrap_or_default();
+    let bytes = decode(plain);
+    bytes.iter().skip(1).any(|b| *b == b':') && bytes.iter().take(3).all(|b| (0x20..0x7f).contains(b))
 }
 
 fn is_luhn(plain: &[u8]) -> bool {
