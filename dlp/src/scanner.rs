@@ -193,9 +193,10 @@ impl Scratch {
         if last.0 != key {
             let mut number = self.tell(judges, Value::new(doc, tape, key));
             let object = Value::new(doc, tape, tape.node(key).parent);
-            match self.told[number as usize].class {
+            let class = self.told[number as usize].class;
+            match class {
                 KeyClass::Value => number = self.named_beside(judges, object),
-                KeyClass::Name if is_personal(object) => number = self.names_person(judges),
+                KeyClass::Name if self.is_personal(judges, object) => number = self.names_person(judges),
                 _ => {}
             }
             *last = (key, number);
@@ -210,13 +211,21 @@ impl Scratch {
         name.map_or(0, |(_, name)| self.tell(judges, name))
     }
 
+    /// Whether an object is about a person, so that its `name` is a person's.
+    fn is_personal(&mut self, judges: Judges<'_>, object: Value<'_>) -> bool {
+        object.members().take(SIBLINGS_MAX).any(|(key, _)| {
+            let number = self.tell(judges, key);
+            self.told[number as usize].is_personal
+        })
+    }
+
     /// The number of what a person's name says: the detectors of people's names look at it.
     fn names_person(&mut self, judges: Judges<'_>) -> u32 {
         let place = &mut self.names.person;
         if *place == 0 {
             *place = self.told.len() as u32;
             let detectors = judges.interests.of_name("fullname").into();
-            self.told.push(Told { name: "name".into(), class: KeyClass::Name, detectors });
+            self.told.push(Told { name: "name".into(), class: KeyClass::Name, is_personal: false, detectors });
         }
         *place
     }
@@ -298,11 +307,6 @@ const PERSONAL: [&str; 16] = [
     "maritalstatus",
 ];
 
-/// Whether an object is about a person, so that its `name` is a person's.
-fn is_personal(object: Value<'_>) -> bool {
-    object.members().take(SIBLINGS_MAX).any(|(key, _)| PERSONAL.contains(&joined(&key.text()).as_str()))
-}
-
 /// A number is masked whole: what would be left of it, a sign or an exponent, is no JSON beside a string.
 fn whole_number(segment: &Segment, range: Range<usize>) -> Range<usize> {
     if segment.kind == Kind::Number { segment.range.clone() } else { range }
@@ -337,6 +341,8 @@ fn detection(
 pub(crate) struct Told {
     pub(crate) name: Box<str>,
     pub(crate) class: KeyClass,
+    /// Whether only people have something of this name.
+    pub(crate) is_personal: bool,
     /// The detectors that look at the whole value.
     pub(crate) detectors: Box<[usize]>,
 }
@@ -361,12 +367,14 @@ impl Default for Names {
 
 /// Judges a name: by its words, and by the detectors that wait for it or for a part of it.
 fn judge(judges: Judges<'_>, hyperscan: &hyperscan::Scratch, name: &str) -> Told {
-    let mut detectors = judges.interests.of_name(&joined(name)).to_vec();
+    let joined = joined(name);
+    let mut detectors = judges.interests.of_name(&joined).to_vec();
     judges.literals.scan(name.as_bytes(), hyperscan, |literal, _| {
         let waiting = judges.literals.entry(literal).detectors.iter().copied();
         detectors.extend(waiting.filter(|&number| !judges.detectors[number].names.parts.is_empty()));
     });
     detectors.sort_unstable();
     detectors.dedup();
-    Told { name: name.into(), class: classify(name), detectors: detectors.into() }
+    let is_personal = PERSONAL.contains(&joined.as_str());
+    Told { name: name.into(), class: classify(name), is_personal, detectors: detectors.into() }
 }

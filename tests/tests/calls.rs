@@ -260,6 +260,31 @@ fn bad_input_has_a_precise_answer_and_a_record() {
 }
 
 #[test]
+fn lists_show_only_what_may_be_called() {
+    let upstream = Upstream::start(|request| {
+        let list = format!(
+            r#"{{"jsonrpc":"2.0","id":{},"result":{{"tools":[{{"name":"crm_lookup","description":"ask ana@customer.example"}},{{"name":"admin_wipe"}}],"prompts":[{{"name":"p"}}],"cacheScope":"public"}}}}"#,
+            request.id()
+        );
+        if request.body.contains("\"cursor\"") {
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+            return vec![Step::Send(format!("{head}data: {list}\n\n").into_bytes()), Step::Close];
+        }
+        json(200, &list)
+    });
+    let mut stage = stage(upstream, "");
+    for params in ["{}", r#"{"cursor":"2"}"#] {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{params}}}"#);
+        let reply = stage.gateway.post(&stage.token, &body);
+        assert!(reply.body.contains("crm_lookup") && reply.body.contains("[EMAIL_ADDRESS]"), "{}", reply.body);
+        assert!(!reply.body.contains("admin_wipe") && reply.body.contains(r#""cacheScope":"private""#), "{}", reply.body);
+    }
+    let prompts = stage.gateway.post(&stage.token, r#"{"jsonrpc":"2.0","id":1,"method":"prompts/list"}"#);
+    assert_eq!(prompts.json()["result"]["prompts"], serde_json::json!([]), "no rule permits prompts/get");
+    stage.gateway.terminate();
+}
+
+#[test]
 fn an_upstream_that_is_down_makes_502() {
     // A port that was free a moment ago may be another test's by now; at this one nothing ever listens.
     let issuer = Issuer::start(Algorithm::EdDsa);

@@ -117,7 +117,7 @@ fn rows(every: usize) -> String {
         };
         write!(
             rows,
-            "{{\"id\":{},\"state\":\"open\",\"region\":\"north-west\",\"plan\":\"free\",\"note\":\"{note}\",\"score\":0.{},\"tags\":[\"a\",\"new\"],\"active\":true}},",
+            "{{\"id\":{},\"name\":\"Customer 17\",\"date\":\"2026-03-11\",\"state\":\"open\",\"region\":\"north-west\",\"plan\":\"free\",\"note\":\"{note}\",\"score\":0.{},\"tags\":[\"a\",\"new\"],\"active\":true}},",
             100_000 + count,
             count % 977
         )

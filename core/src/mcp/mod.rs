@@ -4,5 +4,6 @@ pub mod envelope;
 pub mod era;
 pub mod headers;
 pub mod leaf;
+pub mod listing;
 pub mod reply;
 pub mod session;

@@ -111,10 +111,11 @@ impl Policy {
         strongest.is_some_and(|rule| rule.effect != RuleEffect::Block)
     }
 
-    /// Whether this principal may call a tool with some arguments, so that a list of tools may show it.
-    pub fn tool_visible(&self, who: &Principal, upstream: usize, tool: &str) -> bool {
-        let may_cover =
-            |rule: &Rule| covers(rule, "tools/call", Some(tool)) && (rule.effect != RuleEffect::Block || rule.args.is_empty());
+    /// Whether this principal may use what a list names, with some arguments, so that the list may show it. `method` is the one by which
+    /// it is used: `tools/call`, `prompts/get`, `resources/read`.
+    pub fn shows(&self, who: &Principal, upstream: usize, method: &str, name: &str) -> bool {
+        let tool = is_named_call(method).then_some(name);
+        let may_cover = |rule: &Rule| covers(rule, method, tool) && (rule.effect != RuleEffect::Block || rule.args.is_empty());
         self.first(who, upstream, may_cover).is_some_and(|rule| rule.effect != RuleEffect::Block)
     }
 }

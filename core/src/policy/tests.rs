@@ -261,9 +261,9 @@ fn a_list_shows_what_may_be_called_with_some_arguments() {
         + &rule("secret", "what = { tool = \"read_secret\" }\neffect = \"block\"");
     let stage = Stage::new(&rules);
     let who = stage.who("corp", "a", &[]);
-    let visible = |tool| stage.policy.tool_visible(&who, CRM, tool);
+    let visible = |tool| stage.policy.shows(&who, CRM, "tools/call", tool);
     assert!(visible("sql") && visible("read_x"));
-    assert!(!visible("read_secret") && !visible("write_x") && !stage.policy.tool_visible(&who, 9, "sql"));
+    assert!(!visible("read_secret") && !visible("write_x") && !stage.policy.shows(&who, 9, "tools/call", "sql"));
 }
 
 #[test]

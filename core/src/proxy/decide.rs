@@ -24,6 +24,7 @@ use crate::http1::head::Method;
 use crate::mcp::envelope::{self, Message};
 use crate::mcp::era::{self, Era};
 use crate::mcp::headers::{self, Mirrored};
+use crate::mcp::listing::Listing;
 use crate::mcp::reply::{self, code};
 use crate::policy::{Effect, Facts};
 use crate::worker::Worker;
@@ -53,6 +54,8 @@ pub struct Permitted {
     pub era: Era,
     /// What kind of exchange it is.
     pub exchange: Exchange,
+    /// The lists that may be in the answer, of which only what the caller may use is shown.
+    pub listings: &'static [Listing],
     /// Whether the answer is a tool's result, for which there is a form of refusal that the model sees.
     pub is_tool_call: bool,
     /// The raw JSON of the request's id; empty where there is none.
@@ -114,6 +117,7 @@ pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Id
             principal,
             era: judged.era,
             exchange: judged.exchange,
+            listings: judged.listings,
             is_tool_call: judged.is_tool_call,
             id: judged.id,
             body: judged.body,
@@ -145,6 +149,7 @@ fn refuse_media(framed: &Framed) -> Option<Answer> {
 struct Judged {
     era: Era,
     exchange: Exchange,
+    listings: &'static [Listing],
     is_tool_call: bool,
     id: Vec<u8>,
     body: Vec<u8>,
@@ -183,6 +188,7 @@ fn judge_stream(worker: &Worker, framed: &Framed, method: Method, principal: &Pr
     Ok(Judged {
         era: Era::Legacy,
         exchange,
+        listings: Listing::ALL,
         is_tool_call: false,
         id: Vec::new(),
         body: Vec::new(),
@@ -371,6 +377,7 @@ fn finish(
     Ok(Judged {
         era: asked.era,
         exchange: call.exchange,
+        listings: Listing::of(&call.method),
         is_tool_call: call.is_tool_call(),
         id: asked.id.to_vec(),
         treatment: route.treatments.of(Direction::Response, asked.tool.as_deref(), principal, masks),

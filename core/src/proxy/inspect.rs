@@ -9,6 +9,7 @@ use sluicegate_sink::Status;
 use super::decide::Permitted;
 use super::mask::Masked;
 use super::upstream::UpstreamError;
+use crate::mcp::listing::{Listing, filter};
 use crate::worker::Worker;
 
 /// What a message turned out to be.
@@ -43,7 +44,20 @@ pub fn inspect(worker: &Worker, permitted: &Permitted, body: &[u8], is_json: boo
         let tape = std::mem::take(&mut room.tape);
         let root = tape.root(body);
         (inspected.is_answer, inspected.status, inspected.error_code) = outcome(root, &permitted.id);
-        inspected.masked = room.mask_message(&tape, body, treatment, echo, &mut inspected.findings);
+        let shown =
+            permitted.listings.iter().find_map(|listing| filter(*listing, root, body, |name| shows(permitted, *listing, name)));
+        inspected.masked = match shown {
+            None => room.mask_message(&tape, body, treatment, echo, &mut inspected.findings),
+            Some(shown) => {
+                // What is left is a document of its own, with places of its own.
+                room.parse(&shown, &worker.limits, false).map_err(|_| UpstreamError::Unreadable)?;
+                let fresh = std::mem::take(&mut room.tape);
+                match room.mask_message(&fresh, &shown, treatment, echo, &mut inspected.findings) {
+                    Masked::Clean => Masked::Rewritten(shown),
+                    masked => masked,
+                }
+            }
+        };
         room.tape = tape;
         return Ok(inspected);
     }
@@ -53,6 +67,12 @@ pub fn inspect(worker: &Worker, permitted: &Permitted, body: &[u8], is_json: boo
     let text = std::str::from_utf8(body).map_err(|_| UpstreamError::Unreadable)?;
     inspected.masked = room.mask_text(text, treatment, echo, &mut inspected.findings);
     Ok(inspected)
+}
+
+/// Whether the caller may see that an upstream has something of this name.
+fn shows(permitted: &Permitted, listing: Listing, name: &str) -> bool {
+    let framed = &permitted.framed;
+    framed.snapshot.policy.shows(&permitted.principal, framed.route().index, listing.used_by(), name)
 }
 
 /// Whether a message answers the call of this id, and how.
