@@ -135,54 +135,52 @@ const KEYS: [&str; 12] =
 
 /// A name's words, in lower case and without anything between them.
 pub(crate) fn joined(name: &str) -> String {
-    words(name).concat()
+    if name.len() > NAME_BYTES_MAX { String::new() } else { Words::of(name).text }
 }
 
 /// Judges a name.
 pub fn classify(name: &str) -> KeyClass {
-    if name.len() > 128 {
+    if name.len() > NAME_BYTES_MAX {
         return KeyClass::Plain;
     }
-    let words = words(name);
-    let Some(last) = words.last() else {
+    let of_name = Words::of(name);
+    let mut list = [""; WORDS_MAX];
+    let words = of_name.list(&mut list);
+    let Some(&last) = words.last() else {
         return KeyClass::Plain;
     };
-    if words.len() == 1 && matches!(last.as_str(), "value" | "val") {
+    if words.len() == 1 && matches!(last, "value" | "val") {
         return KeyClass::Value;
     }
     if words.len() == 1 && last == "name" {
         return KeyClass::Name;
     }
-    let joined = words.concat();
-    if matches!(joined.as_str(), "ssn" | "socialsecuritynumber" | "socialsecurity" | "ssnnumber")
-        || words.iter().any(|w| w == "ssn")
-    {
+    let joined = of_name.text.as_str();
+    if matches!(joined, "ssn" | "socialsecuritynumber" | "socialsecurity" | "ssnnumber") || words.contains(&"ssn") {
         return KeyClass::SocialSecurity;
     }
-    if REMARKS.contains(&last.as_str()) {
+    if REMARKS.contains(&last) {
         return KeyClass::Plain;
     }
     // What the name is about stands at its end; behind it only what tells one of several apart.
-    let is_told_apart = |word: &String| QUALIFIERS.contains(&word.as_str()) || word.bytes().all(|b| b.is_ascii_digit());
-    let said = words.iter().rposition(|word| !is_told_apart(word)).map_or(&words[..], |place| &words[..=place]);
+    let is_told_apart = |word: &&str| QUALIFIERS.contains(word) || word.bytes().all(|b| b.is_ascii_digit());
+    let said = words.iter().rposition(|word| !is_told_apart(word)).map_or(words, |place| &words[..=place]);
     let tail = &said[said.len().saturating_sub(2)..];
-    if said.last().is_some_and(|word| PASSWORDS.contains(&word.as_str())) {
+    if said.last().is_some_and(|word| PASSWORDS.contains(word)) {
         return KeyClass::Password;
     }
-    let names_key = |pair: &[String]| KEYS.contains(&pair[0].as_str()) && pair[1] == "key";
+    let names_key = |pair: &[&str]| KEYS.contains(&pair[0]) && pair[1] == "key";
     let is_string = joined.contains("connectionstring");
-    let is_joined = ["apikey", "accesskey", "secretkey", "privatekey", "authtoken", "accesstoken"].contains(&joined.as_str());
+    let is_joined = ["apikey", "accesskey", "secretkey", "privatekey", "authtoken", "accesstoken"].contains(&joined);
     if words.windows(2).any(names_key) || is_string || is_joined {
         return KeyClass::Secret;
     }
-    let ends_secret = |word: &String| ["token", "secret", "password", "apikey"].iter().any(|end| word.ends_with(end));
-    let ends_as_key = tail.last().is_some_and(|word| word == "key");
-    let is_secret = said.last().is_some_and(|word| SECRETS.contains(&word.as_str()) || ends_secret(word))
-        || ends_as_key && tail.iter().any(|word| SECRETS.contains(&word.as_str()));
-    let is_harmless = words.iter().any(|word| HARMLESS.contains(&word.as_str()));
-    let is_key = last.ends_with("key")
-        && !words.iter().any(|word| LOOKUPS.contains(&word.as_str()))
-        && (words.len() > 1 || last.len() > 3);
+    let ends_secret = |word: &&str| ["token", "secret", "password", "apikey"].iter().any(|end| word.ends_with(end));
+    let ends_as_key = tail.last() == Some(&"key");
+    let is_secret = said.last().is_some_and(|word| SECRETS.contains(word) || ends_secret(word))
+        || ends_as_key && tail.iter().any(|word| SECRETS.contains(word));
+    let is_harmless = words.iter().any(|word| HARMLESS.contains(word));
+    let is_key = last.ends_with("key") && !words.iter().any(|word| LOOKUPS.contains(word)) && (words.len() > 1 || last.len() > 3);
     match () {
         () if is_secret && !is_harmless => KeyClass::Secret,
         () if is_key && !LOOKUPS.contains(&last.trim_end_matches("key")) => KeyClass::Key,
@@ -190,26 +188,52 @@ pub fn classify(name: &str) -> KeyClass {
     }
 }
 
-/// The words of a name in lower case: cut at punctuation, and where an upper-case letter follows a lower-case one or begins a
-/// new word after capitals.
-fn words(name: &str) -> Vec<String> {
-    let chars: Vec<char> = name.chars().collect();
-    let mut words = Vec::new();
-    let mut word = String::new();
-    for (at, &c) in chars.iter().enumerate() {
-        if !c.is_alphanumeric() {
-            words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
-            continue;
+/// Bytes of a name that is judged; a longer one says nothing.
+const NAME_BYTES_MAX: usize = 128;
+/// Words of a name that are told apart; what follows belongs to the last one.
+const WORDS_MAX: usize = 24;
+
+/// The words of a name in lower case: cut at punctuation, and where an upper-case letter follows a lower-case one or begins a new word
+/// after capitals.
+struct Words {
+    /// All of them, one behind the other.
+    text: String,
+    /// Where each begins.
+    starts: [usize; WORDS_MAX],
+    count: usize,
+}
+
+impl Words {
+    fn of(name: &str) -> Words {
+        let mut words = Words { text: String::with_capacity(name.len() + 8), starts: [0; WORDS_MAX], count: 0 };
+        let mut chars = name.chars().peekable();
+        let (mut before, mut is_within) = (None::<char>, false);
+        while let Some(c) = chars.next() {
+            if !c.is_alphanumeric() {
+                (before, is_within) = (Some(c), false);
+                continue;
+            }
+            let after_lower = before.is_some_and(|before| before.is_lowercase() || before.is_ascii_digit());
+            let after_capitals = before.is_some_and(char::is_uppercase) && chars.peek().is_some_and(|next| next.is_lowercase());
+            let begins = !is_within || c.is_uppercase() && (after_lower || after_capitals);
+            if let Some(start) = words.starts.get_mut(words.count).filter(|_| begins) {
+                *start = words.text.len();
+                words.count += 1;
+            }
+            words.text.extend(c.to_lowercase());
+            (before, is_within) = (Some(c), true);
         }
-        let after_lower = at > 0 && (chars[at - 1].is_lowercase() || chars[at - 1].is_ascii_digit());
-        let begins_word = at > 0 && chars[at - 1].is_uppercase() && chars.get(at + 1).is_some_and(|next| next.is_lowercase());
-        if c.is_uppercase() && (after_lower || begins_word) && !word.is_empty() {
-            words.push(std::mem::take(&mut word));
-        }
-        word.extend(c.to_lowercase());
+        words
     }
-    words.extend((!word.is_empty()).then_some(word));
-    words
+
+    fn list<'w>(&'w self, list: &'w mut [&'w str; WORDS_MAX]) -> &'w [&'w str] {
+        let starts = &self.starts[..self.count];
+        let ends = starts.iter().skip(1).copied().chain([self.text.len()]);
+        for ((slot, start), end) in list.iter_mut().zip(starts).zip(ends) {
+            *slot = &self.text[*start..end];
+        }
+        &list[..self.count]
+    }
 }
 
 #[cfg(test)]

@@ -280,6 +280,8 @@ pub(crate) fn entropy(bytes: &[u8]) -> f32 {
 
 /// Whether a text only holds the place of a secret: mostly one of the characters that people fill in.
 pub(crate) fn is_filler(bytes: &[u8]) -> bool {
+    // The beginning tells; hostile text makes candidates of any length.
+    let bytes = &bytes[..bytes.len().min(64)];
     let is_one = bytes.len() > 4 && bytes.iter().all(|b| *b == bytes[0]);
     let most = b"xX*.0-#_".iter().map(|filler| bytes.iter().filter(|&b| b == filler).count()).max().unwrap_or(0);
     is_one || most * 2 > bytes.len()

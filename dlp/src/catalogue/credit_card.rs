@@ -39,19 +39,20 @@ pub(crate) static DETECTOR: Native = Native {
 
 /// The most groups that a card is written in.
 const GROUPS_MAX: usize = 5;
+/// The fewest digits of a card.
+const DIGITS_MIN: usize = 12;
 /// Digits of a group that are counted; a longer group is no part of a card.
 const GROUP_DIGITS_MAX: usize = 20;
 
 fn confirm(place: &Place<'_>) -> Confirmed {
-    let groups = groups(place.text, place.at);
+    let mut groups = [Group { start: 0, end: 0 }; GROUPS_MAX];
+    let count = read_groups(place.text, place.at, &mut groups);
     // The longest run of groups that is a card; what follows it may be a date or a check number.
-    (1..=groups.len()).rev().find_map(|count| {
+    (1..=count).rev().find_map(|count| {
         let part = &groups[..count];
         let range = part[0].start..part[count - 1].end;
-        let is_said = is_announced(place, range.start);
-        let is_number = part.len() == 1 && is_a_number_of_another_kind(place, range.start);
-        let stands_alone = stands_alone(place.text, range.start, range.end);
-        (is_card(place.text, part, is_said) && stands_alone && (is_said || !is_number)).then_some((range, 0.95))
+        let is_card = is_card(place, part) && stands_alone(place.text, range.start, range.end);
+        is_card.then_some((range, 0.95))
     })
 }
 
@@ -61,30 +62,30 @@ struct Group {
     end: usize,
 }
 
-/// The groups of digits from `at` on, separated by one and the same separator.
-fn groups(text: &[u8], at: usize) -> Vec<Group> {
-    let mut groups = Vec::new();
+/// Reads the groups of digits from `at` on, separated by one and the same separator; gives how many there are.
+fn read_groups(text: &[u8], at: usize, groups: &mut [Group; GROUPS_MAX]) -> usize {
     let (mut start, mut separator) = (at, None);
-    loop {
+    for (count, group) in groups.iter_mut().enumerate() {
         let length = crate::detector::run(text, start, GROUP_DIGITS_MAX, |b| b.is_ascii_digit());
-        if length == 0 || length == GROUP_DIGITS_MAX || groups.len() == GROUPS_MAX {
-            return groups;
+        if length == 0 || length == GROUP_DIGITS_MAX {
+            return count;
         }
-        groups.push(Group { start, end: start + length });
+        *group = Group { start, end: start + length };
         match text.get(start + length) {
             Some(&b @ (b' ' | b'-' | b'.' | b'\n')) if separator.is_none_or(|separator| separator == b) => separator = Some(b),
-            _ => return groups,
+            _ => return count + 1,
         }
         start += length + 1;
     }
+    GROUPS_MAX
 }
 
-/// `is_said`: somebody calls it a card, so that a number of a brand that is not known here is one too.
-fn is_card(text: &[u8], groups: &[Group], is_said: bool) -> bool {
+/// Whether groups of digits make a card. What is said about the number is looked at last, because it costs most.
+fn is_card(place: &Place<'_>, groups: &[Group]) -> bool {
     let mut digits = [0u8; 19];
     let mut count = 0;
     for group in groups {
-        for &b in &text[group.start..group.end] {
+        for &b in &place.text[group.start..group.end] {
             let Some(slot) = digits.get_mut(count) else {
                 return false;
             };
@@ -92,14 +93,25 @@ fn is_card(text: &[u8], groups: &[Group], is_said: bool) -> bool {
             count += 1;
         }
     }
+    if count < DIGITS_MIN {
+        return false;
+    }
     let digits = &digits[..count];
-    let mut sizes = [0usize; 5];
+    let mut sizes = [0usize; GROUPS_MAX];
     for (size, group) in sizes.iter_mut().zip(groups) {
         *size = group.end - group.start;
     }
-    let is_issued = card::is_issued(digits) || is_said && count >= 13 && (3..=6).contains(&digits[0]);
-    let is_split = groups.len() == 2 && text.get(groups[0].end) == Some(&b'\n') && count >= 15;
-    (card::is_grouped(&sizes[..groups.len()]) || is_split) && is_issued && luhn::is_valid(digits)
+    let is_split = groups.len() == 2 && place.text.get(groups[0].end) == Some(&b'\n') && count >= 15;
+    if !(card::is_grouped(&sizes[..groups.len()]) || is_split) || !luhn::is_valid(digits) {
+        return false;
+    }
+    let start = groups[0].start;
+    // Somebody calls it a card, so a number of a brand that is not known here is one too.
+    let is_announced_card = || count >= 13 && (3..=6).contains(&digits[0]) && is_announced(place, start);
+    match card::is_issued(digits) {
+        false => is_announced_card(),
+        true => groups.len() > 1 || !is_a_number_of_another_kind(place, start) || is_announced(place, start),
+    }
 }
 
 /// Names of numbers that are as long as a card's and are none.

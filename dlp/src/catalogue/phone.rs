@@ -127,10 +127,9 @@ fn north_american(place: &Place<'_>) -> Confirmed {
     let (_, end) = block(after_exchange + 1, 4)?;
     let end = end + extension(text, end);
     let alone = stands_alone(text, start, end) && before(text, start) != Some(&b'+');
+    let is_number = alone && is_separated && (b'2'..=b'9').contains(&area) && (b'2'..=b'9').contains(&exchange);
     // Three groups behind spaces may be many things.
-    let is_sure = separator != b' ' || is_announced(place, start);
-    (alone && is_separated && is_sure && (b'2'..=b'9').contains(&area) && (b'2'..=b'9').contains(&exchange))
-        .then_some((start..end, 0.75))
+    (is_number && (separator != b' ' || is_announced(place, start))).then_some((start..end, 0.75))
 }
 
 /// How long an extension is: `x0135`, ` ext. 12`.
