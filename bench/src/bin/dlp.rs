@@ -110,7 +110,7 @@ fn rows(every: usize) -> String {
     let mut rows = String::from("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"structuredContent\":{\"rows\":[");
     let mut count = 0;
     while rows.len() < TEXT_BYTES {
-        let note = if count % every == 0 {
+        let note = if count % every == every - 1 {
             "card 4111 1111 1111 1111, write to ana@customer.example"
         } else {
             "called twice, wants an offer for the new line"
