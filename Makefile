@@ -6,7 +6,7 @@ VENV := target/venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export SLUICEGATE_NODE ?= $(shell tests/real/node.sh)
 
-.PHONY: help build setup setup-build setup-real setup-bench demo demo-real test bench fmt clippy docs ci clean
+.PHONY: help build setup setup-build setup-real setup-bench demo demo-real test bench bench-dlp fmt clippy docs ci clean
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,7 +39,11 @@ test: setup-real ## Run all tests
 
 bench: setup-bench ## Measure beside nginx; writes docs/performance.md and target/bench/latest.json
 	cargo build --release -p sluicegate-core --bin sluicegate
-	cargo run --release -p sluicegate-bench
+	cargo run --release -p sluicegate-bench --bin sluicegate-bench
+
+bench-dlp: setup-build ## Measure the masking engine by itself, on one core
+	cargo build --release -p sluicegate-bench --bin sluicegate-bench-dlp
+	taskset -c 0 target/release/sluicegate-bench-dlp
 
 fmt: ## Check the format
 	cargo fmt --all --check

@@ -98,6 +98,11 @@ pub(crate) static BEARER: Native = Native {
     negatives: &["bearer of good news", "Bearer <token>", "Bearer short1"],
 };
 
+/// Bytes of the shortest password.
+const VALUE_BYTES_MIN: usize = 4;
+/// Bytes of the shortest value that is a secret by its looks.
+const STRONG_BYTES_MIN: usize = 16;
+
 fn confirm_named(place: &Place<'_>) -> Confirmed {
     let is_secret = match place.key {
         KeyClass::Password => is_plausible(place.text, 4),
@@ -160,12 +165,17 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     let start = place.at - text.get(..place.at)?.iter().rev().take(64).take_while(|&&b| is_name(b)).count();
     // Of the words of one name the last one is asked, so that the value behind it is looked at once.
     let name_end = place.at + run(text, place.at, 48, is_name_tail);
+    // Most words are followed by nothing that could be a value; only then is it worth to ask what the name says.
+    let assigned = assignment::read(text, start..name_end)?;
+    let least = if assigned.link == Link::Nearness { STRONG_BYTES_MIN } else { VALUE_BYTES_MIN };
+    if assigned.value.len() < least {
+        return None;
+    }
     let name = std::str::from_utf8(text.get(start..name_end)?).ok()?;
     let class = classify(name);
     if class == KeyClass::Plain && !says_nearness(name) {
         return None;
     }
-    let assigned = assignment::read(text, start..name_end)?;
     let value = without_scheme(text, name, assigned.value.clone());
     let bytes = text.get(value.clone())?;
     let is_code = !assigned.is_quoted() && is_expression(text, &assigned, bytes, name);
