@@ -39,7 +39,7 @@ test: setup-real ## Run all tests
 
 bench: setup-bench ## Measure beside nginx; writes docs/performance.md and target/bench/latest.json
 	cargo build --release -p sluicegate-core --bin sluicegate
-	cargo run --release -p sluicegate-bench --bin sluicegate-bench
+	cargo run --release -p sluicegate-bench
 
 bench-dlp: setup-build ## Measure the masking engine by itself, on one core
 	cargo build --release -p sluicegate-bench --bin sluicegate-bench-dlp

@@ -5,6 +5,8 @@ use std::sync::Arc;
 /// What was done to a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// It was left as it is.
+    Flagged,
     /// It was replaced by its type.
     Redacted,
     /// It was replaced but for its last characters.
@@ -41,7 +43,7 @@ pub struct Finding {
 /// What became of an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing was found: the input goes on as it is.
+    /// Nothing is to be changed: the input goes on as it is.
     Clean,
     /// Findings were replaced; the output goes on instead.
     Masked,

@@ -192,6 +192,7 @@ fn conclude(
         });
         verdict = match (verdict, operator) {
             (_, Operator::Block) | (Verdict::Blocked, _) => Verdict::Blocked,
+            (verdict, Operator::Flag) => verdict,
             _ => Verdict::Masked,
         };
     }

@@ -1,6 +1,6 @@
 //! What is done to findings, which findings, and under which conditions.
 //!
-//! Invariant: where several rules are about one finding, the strongest operator holds: block, redact, hash, tokenize, partial.
+//! Invariant: where several rules are about one finding, the strongest operator holds: block, redact, hash, tokenize, partial, flag.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,6 +11,8 @@ use crate::keyring::Keyring;
 /// What is done to a finding.
 #[derive(Clone, Debug)]
 pub enum Operator {
+    /// It stays as it is; only the record tells of it.
+    Flag,
     /// Its last `keep_last` letters and digits stay, every other character becomes `*`.
     Partial {
         /// How many stay; never more than half of the value.
@@ -29,17 +31,19 @@ pub enum Operator {
 impl Operator {
     pub(crate) fn strength(&self) -> u8 {
         match self {
-            Operator::Partial { .. } => 0,
-            Operator::Tokenize(_) => 1,
-            Operator::Hash(_) => 2,
-            Operator::Redact => 3,
-            Operator::Block => 4,
+            Operator::Flag => 0,
+            Operator::Partial { .. } => 1,
+            Operator::Tokenize(_) => 2,
+            Operator::Hash(_) => 3,
+            Operator::Redact => 4,
+            Operator::Block => 5,
         }
     }
 
     /// What a record says was done.
     pub fn action(&self) -> Action {
         match self {
+            Operator::Flag => Action::Flagged,
             Operator::Partial { .. } => Action::Partial,
             Operator::Tokenize(_) => Action::Tokenized,
             Operator::Hash(_) => Action::Hashed,
@@ -172,7 +176,7 @@ pub(crate) fn replacement(operator: &Operator, kind: &str, value: &str) -> Strin
             Some(token) => return token,
             None => return format!("[{}]", kind.to_ascii_uppercase()),
         },
-        Operator::Redact | Operator::Block => return format!("[{}]", kind.to_ascii_uppercase()),
+        Operator::Flag | Operator::Redact | Operator::Block => return format!("[{}]", kind.to_ascii_uppercase()),
     };
     let count = value.chars().count();
     let keep = usize::from(keep_last).min(count / 2);

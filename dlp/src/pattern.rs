@@ -134,6 +134,10 @@ impl Pattern {
     /// Where a match that begins at `start` ends, and the value in it.
     fn match_at(&self, text: &[u8], start: usize, is_whole: bool) -> Option<(Range<usize>, usize)> {
         let regex = self.regex(is_whole)?;
+        // Behind nothing but spaces there is nothing.
+        if start >= text.len() {
+            return None;
+        }
         let window = start..text.len().min(start + WINDOW_BYTES_MAX);
         let input = Input::new(text).range(window).anchored(Anchored::Yes);
         if regex.captures_len() == 1 {

@@ -20,7 +20,11 @@ pub(crate) fn rewrite(
     out.reserve(doc.len() + detections.len() * 32);
     let mut at = 0;
     for (count, detection) in detections.iter().enumerate() {
-        let operator = if detection.is_merged { &Operator::Redact } else { treatment.operator(detection.rule) };
+        let operator = match treatment.operator(detection.rule) {
+            Operator::Flag => continue,
+            _ if detection.is_merged => &Operator::Redact,
+            operator => operator,
+        };
         let text = replacement(operator, &detectors[detection.detector].kind, &detection.value);
         out.extend_from_slice(doc.get(at..detection.raw.start).unwrap_or_default());
         match detection.kind {

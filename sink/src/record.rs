@@ -92,6 +92,8 @@ named! {
         Hash = 3 "hash",
         /// It was replaced by a token that can be turned back.
         Tokenize = 4 "tokenize",
+        /// It was left as it is.
+        Flag = 5 "flag",
     }
 }
 

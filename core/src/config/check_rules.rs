@@ -474,6 +474,7 @@ impl OneDlpRule<'_, '_, '_, '_> {
                     }
                 }
             }
+            "flag" => Some(Operator::Flag),
             "redact" => Some(Operator::Redact),
             "block" => Some(Operator::Block),
             "hash" => self.keyring(name.span(), "operator").map(Operator::Hash),
@@ -487,4 +488,4 @@ impl OneDlpRule<'_, '_, '_, '_> {
 }
 
 /// What a rule about findings can do.
-const OPERATORS_HINT: &str = "use \"redact\", \"partial\", \"hash\", \"tokenize\" or \"block\"";
+const OPERATORS_HINT: &str = "use \"flag\", \"redact\", \"partial\", \"hash\", \"tokenize\" or \"block\"";

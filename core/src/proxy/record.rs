@@ -145,6 +145,7 @@ fn findings(found: &[Finding], direction: sink::Direction) -> Vec<sink::FindingR
     let action = |finding: &Finding| match finding.action {
         sluicegate_dlp::Action::Redacted => sink::FindingAction::Redact,
         sluicegate_dlp::Action::Partial => sink::FindingAction::Partial,
+        sluicegate_dlp::Action::Flagged => sink::FindingAction::Flag,
         sluicegate_dlp::Action::Hashed => sink::FindingAction::Hash,
         sluicegate_dlp::Action::Tokenized => sink::FindingAction::Tokenize,
         sluicegate_dlp::Action::Blocked => sink::FindingAction::Block,

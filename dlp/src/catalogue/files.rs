@@ -258,6 +258,7 @@ files! {
     "saas/ubidots.toml"
     "saas/zoho.toml"
     "saas/zoom.toml"
+    "tell/instructions.toml"
     "vcs/appveyor.toml"
     "vcs/artifactory.toml"
     "vcs/atlassian.toml"

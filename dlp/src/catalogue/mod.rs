@@ -9,6 +9,7 @@ mod email;
 mod files;
 mod github;
 mod iban;
+mod invisible;
 mod ip_address;
 mod jwt;
 mod mac_address;
@@ -24,7 +25,7 @@ use crate::operator::{Operator, Selector, Treatment, UnknownType};
 use crate::written::{self, WrittenError};
 
 /// The detectors that are code.
-static NATIVES: [&Native; 18] = [
+static NATIVES: [&Native; 20] = [
     &credit_card::DETECTOR,
     &email::DETECTOR,
     &iban::DETECTOR,
@@ -43,6 +44,8 @@ static NATIVES: [&Native; 18] = [
     &by_key::NAMED,
     &by_key::ASSIGNED,
     &by_key::BEARER,
+    &invisible::TAGS,
+    &invisible::DIRECTION,
 ];
 
 /// The detectors that an engine looks with.

@@ -30,14 +30,18 @@ impl Stage<'_> {
         check(discovered.status == 200 && name == "leaky", || discovered.describe())?;
         self.ledger.expect(Call::served("tools/list", 200).by(PRINCIPAL));
         let listed = self.client.modern(Some(&self.good), "tools/list").await?;
-        let count = listed.message()["result"]["tools"].as_array().map_or(0, Vec::len);
-        check(listed.status == 200 && count == 5, || listed.describe())?;
+        let tools = listed.message()["result"]["tools"].as_array().cloned().unwrap_or_default();
+        let (count, all) = (tools.len(), Tool::ALL.len());
+        let hides = tools.iter().all(|tool| tool["name"] != Tool::AdminWipe.name());
+        check(listed.status == 200 && count == all - 1 && hides, || listed.describe())?;
         let arguments = json!({"sql": "select name from customers"});
         self.ledger.expect(Self::permitted(Tool::SqlQuery).with(arguments.clone()));
         let answer = self.call(Tool::SqlQuery, &arguments).await?;
         check(answer.status == 200 && answer.text() == "3 rows for \"select name from customers\"", || answer.describe())?;
         Ok(vec![
-            format!("server/discover -> 200 {name}; tools/list -> 200, {count} tools"),
+            format!(
+                "server/discover -> 200 {name}; tools/list -> 200, {count} of {all} tools: the one that a rule blocks is not shown"
+            ),
             format!("tools/call sql_query {arguments}"),
             format!("-> 200 {} (rule {READERS:?})", answer.text()),
         ])

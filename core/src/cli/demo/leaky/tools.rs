@@ -23,7 +23,8 @@ pub(crate) enum Tool {
 }
 
 impl Tool {
-    const ALL: [Tool; 5] = [Tool::CrmLookup, Tool::CustomerStream, Tool::SqlQuery, Tool::AdminWipe, Tool::Whoami];
+    pub(in crate::cli::demo) const ALL: [Tool; 5] =
+        [Tool::CrmLookup, Tool::CustomerStream, Tool::SqlQuery, Tool::AdminWipe, Tool::Whoami];
 
     /// Its name on the wire.
     pub(crate) fn name(self) -> &'static str {
