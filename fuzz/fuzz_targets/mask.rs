@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use libfuzzer_sys::fuzz_target;
 use sluicegate_dlp::json::{Bounds, Tape};
-use sluicegate_dlp::{Engine, Operator, Scratch, Selector, Treatment, Verdict};
+use sluicegate_dlp::{Engine, Operator, Scratch, Treatment, Verdict};
 
 thread_local! {
     static ENGINE: RefCell<Option<(Engine, Scratch, Treatment)>> = const { RefCell::new(None) };
@@ -16,8 +16,7 @@ fuzz_target!(|text: &str| {
         let (engine, scratch, treatment) = slot.get_or_insert_with(|| {
             let engine = Engine::new().expect("the library is fit");
             let scratch = engine.scratch().expect("there is memory");
-            let mut treatment = Treatment::none();
-            treatment.set(&Selector::all(), Operator::Redact);
+            let treatment = engine.catalogue().everything(Operator::Redact);
             (engine, scratch, treatment)
         });
         let bounds = Bounds { depth_max: 128, nodes_max: 4_000_000, refuse_duplicates: false };
