@@ -10,15 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluicegate_dlp::written::Written;
-use sluicegate_dlp::{Catalogue, Engine, Keyring, MASTER_BYTES_MIN};
 use sluicegate_identity::{IssuerPolicy, Pointer};
 use toml::Spanned;
 
-use super::check_rules::{dlp_rules, rules};
+use super::check_dlp::dlp_rules;
+use super::check_rules::rules;
 use super::checked::{Admin, Audit, Config, Credential, Issuer, Server, Upstream};
 use super::problem::{Problem, Problems, nearest};
-use super::raw::{RawAudit, RawConfig, RawCredential, RawIssuer, RawKey, RawServer, RawUpstream, Text};
+use super::raw::{RawAudit, RawConfig, RawCredential, RawIssuer, RawServer, RawUpstream, Text};
 use super::shape;
 use super::url::HttpUrl;
 use crate::credential::echo::Echo;
@@ -67,7 +66,7 @@ fn read(path: &Path) -> std::io::Result<Option<String>> {
 
 pub(super) struct Checker<'p, 't> {
     pub(super) problems: &'p mut Problems<'t>,
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     /// What the file names, whether or not the rest of it is right: a rule that names it is not to blame.
     pub(super) named: Named,
 }
@@ -380,78 +379,6 @@ impl Checker<'_, '_> {
             self.problems.add(text.span(), key, "is not a JSON pointer", "write it like \"/realm_access/roles\" (RFC 6901)");
         }
         parsed
-    }
-
-    /// The keys of hashes and tokens.
-    fn keyring(&mut self, key: &Spanned<RawKey>) -> Option<Arc<Keyring>> {
-        let raw = key.get_ref();
-        let (at, field, secret) = match (&raw.file, &raw.env) {
-            (Some(file), None) => (file, "file", source::from_file(&self.dir.join(file.get_ref()))),
-            (None, Some(name)) => (name, "env", source::from_env(name.get_ref())),
-            (Some(at), Some(_)) => {
-                self.problems.add(at.span(), "dlp.key", "has two sources", "keep one of `file` and `env`");
-                return None;
-            }
-            (None, None) => {
-                self.problems.add(key.span(), "dlp.key", "has no source", "add `file = \"…\"` or `env = \"…\"`");
-                return None;
-            }
-        };
-        let secret = secret.map_err(|error| {
-            self.problems.add(at.span(), format!("dlp.key.{field}"), error.to_string(), error.hint());
-        });
-        let keyring = Keyring::derive(secret.ok()?.bytes(), "gateway").map(Arc::new);
-        if keyring.is_none() {
-            let message = format!("is shorter than {MASTER_BYTES_MIN} characters");
-            self.problems.add(at.span(), format!("dlp.key.{field}"), message, "make one with `openssl rand -base64 32`");
-        }
-        keyring
-    }
-
-    /// The built-in detectors, and the file's own.
-    fn catalogue(&mut self, raw: &[Written]) -> Arc<Catalogue> {
-        let mut catalogue = match Catalogue::built_in() {
-            Ok(catalogue) => catalogue,
-            Err((file, error)) => {
-                self.problems.add(0..0, "dlp", format!("the built-in file {file} is broken: {error}"), "use another build");
-                Catalogue::default()
-            }
-        };
-        for (index, written) in raw.iter().enumerate() {
-            let key = format!("dlp.detector[{}]", index + 1);
-            match written.detector() {
-                Ok(detector) => {
-                    if let Err(id) = catalogue.add(detector) {
-                        let message = format!("{id:?} is the id of another detector");
-                        self.problems.add(written.id.span(), format!("{key}.id"), message, "give it an id of its own");
-                    }
-                }
-                Err(error) => self.problems.add(error.span, format!("{key}.{}", error.key), error.message, error.hint),
-            }
-        }
-        let catalogue = Arc::new(catalogue);
-        if !raw.is_empty() && self.problems.is_empty() {
-            self.examples(raw, &catalogue);
-        }
-        catalogue
-    }
-
-    /// Detectors of the file's own must find what their examples say; those that come with the program are tested with it.
-    fn examples(&mut self, raw: &[Written], catalogue: &Arc<Catalogue>) {
-        let engine = Engine::with(Arc::clone(catalogue)).and_then(|engine| Ok((engine.scratch()?, engine)));
-        let (mut scratch, engine) = match engine {
-            Ok(engine) => engine,
-            Err(error) => return self.problems.add(0..0, "dlp.detector", error.to_string(), "make the patterns simpler"),
-        };
-        let first = catalogue.detectors().len() - raw.len();
-        for (index, written) in raw.iter().enumerate() {
-            for fault in engine.check_examples(first + index, &mut scratch) {
-                let (field, span) =
-                    if fault.expected.is_some() { ("find", written.find.span()) } else { ("miss", written.id.span()) };
-                let hint = "mend the pattern, or the example";
-                self.problems.add(span, format!("dlp.detector[{}].{field}", index + 1), fault.to_string(), hint);
-            }
-        }
     }
 
     fn audit(&mut self, raw: &RawAudit) -> Audit {

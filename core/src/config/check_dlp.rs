@@ -1,0 +1,255 @@
+//! Checks what is looked for and what is done to it: `[dlp]`, its detectors, its rules.
+
+use std::sync::Arc;
+
+use sluicegate_dlp::written::Written;
+use sluicegate_dlp::{Catalogue, Conditions, Engine, Keyring, MASTER_BYTES_MIN, Operator, Selector};
+use toml::Spanned;
+
+use super::check::Checker;
+use super::checked::{Direction, DlpRule, Done};
+use super::raw::{RawDlp, RawDlpRule, RawKey, Text};
+use crate::credential::source;
+use crate::policy::Glob;
+
+impl Checker<'_, '_> {
+    /// The keys of hashes and tokens.
+    pub(super) fn keyring(&mut self, key: &Spanned<RawKey>) -> Option<Arc<Keyring>> {
+        let raw = key.get_ref();
+        let (at, field, secret) = match (&raw.file, &raw.env) {
+            (Some(file), None) => (file, "file", source::from_file(&self.dir.join(file.get_ref()))),
+            (None, Some(name)) => (name, "env", source::from_env(name.get_ref())),
+            (Some(at), Some(_)) => {
+                self.problems.add(at.span(), "dlp.key", "has two sources", "keep one of `file` and `env`");
+                return None;
+            }
+            (None, None) => {
+                self.problems.add(key.span(), "dlp.key", "has no source", "add `file = \"…\"` or `env = \"…\"`");
+                return None;
+            }
+        };
+        let secret = secret.map_err(|error| {
+            self.problems.add(at.span(), format!("dlp.key.{field}"), error.to_string(), error.hint());
+        });
+        let keyring = Keyring::derive(secret.ok()?.bytes(), "gateway").map(Arc::new);
+        if keyring.is_none() {
+            let message = format!("is shorter than {MASTER_BYTES_MIN} characters");
+            self.problems.add(at.span(), format!("dlp.key.{field}"), message, "make one with `openssl rand -base64 32`");
+        }
+        keyring
+    }
+
+    /// The built-in detectors, and the file's own.
+    pub(super) fn catalogue(&mut self, raw: &[Written]) -> Arc<Catalogue> {
+        let mut catalogue = match Catalogue::built_in() {
+            Ok(catalogue) => catalogue,
+            Err((file, error)) => {
+                self.problems.add(0..0, "dlp", format!("the built-in file {file} is broken: {error}"), "use another build");
+                Catalogue::default()
+            }
+        };
+        for (index, written) in raw.iter().enumerate() {
+            let key = format!("dlp.detector[{}]", index + 1);
+            match written.detector() {
+                Ok(detector) => {
+                    if let Err(id) = catalogue.add(detector) {
+                        let message = format!("{id:?} is the id of another detector");
+                        self.problems.add(written.id.span(), format!("{key}.id"), message, "give it an id of its own");
+                    }
+                }
+                Err(error) => self.problems.add(error.span, format!("{key}.{}", error.key), error.message, error.hint),
+            }
+        }
+        let catalogue = Arc::new(catalogue);
+        if !raw.is_empty() && self.problems.is_empty() {
+            self.examples(raw, &catalogue);
+        }
+        catalogue
+    }
+
+    /// Detectors of the file's own must find what their examples say; those that come with the program are tested with it.
+    fn examples(&mut self, raw: &[Written], catalogue: &Arc<Catalogue>) {
+        let engine = Engine::with(Arc::clone(catalogue)).and_then(|engine| Ok((engine.scratch()?, engine)));
+        let (mut scratch, engine) = match engine {
+            Ok(engine) => engine,
+            Err(error) => return self.problems.add(0..0, "dlp.detector", error.to_string(), "make the patterns simpler"),
+        };
+        let first = catalogue.detectors().len() - raw.len();
+        for (index, written) in raw.iter().enumerate() {
+            for fault in engine.check_examples(first + index, &mut scratch) {
+                let (field, span) =
+                    if fault.expected.is_some() { ("find", written.find.span()) } else { ("miss", written.id.span()) };
+                let hint = "mend the pattern, or the example";
+                self.problems.add(span, format!("dlp.detector[{}].{field}", index + 1), fault.to_string(), hint);
+            }
+        }
+    }
+}
+
+pub(super) fn dlp_rules(
+    checker: &mut Checker<'_, '_>,
+    raw: &RawDlp,
+    catalogue: &Catalogue,
+    keyring: Option<&Arc<Keyring>>,
+) -> Vec<DlpRule> {
+    let mut rules = Vec::with_capacity(raw.rule.len());
+    for (index, rule) in raw.rule.iter().enumerate() {
+        // A key that is named but cannot be read is a problem of its own.
+        let key_is_missing = raw.key.is_none();
+        let mut one = OneDlpRule {
+            checker,
+            key: format!("dlp.rule[{}]", index + 1),
+            raw: rule.get_ref(),
+            span: rule.span(),
+            keyring,
+            key_is_missing,
+        };
+        rules.extend(one.check(catalogue));
+    }
+    rules
+}
+
+struct OneDlpRule<'c, 'p, 't, 'r> {
+    checker: &'c mut Checker<'p, 't>,
+    key: String,
+    raw: &'r RawDlpRule,
+    span: std::ops::Range<usize>,
+    keyring: Option<&'r Arc<Keyring>>,
+    key_is_missing: bool,
+}
+
+impl OneDlpRule<'_, '_, '_, '_> {
+    fn add(&mut self, span: std::ops::Range<usize>, field: &str, message: impl Into<String>, hint: impl Into<String>) {
+        self.checker.problems.add(span, format!("{}.{field}", self.key), message, hint);
+    }
+
+    fn check(&mut self, catalogue: &Catalogue) -> Option<DlpRule> {
+        let raw = self.raw;
+        let turns_back = raw.detokenize.as_ref().filter(|flag| *flag.get_ref());
+        let does = match turns_back {
+            Some(flag) => self.turns_back(flag),
+            None => self.masks(),
+        };
+        let detect = if turns_back.is_some() { Vec::new() } else { self.detect(catalogue) };
+        let upstream = Glob::new(raw.place.upstream.as_ref().map_or("*", |name| name.get_ref()));
+        if let Some(name) = &raw.place.upstream {
+            self.checker.must_match_upstream(name, &format!("{}.where.upstream", self.key));
+        }
+        let direction = self.direction();
+        let glob = |text: &Option<Text>| text.as_ref().map(|text| Glob::new(text.get_ref()));
+        Some(DlpRule {
+            detect,
+            upstream,
+            tool: glob(&raw.place.tool),
+            principal: glob(&raw.place.principal),
+            direction: direction?,
+            does: does?,
+        })
+    }
+
+    fn detect(&mut self, catalogue: &Catalogue) -> Vec<Selector> {
+        let Some(names) = &self.raw.detect else {
+            self.add(self.span.clone(), "detect", "is missing", "name types, or use [\"*\"]");
+            return Vec::new();
+        };
+        if names.get_ref().is_empty() {
+            self.add(names.span(), "detect", "is empty", "name types, or use \"*\"");
+        }
+        let mut selectors = Vec::new();
+        for text in names.get_ref() {
+            match catalogue.select(text.get_ref()) {
+                Ok(selector) => selectors.push(selector),
+                Err(unknown) => {
+                    let hint = format!("did you mean {:?}?", unknown.nearest);
+                    self.add(text.span(), "detect", format!("no detector finds {:?}", unknown.name), hint);
+                }
+            }
+        }
+        selectors
+    }
+
+    fn direction(&mut self) -> Option<Direction> {
+        match self.raw.place.direction.as_ref().map(|direction| (direction, direction.get_ref().as_str())) {
+            None | Some((_, "both")) => Some(Direction::Both),
+            Some((_, "request")) => Some(Direction::Request),
+            Some((_, "response")) => Some(Direction::Response),
+            Some((text, _)) => {
+                self.add(text.span(), "where.direction", "is not a direction", "use \"request\", \"response\" or \"both\"");
+                None
+            }
+        }
+    }
+
+    /// A rule that turns tokens back must say for which tool: that is what makes the tool an authorised one.
+    fn turns_back(&mut self, flag: &Spanned<bool>) -> Option<Done> {
+        let raw = self.raw;
+        if let Some(operator) = &raw.operator {
+            self.add(operator.span(), "operator", "stands beside `detokenize`", "make two rules of it");
+        }
+        if raw.place.tool.is_none() || raw.place.upstream.is_none() {
+            let hint = "add `where = { upstream = \"…\", tool = \"…\" }`";
+            self.add(flag.span(), "detokenize", "does not say which tool may have the values", hint);
+        }
+        self.keyring(flag.span(), "detokenize").map(Done::TurnsBack)
+    }
+
+    fn masks(&mut self) -> Option<Done> {
+        let raw = self.raw;
+        let mut confidence_min = 0.0;
+        if let Some(value) = &raw.confidence_min {
+            confidence_min = *value.get_ref() as f32;
+            if !(0.0..=1.0).contains(&confidence_min) {
+                self.add(value.span(), "confidence_min", "is out of bounds", "use 0.0 to 1.0");
+            }
+        }
+        let conditions = Conditions { confidence_min, allow: raw.allow.clone() };
+        self.operator().map(|operator| Done::Masks(operator, conditions))
+    }
+
+    fn keyring(&mut self, span: std::ops::Range<usize>, field: &str) -> Option<Arc<Keyring>> {
+        if self.key_is_missing {
+            self.add(
+                span,
+                field,
+                "needs a key",
+                "add `[dlp] key = { file = \"…\" }`, a file of mode 0600 with 32 characters or more",
+            );
+        }
+        self.keyring.cloned()
+    }
+
+    fn operator(&mut self) -> Option<Operator> {
+        let raw = self.raw;
+        let Some(name) = &raw.operator else {
+            self.add(self.span.clone(), "operator", "is missing", OPERATORS_HINT);
+            return None;
+        };
+        if let Some(keep) = raw.keep.as_ref().filter(|_| name.get_ref() != "partial") {
+            self.add(keep.span(), "keep", "is for the operator \"partial\" only", "remove the key");
+        }
+        match name.get_ref().as_str() {
+            "partial" => {
+                match raw.keep.as_ref().map(|keep| (keep.span(), u8::try_from(*keep.get_ref()).ok().filter(|keep| *keep <= 64))) {
+                    None => Some(Operator::Partial { keep_last: 4 }),
+                    Some((_, Some(keep_last))) => Some(Operator::Partial { keep_last }),
+                    Some((span, None)) => {
+                        self.add(span, "keep", "is out of bounds", "use 0 to 64");
+                        None
+                    }
+                }
+            }
+            "flag" => Some(Operator::Flag),
+            "redact" => Some(Operator::Redact),
+            "block" => Some(Operator::Block),
+            "hash" => self.keyring(name.span(), "operator").map(Operator::Hash),
+            "tokenize" => self.keyring(name.span(), "operator").map(Operator::Tokenize),
+            _ => {
+                self.add(name.span(), "operator", "is not an operator", OPERATORS_HINT);
+                None
+            }
+        }
+    }
+}
+
+/// What a rule about findings can do.
+const OPERATORS_HINT: &str = "use \"flag\", \"redact\", \"partial\", \"hash\", \"tokenize\" or \"block\"";
