@@ -30,7 +30,7 @@ pub use detector::{Category, Detector, Example};
 pub use examples::Fault;
 pub use finding::{Action, Finding, Verdict};
 pub use keyring::{Keyring, MASTER_BYTES_MIN};
-pub use operator::{Conditions, Operator, Selector, Treatment, UnknownType};
+pub use operator::{Conditions, Operator, RULES_MAX, Selector, Treatment, UnknownType};
 pub use scanner::Scratch;
 
 use std::sync::Arc;

@@ -101,12 +101,15 @@ impl fmt::Display for UnknownType {
 
 impl std::error::Error for UnknownType {}
 
+/// Rules of one treatment.
+pub const RULES_MAX: usize = 64;
+
 /// What is done to what each detector finds. Where it is empty, nothing is even scanned.
 #[derive(Clone, Debug, Default)]
 pub struct Treatment {
-    rules: Vec<(Operator, Conditions)>,
-    /// By the detector's number, the rules about it; what is not there is left alone.
-    by_detector: Vec<Vec<usize>>,
+    rules: Vec<(Operator, Arc<Conditions>)>,
+    /// By the detector's number, the rules about it, one bit each; what is not there is left alone.
+    by_detector: Vec<u64>,
 }
 
 impl Treatment {
@@ -120,45 +123,40 @@ impl Treatment {
         self.rules.is_empty()
     }
 
-    /// Applies `operator` to everything the selector selects.
+    /// Applies `operator` to everything the selectors select.
+    ///
+    /// # Panics
+    /// When there are [`RULES_MAX`] rules already.
     pub fn set(&mut self, selector: &Selector, operator: Operator) {
-        self.add_rule(&selector.numbers, operator, Conditions::default());
+        self.set_where(std::slice::from_ref(selector), operator, Arc::default());
     }
 
-    /// Applies `operator` to what the selector selects, where the conditions hold.
-    pub fn set_where(&mut self, selector: &Selector, operator: Operator, conditions: Conditions) {
-        self.add_rule(&selector.numbers, operator, conditions);
-    }
-
-    fn add_rule(&mut self, numbers: &[usize], operator: Operator, conditions: Conditions) {
-        for &number in numbers {
+    /// Applies `operator` to what the selectors select, where the conditions hold.
+    ///
+    /// # Panics
+    /// When there are [`RULES_MAX`] rules already.
+    pub fn set_where(&mut self, selectors: &[Selector], operator: Operator, conditions: Arc<Conditions>) {
+        assert!(self.rules.len() < RULES_MAX, "whoever makes treatments keeps to their bound");
+        let bit = 1 << self.rules.len();
+        for &number in selectors.iter().flat_map(|selector| &selector.numbers) {
             if self.by_detector.len() <= number {
-                self.by_detector.resize(number + 1, Vec::new());
+                self.by_detector.resize(number + 1, 0);
             }
-            self.by_detector[number].push(self.rules.len());
+            self.by_detector[number] |= bit;
         }
         self.rules.push((operator, conditions));
     }
 
-    /// Adds the rules of another treatment.
-    pub fn add(&mut self, other: &Treatment) {
-        for (index, (operator, conditions)) in other.rules.iter().enumerate() {
-            let is_about = |number: &usize| other.by_detector[*number].contains(&index);
-            let numbers: Vec<usize> = (0..other.by_detector.len()).filter(is_about).collect();
-            self.add_rule(&numbers, operator.clone(), conditions.clone());
-        }
-    }
-
     /// Whether any rule is about what the detector of this number finds.
     pub(crate) fn is_about(&self, detector: usize) -> bool {
-        self.by_detector.get(detector).is_some_and(|rules| !rules.is_empty())
+        self.by_detector.get(detector).is_some_and(|&rules| rules != 0)
     }
 
     /// The number of the strongest rule about a finding.
     pub(crate) fn rule(&self, detector: usize, value: &str, confidence: f32) -> Option<usize> {
-        let rules = self.by_detector.get(detector)?.iter().copied();
-        let about = rules.filter(|&rule| self.rules[rule].1.hold(value, confidence));
-        about.max_by_key(|&rule| self.rules[rule].0.strength())
+        let bits = *self.by_detector.get(detector)?;
+        let rules = (0..self.rules.len()).filter(|&rule| bits & (1 << rule) != 0);
+        rules.filter(|&rule| self.rules[rule].1.hold(value, confidence)).max_by_key(|&rule| self.rules[rule].0.strength())
     }
 
     /// The operator of the rule of this number.
@@ -206,12 +204,11 @@ mod tests {
     fn conditions_take_findings_out_of_a_rule() {
         let mut treatment = Treatment::none();
         let allow = vec!["ana@example.com".to_owned(), "*@ours.example".to_owned()];
-        treatment.set_where(&Selector::of(vec![0]), Operator::Redact, Conditions { confidence_min: 0.6, allow });
+        treatment.set_where(&[Selector::of(vec![0])], Operator::Redact, Arc::new(Conditions { confidence_min: 0.6, allow }));
         let is_about = |value, confidence| treatment.rule(0, value, confidence).is_some();
         assert!(is_about("bob@example.com", 0.7) && is_about("ana@example.community", 0.9));
         assert!(!is_about("bob@example.com", 0.5) && !is_about("ana@example.com", 0.9) && !is_about("x@ours.example", 0.9));
-        let mut both = Treatment::none();
-        both.add(&treatment);
+        let mut both = treatment.clone();
         both.set(&Selector::of(vec![0]), Operator::Partial { keep_last: 2 });
         let action = |value| both.rule(0, value, 0.9).map(|rule| both.operator(rule).action());
         assert_eq!((action("x@ours.example"), action("bob@example.com")), (Some(Action::Partial), Some(Action::Redacted)));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sluicegate_dlp::written::Written;
-use sluicegate_dlp::{Catalogue, Conditions, Engine, Keyring, MASTER_BYTES_MIN, Operator, Selector};
+use sluicegate_dlp::{Catalogue, Conditions, Engine, Keyring, MASTER_BYTES_MIN, Operator, RULES_MAX, Selector};
 use toml::Spanned;
 
 use super::check::Checker;
@@ -93,6 +93,11 @@ pub(super) fn dlp_rules(
     keyring: Option<&Arc<Keyring>>,
 ) -> Vec<DlpRule> {
     let mut rules = Vec::with_capacity(raw.rule.len());
+    // One more is made for calls of which everything is masked.
+    if let Some(rule) = raw.rule.get(RULES_MAX - 1) {
+        let message = format!("there are more than {}", RULES_MAX - 1);
+        checker.problems.add(rule.span(), "dlp.rule", message, "name several types in one rule");
+    }
     for (index, rule) in raw.rule.iter().enumerate() {
         // A key that is named but cannot be read is a problem of its own.
         let key_is_missing = raw.key.is_none();
@@ -202,7 +207,7 @@ impl OneDlpRule<'_, '_, '_, '_> {
                 self.add(value.span(), "confidence_min", "is out of bounds", "use 0.0 to 1.0");
             }
         }
-        let conditions = Conditions { confidence_min, allow: raw.allow.clone() };
+        let conditions = Arc::new(Conditions { confidence_min, allow: raw.allow.clone() });
         self.operator().map(|operator| Done::Masks(operator, conditions))
     }
 

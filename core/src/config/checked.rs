@@ -169,7 +169,7 @@ pub struct DlpRule {
 /// What a rule about findings does.
 pub enum Done {
     /// It masks or blocks them.
-    Masks(Operator, Conditions),
+    Masks(Operator, Arc<Conditions>),
     /// It turns tokens back in what goes to the upstream.
     TurnsBack(Arc<Keyring>),
 }

@@ -271,6 +271,14 @@ fn what_is_wrong_is_said() {
 }
 
 #[test]
+fn rules_about_findings_are_bounded() {
+    let rule = "[[dlp.rule]]\ndetect = [\"secret/*\"]\noperator = \"redact\"\n";
+    assert!(load_text(&SAMPLE.replace("[audit]", &format!("{}[audit]", rule.repeat(62)))).is_ok());
+    let found = load_text(&SAMPLE.replace("[audit]", &format!("{}[audit]", rule.repeat(63)))).err().unwrap();
+    assert!(found[0].contains("dlp.rule: there are more than 63"), "{found:#?}");
+}
+
+#[test]
 fn a_missing_file_is_a_problem() {
     let problems = load(Path::new("/nonexistent/gate.toml")).err().unwrap();
     assert!(problems[0].to_string().starts_with("/nonexistent/gate.toml: cannot be read"), "{}", problems[0]);

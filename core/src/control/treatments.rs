@@ -33,7 +33,7 @@ pub struct Treatments {
     request: Pair,
     response: Pair,
     /// Rules that are about some calls only.
-    by_call: Vec<(Calls, Vec<Selector>, Operator, Conditions)>,
+    by_call: Vec<(Calls, Vec<Selector>, Operator, Arc<Conditions>)>,
     /// Who may have tokens turned back.
     turn_back: Vec<(Calls, Arc<Keyring>)>,
 }
@@ -49,7 +49,7 @@ impl Treatments {
     pub fn of_upstream(config: &Config, index: usize) -> Self {
         let name = &config.upstreams[index].name;
         let (mut by_call, mut turn_back) = (Vec::new(), Vec::new());
-        let mut always: Vec<(&DlpRule, &Operator, &Conditions)> = Vec::new();
+        let mut always: Vec<(&DlpRule, &Operator, &Arc<Conditions>)> = Vec::new();
         for rule in config.dlp_rules.iter().filter(|rule| rule.upstream.matches(name)) {
             match &rule.does {
                 Done::TurnsBack(keyring) => turn_back.push((Calls::of(rule), Arc::clone(keyring))),
@@ -74,9 +74,7 @@ impl Treatments {
         }
         let mut treatment = Treatment::clone(base);
         for (_, selectors, operator, conditions) in adds {
-            for selector in selectors {
-                treatment.set_where(selector, operator.clone(), conditions.clone());
-            }
+            treatment.set_where(selectors, operator.clone(), Arc::clone(conditions));
         }
         Arc::new(treatment)
     }
@@ -88,16 +86,14 @@ impl Treatments {
     }
 }
 
-fn pair(catalogue: &Catalogue, rules: &[(&DlpRule, &Operator, &Conditions)], direction: Direction) -> Pair {
+fn pair(catalogue: &Catalogue, rules: &[(&DlpRule, &Operator, &Arc<Conditions>)], direction: Direction) -> Pair {
     let mut allowed = Treatment::none();
     for (rule, operator, conditions) in rules {
         if rule.direction == Direction::Both || rule.direction == direction {
-            for selector in &rule.detect {
-                allowed.set_where(selector, (*operator).clone(), (*conditions).clone());
-            }
+            allowed.set_where(&rule.detect, (*operator).clone(), Arc::clone(conditions));
         }
     }
     let mut masked = allowed.clone();
-    masked.add(&catalogue.everything(Operator::Redact));
+    masked.set(&catalogue.all(), Operator::Redact);
     Pair { allowed: Arc::new(allowed), masked: Arc::new(masked) }
 }

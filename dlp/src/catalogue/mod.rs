@@ -84,11 +84,15 @@ impl Catalogue {
         &self.detectors
     }
 
-    /// A treatment that does one thing to all that is found, but for the tells, which want to be named.
+    /// All that is found, but for the tells, which want to be named.
+    pub fn all(&self) -> Selector {
+        Selector::of((0..self.detectors.len()).filter(|&number| self.detectors[number].category != Category::Tell).collect())
+    }
+
+    /// A treatment that does one thing to all that is found.
     pub fn everything(&self, operator: Operator) -> Treatment {
-        let numbers = (0..self.detectors.len()).filter(|&number| self.detectors[number].category != Category::Tell);
         let mut treatment = Treatment::none();
-        treatment.set(&Selector::of(numbers.collect()), operator);
+        treatment.set(&self.all(), operator);
         treatment
     }
 
