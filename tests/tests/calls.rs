@@ -46,6 +46,8 @@ fn rules_decide_whatever_the_spelling() {
         assert_eq!((reply.status, &result["isError"]), (200, &serde_json::json!(true)), "{tool} {arguments}: {}", reply.body);
         assert!(result["content"][0]["text"].as_str().unwrap().contains(rule), "{}", reply.body);
     }
+    let halves = gateway.call(token, "admin\\ud800", "{}");
+    assert!(halves.body.contains("no rule permits"), "half a character is no name: {}", halves.body);
     let denied =
         gateway.post(token, r#"{"jsonrpc":"2.0","id":"x","method":"resources/read","params":{"uri":"file:///etc/passwd"}}"#);
     assert_eq!(

@@ -296,8 +296,10 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// A member that names something; `None` where the upstream could read another name than we do.
     fn text(&self, member: &str) -> Option<Cow<'a, str>> {
-        self.params?.get(member).filter(|value| value.kind() == Kind::String).map(Value::text)
+        let names = |value: &Value<'a>| value.kind() == Kind::String && !value.has_lone_surrogate();
+        self.params?.get(member).filter(names).map(Value::text)
     }
 
     fn tool(&self) -> Option<Cow<'a, str>> {

@@ -140,3 +140,17 @@ proptest! {
         prop_assert_eq!(parse(text.as_bytes()).is_ok(), serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{}", text);
     }
 }
+
+#[test]
+fn halves_of_characters_are_told() {
+    for (text, is_half) in [
+        (r#""a\ud800b""#, true),
+        (r#""\udc00\ud800""#, true),
+        (r#""\ud83d\ude00""#, false),
+        ("\"\\ufffd\\uFFFD\u{fffd}\"", false),
+        (r#""abc""#, false),
+    ] {
+        let tape = parse(text.as_bytes()).unwrap();
+        assert_eq!(tape.root(text.as_bytes()).has_lone_surrogate(), is_half, "{text}");
+    }
+}

@@ -57,6 +57,21 @@ impl<'a> Value<'a> {
         text_of(self.doc, self.node())
     }
 
+    /// Whether a string or name holds half of a surrogate pair, which every reader makes something else of.
+    pub fn has_lone_surrogate(self) -> bool {
+        let raw = self.raw();
+        let mut found = false;
+        if self.node().escaped {
+            pieces(raw, |piece| {
+                if let Piece::Character('\u{fffd}', at) = piece {
+                    let is_meant = raw[at..].get(2..6).is_some_and(|hex| hex.eq_ignore_ascii_case(b"fffd"));
+                    found |= raw[at..].starts_with(b"\\u") && !is_meant;
+                }
+            });
+        }
+        found
+    }
+
     /// The value of an object's member; the first one where a name stands twice. `None` for other kinds.
     pub fn get(self, name: &str) -> Option<Value<'a>> {
         self.members().find(|(key, _)| key.is_named(name)).map(|(_, value)| value)
