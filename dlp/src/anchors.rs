@@ -1,8 +1,14 @@
-//! Finds the places worth a look in one stretch of text: literals by Hyperscan, digits and `@` by plain vector-friendly loops.
+//! Finds the places worth a look in one stretch of text: literals by Hyperscan; digits, signs, values and runs of base64 by one pass over
+//! classes of bytes.
 //!
-//! Invariant: anchors come out in ascending order.
+//! Invariant: each list comes out in ascending order, and every place is found whatever stands before it.
 
+use std::ops::Range;
+
+use crate::blob;
+use crate::classify::{BLOCK, BLOCKS_MAX, Masks, classify};
 use crate::compile::Literals;
+use crate::pattern::LITERAL_BYTES_MIN;
 
 /// What was seen at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,65 +32,218 @@ pub(crate) struct Hit {
     pub(crate) seen: Seen,
 }
 
-/// Digits that must follow a group's first for it to be looked at; fewer do behind two capitals (an IBAN).
-const DIGITS_MIN: usize = 9;
-
-/// Finds all anchors of `text`.
-pub(crate) fn find(literals: &Literals, scratch: &hyperscan::Scratch, text: &[u8], hits: &mut Vec<Hit>) {
-    hits.clear();
-    literals.scan(text, scratch, |literal, at| hits.push(Hit { at, seen: Seen::Literal(literal) }));
-    hits.extend(memchr::memchr_iter(b'@', text).map(|at| Hit { at, seen: Seen::At }));
-    let plus = memchr::memchr_iter(b'+', text).filter(|&at| text.get(at + 1).is_some_and(u8::is_ascii_digit));
-    hits.extend(plus.map(|at| Hit { at, seen: Seen::Plus }));
-    let in_address = |&at: &usize| {
-        let joins = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_hexdigit() || *b == b':');
-        joins(text.get(at + 1)) && (at == 0 || joins(text.get(at - 1)) || text.get(at + 1) == Some(&b':'))
-    };
-    // Of the colons of one address the first is enough.
-    let is_first = |&at: &usize| text[..at].iter().rev().take(5).find(|b| !b.is_ascii_hexdigit()) != Some(&b':');
-    hits.extend(memchr::memchr_iter(b':', text).filter(in_address).filter(is_first).map(|at| Hit { at, seen: Seen::Colon }));
-    find_digits(text, hits);
-    hits.sort_unstable_by_key(|hit| hit.at);
+/// The places worth a look in one stretch of text. Its memory is kept from one stretch to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Anchors {
+    /// Ends of literals.
+    pub(crate) literals: Vec<Hit>,
+    /// Digits and signs.
+    pub(crate) signs: Vec<Hit>,
+    /// Ends of words in front of a value that one of them may be the name of.
+    pub(crate) words: Vec<Hit>,
+    /// Runs of base64.
+    pub(crate) blobs: Vec<Range<usize>>,
+    /// Stretches in front of values.
+    windows: Vec<Range<usize>>,
 }
 
-fn find_digits(text: &[u8], hits: &mut Vec<Hit>) {
-    let mut at = 0;
-    while at < text.len() {
-        let block = &text[at..text.len().min(at + 32)];
-        // A loop without branches, so that it compiles to vector instructions.
-        if !block.iter().fold(false, |any, b| any | b.is_ascii_digit()) {
-            at += block.len();
-            continue;
+/// Digits that a number has at least, with what separates them left out, for detectors of numbers to look at it.
+const DIGITS_MIN: usize = 9;
+/// Digits of a number that a word in front of it may say something about.
+const NUMBER_DIGITS_MIN: usize = 6;
+/// Letters, digits, `_` and `-` of a value that a word in front of it may say something about.
+const VALUE_BYTES_MIN: u32 = 8;
+/// As many of a value that need not be rich in digits.
+const VALUE_BYTES_LONG: u32 = 14;
+/// Capitals and digits of an identifier that a word in front of it may say something about.
+const CODE_BYTES_MIN: u32 = 4;
+/// Bytes in front of a value in which a word may stand that says what it is.
+const WORD_BYTES_BEFORE: usize = 192;
+/// Bytes behind the beginning of a value in which such a word may still end: it may be a part of the value's first word.
+const WORD_BYTES_WITHIN: usize = 64;
+
+impl Anchors {
+    pub(crate) fn clear(&mut self) {
+        self.literals.clear();
+        self.signs.clear();
+        self.words.clear();
+        self.blobs.clear();
+        self.windows.clear();
+    }
+
+    /// Adds all anchors of `text[range]`, which are told by their place in `text`. `breaks` is a byte that stands at a leaf's end.
+    pub(crate) fn find(
+        &mut self,
+        literals: &Literals,
+        scratch: &hyperscan::Scratch,
+        text: &[u8],
+        range: Range<usize>,
+        breaks: u8,
+    ) {
+        let from = range.start;
+        let hits = &mut self.literals;
+        literals
+            .scan(&text[range.clone()], scratch, |literal, at| hits.push(Hit { at: from + at, seen: Seen::Literal(literal) }));
+        self.find_signs(&text[..range.end], from, breaks);
+        let words = &mut self.words;
+        for window in self.windows.drain(..) {
+            literals.scan_words(&text[window.clone()], scratch, |literal, at| {
+                words.push(Hit { at: window.start + at, seen: Seen::Literal(literal) });
+            });
         }
-        let Some(first) = block.iter().position(u8::is_ascii_digit) else { continue };
-        let start = at + first;
-        let length = text[start..].iter().take_while(|b| b.is_ascii_digit()).count();
-        at = start + length;
-        // Most numbers stand alone: nothing that could join them to another follows.
-        let joins = matches!(text.get(at), Some(b' ' | b'-' | b'.' | b'\n' | b')' | b'A'..=b'Z'));
-        if length < DIGITS_MIN && !joins && (length < 2 || start < 2 || !text[start - 1].is_ascii_uppercase()) {
-            continue;
+    }
+
+    fn find_signs(&mut self, text: &[u8], from: usize, breaks: u8) {
+        let mut masks = [Masks::default(); BLOCKS_MAX];
+        let mut before = Masks::default();
+        let mut at = from;
+        while at < text.len() {
+            let count = classify(&text[at..], &mut masks);
+            for block in &masks[..count] {
+                self.find_in_block(text, at, &before, block, breaks);
+                before = *block;
+                at += BLOCK;
+            }
         }
-        let is_iban = length >= 2 && start >= 2 && text[start - 2..start].iter().all(u8::is_ascii_uppercase);
-        // Every group is a place of its own, so that numbers in a row before a card do not hide it.
-        if is_iban || length >= DIGITS_MIN || leads_far(text, start) || is_dotted(text, start) || is_area(text, start, length) {
-            hits.push(Hit { at: start, seen: Seen::Digits });
+    }
+
+    /// Finds what begins, or becomes long enough to be looked at, in the block at `at`.
+    #[inline(always)]
+    fn find_in_block(&mut self, text: &[u8], at: usize, before: &Masks, block: &Masks, breaks: u8) {
+        let numbers = block.digit & !(block.digit << 1 | before.digit >> 63);
+        let colons = block.colon & !(block.colon << 1 | before.colon >> 63);
+        for_each(numbers | colons | block.at | block.plus, |bit| {
+            let place = at + bit;
+            let seen = match text[place] {
+                b'@' => Seen::At,
+                b'+' if text.get(place + 1).is_some_and(u8::is_ascii_digit) => Seen::Plus,
+                b':' if is_in_address(text, place) => Seen::Colon,
+                b'0'..=b'9' => {
+                    let ones = (block.digit >> bit).trailing_ones() as usize;
+                    let more = if bit + ones == BLOCK { digits(text, at + BLOCK) } else { 0 };
+                    let promises = number(text, place, ones + more);
+                    if promises != Number::Short {
+                        look_before(&mut self.windows, text, place, place, breaks);
+                    }
+                    if promises != Number::Long {
+                        return;
+                    }
+                    Seen::Digits
+                }
+                _ => return,
+            };
+            self.signs.push(Hit { at: place, seen });
+        });
+        let both = Both { before, block };
+        // Words without a digit and with hardly a capital are no values.
+        if before.digit | block.digit != 0 || has_three(before.upper | block.upper) {
+            for_each(reaches::<{ VALUE_BYTES_MIN }>(before.word(), block.word()), |bit| {
+                let first = BLOCK + bit + 1 - VALUE_BYTES_MIN as usize;
+                if both.makeup(text, at + first - BLOCK, first, Masks::word).is_value() {
+                    look_within(&mut self.windows, text, at + first - BLOCK, breaks);
+                }
+            });
+            let code = |masks: &Masks| masks.upper | masks.digit;
+            for_each(reaches::<CODE_BYTES_MIN>(code(before), code(block)), |bit| {
+                let first = BLOCK + bit + 1 - CODE_BYTES_MIN as usize;
+                if both.makeup(text, at + first - BLOCK, first, code).is_code() {
+                    look_within(&mut self.windows, text, at + first - BLOCK, breaks);
+                }
+            });
         }
+        for_each(reaches::<{ blob::RUN_MIN as u32 }>(before.base64(), block.base64()), |bit| {
+            let start = at + bit + 1 - blob::RUN_MIN;
+            self.blobs.push(start..blob::end(text, start));
+        });
     }
 }
 
-/// Whether enough digits follow, with single separators between groups of them.
-fn leads_far(text: &[u8], start: usize) -> bool {
-    let (mut at, mut digits) = (start, 0);
-    while digits < DIGITS_MIN {
+/// Notes the stretch in front of the value at `value`, in which a word may say what it is; `end`: where that word ends at the latest.
+fn look_before(windows: &mut Vec<Range<usize>>, text: &[u8], value: usize, end: usize, breaks: u8) {
+    let head = value.saturating_sub(WORD_BYTES_BEFORE);
+    let start = memchr::memrchr(breaks, &text[head..value]).map_or(head, |place| head + place + 1);
+    if end < start + LITERAL_BYTES_MIN {
+        return;
+    }
+    match windows.last_mut().filter(|last| last.end >= start) {
+        Some(last) => *last = last.start.min(start)..last.end.max(end),
+        None => windows.push(start..end),
+    }
+}
+
+/// The same where the word may be a part of the value's own first word.
+fn look_within(windows: &mut Vec<Range<usize>>, text: &[u8], value: usize, breaks: u8) {
+    look_before(windows, text, value, text.len().min(value + WORD_BYTES_WITHIN), breaks);
+}
+
+/// Calls `each` with the place of every bit that is set.
+#[inline(always)]
+fn for_each(mut bits: u64, mut each: impl FnMut(usize)) {
+    while bits != 0 {
+        each(bits.trailing_zeros() as usize);
+        bits &= bits - 1;
+    }
+}
+
+/// For every run of at least `N` bits (4 to 64) in two blocks, the place in the second one where it becomes as long.
+#[inline(always)]
+fn reaches<const N: u32>(before: u64, block: u64) -> u64 {
+    let bits = u128::from(block) << 64 | u128::from(before);
+    let (mut ends, mut length) = (bits, 1);
+    while length * 2 <= N {
+        ends &= ends << length;
+        length *= 2;
+    }
+    ends &= ends << (N - length);
+    // Of a run's ends the first only.
+    ((ends & !(ends << 1)) >> 64) as u64
+}
+
+fn digits(text: &[u8], at: usize) -> usize {
+    text.get(at..).unwrap_or_default().iter().take_while(|b| b.is_ascii_digit()).count()
+}
+
+/// How much a group of digits promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Number {
+    /// Nothing.
+    Short,
+    /// Something if a word in front of it says what it is.
+    Named,
+    /// Something by itself.
+    Long,
+}
+
+/// Judges the group of this many digits at `start` by what it begins. Every group is judged by itself, so that numbers in a row before a
+/// card do not hide it.
+#[inline(always)]
+fn number(text: &[u8], start: usize, length: usize) -> Number {
+    // Most numbers stand alone: nothing that could join them to another follows.
+    let joins = matches!(text.get(start + length), Some(b' ' | b'-' | b'.' | b'/' | b'\n' | b')' | b'A'..=b'Z'));
+    if length < NUMBER_DIGITS_MIN && !joins && length != 4 && (length < 2 || start < 2 || !text[start - 1].is_ascii_uppercase()) {
+        return Number::Short;
+    }
+    let is_iban = length >= 2 && start >= 2 && text[start - 2..start].iter().all(u8::is_ascii_uppercase);
+    let count = if length < DIGITS_MIN && joins { count_digits(text, start) } else { length };
+    if is_iban || count >= DIGITS_MIN || joins && (is_dotted(text, start) || is_area(text, start, length)) {
+        return Number::Long;
+    }
+    let is_year = length == 4 && matches!(&text[start..start + 2], b"19" | b"20");
+    if count >= NUMBER_DIGITS_MIN || is_year { Number::Named } else { Number::Short }
+}
+
+/// How many digits follow, with single separators between groups of them; at most [`DIGITS_MIN`] are counted.
+fn count_digits(text: &[u8], start: usize) -> usize {
+    let (mut at, mut count) = (start, 0);
+    while count < DIGITS_MIN {
         match text.get(at) {
-            Some(b) if b.is_ascii_digit() => digits += 1,
-            Some(b' ' | b'-' | b'.' | b'\n') if text.get(at + 1).is_some_and(u8::is_ascii_digit) => {}
-            _ => return false,
+            Some(b) if b.is_ascii_digit() => count += 1,
+            Some(b' ' | b'-' | b'.' | b'/' | b'\n') if text.get(at + 1).is_some_and(u8::is_ascii_digit) => {}
+            _ => break,
         }
         at += 1;
     }
-    true
+    count
 }
 
 /// Whether three more groups follow behind dots, as in an address of IPv4.
@@ -100,4 +259,153 @@ fn is_dotted(text: &[u8], start: usize) -> bool {
 /// Whether a group is the area of a telephone number, in parentheses.
 fn is_area(text: &[u8], start: usize, length: usize) -> bool {
     (2..=5).contains(&length) && start > 0 && text[start - 1] == b'(' && text.get(start + length) == Some(&b')')
+}
+
+/// Whether a `:` may be the first of an address of IPv6 or of a machine: between hexadecimal digits, or one of two.
+fn is_in_address(text: &[u8], at: usize) -> bool {
+    let is_hex = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(u8::is_ascii_hexdigit);
+    let is_double = text.get(at + 1) == Some(&b':');
+    let before = at.checked_sub(1);
+    let begins = match before {
+        Some(before) if text[before].is_ascii_alphanumeric() => is_hex(Some(before)),
+        _ => is_double,
+    };
+    begins
+        && (is_double || is_hex(Some(at + 1)))
+        // Of the colons of one address the first is enough.
+        && text[..at].iter().rev().take(5).find(|b| !b.is_ascii_hexdigit()) != Some(&b':')
+}
+
+/// Two blocks, one behind the other.
+struct Both<'m> {
+    before: &'m Masks,
+    block: &'m Masks,
+}
+
+/// Whether at least three bits are set.
+#[inline(always)]
+fn has_three(bits: u64) -> bool {
+    let two = bits & bits.wrapping_sub(1);
+    two & two.wrapping_sub(1) != 0
+}
+
+/// What a word is made of, a bit a byte, of its first 64 bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Makeup {
+    length: u32,
+    digits: u64,
+    upper: u64,
+    lower: u64,
+    joiners: u64,
+}
+
+impl Both<'_> {
+    /// The makeup of the word of this class that begins at `start` of the text and at `bit` of both blocks.
+    #[inline(always)]
+    fn makeup(&self, text: &[u8], start: usize, bit: usize, class: impl Fn(&Masks) -> u64) -> Makeup {
+        let length = (self.from(bit, class)).trailing_ones();
+        if bit + length as usize >= 2 * BLOCK {
+            return Makeup::of(&text[start..]);
+        }
+        let within = if length == 64 { u64::MAX } else { (1 << length) - 1 };
+        Makeup {
+            length,
+            digits: self.from(bit, |masks| masks.digit) & within,
+            upper: self.from(bit, |masks| masks.upper) & within,
+            lower: self.from(bit, |masks| masks.lower) & within,
+            joiners: self.from(bit, |masks| masks.joiner) & within,
+        }
+    }
+
+    /// The bits of a class from `bit` on.
+    #[inline(always)]
+    fn from(&self, bit: usize, class: impl Fn(&Masks) -> u64) -> u64 {
+        ((u128::from(class(self.block)) << 64 | u128::from(class(self.before))) >> bit) as u64
+    }
+}
+
+impl Makeup {
+    /// Of the word at the start of a text.
+    fn of(text: &[u8]) -> Makeup {
+        let mut makeup = Makeup::default();
+        for (place, &b) in text.iter().take(64).enumerate() {
+            let class = match b {
+                b'0'..=b'9' => &mut makeup.digits,
+                b'A'..=b'Z' => &mut makeup.upper,
+                b'a'..=b'z' => &mut makeup.lower,
+                b'_' | b'-' => &mut makeup.joiners,
+                _ => break,
+            };
+            *class |= 1 << place;
+            makeup.length += 1;
+        }
+        makeup
+    }
+
+    /// Whether a word can be a value: it is long with digits in it or capitals among small letters, or short and rich in digits.
+    #[inline(always)]
+    fn is_value(self) -> bool {
+        match self.length < VALUE_BYTES_LONG {
+            true => has_three(self.digits) && self.upper | self.lower != 0,
+            // Without a digit, names of programs are far more often long than secrets are.
+            false => {
+                let is_name = self.joiners & self.joiners.wrapping_sub(1) != 0;
+                self.digits != 0 || has_three(self.upper) && has_three(self.lower) && !is_name
+            }
+        }
+    }
+
+    /// Whether capitals and digits can be an identifier: of both, or of the length of a bank's.
+    #[inline(always)]
+    fn is_code(self) -> bool {
+        self.digits != 0 && self.upper != 0 || self.digits == 0 && matches!(self.length, 8 | 11)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn runs_are_found_where_they_become_long_enough(before: u64, block: u64, ones in 0u32..70, at in 0u32..128) {
+            let run = if ones == 0 { 0 } else { (u128::MAX >> (128 - ones.min(128))) << at };
+            let (before, block) = (before & before >> 1 | run as u64, block & block >> 2 | (run >> 64) as u64);
+            let bits: Vec<bool> = (0..128).map(|n| (u128::from(block) << 64 | u128::from(before)) >> n & 1 == 1).collect();
+            let length_at = |at: usize| bits[..=at].iter().rev().take_while(|bit| **bit).count();
+            let expected = (64..128).filter(|&at| length_at(at) == 14).fold(0u64, |mask, at| mask | 1 << (at - 64));
+            prop_assert_eq!(reaches::<14>(before, block), expected);
+            let expected = (64..128).filter(|&at| length_at(at) == 24).fold(0u64, |mask, at| mask | 1 << (at - 64));
+            prop_assert_eq!(reaches::<24>(before, block), expected);
+        }
+    }
+
+    #[test]
+    fn numbers_promise_what_they_may_be() {
+        for (text, expected) in [
+            ("12,", Number::Short),
+            ("123456", Number::Named),
+            ("1985", Number::Named),
+            ("2026-03-11", Number::Named),
+            ("12 34 56 7", Number::Named),
+            ("4111-1111-1111-1111", Number::Long),
+            ("10.0.0.1", Number::Long),
+        ] {
+            assert_eq!(number(text.as_bytes(), 0, digits(text.as_bytes(), 0)), expected, "{text}");
+        }
+        assert_eq!(number(b"DE89 ", 2, 2), Number::Long);
+        assert_eq!(number(b"(030) 1", 1, 3), Number::Long);
+    }
+
+    #[test]
+    fn colons_of_programs_are_no_addresses() {
+        let first = |text: &str| is_in_address(text.as_bytes(), text.find(':').unwrap_or_default());
+        for text in ["::1", "fe80::1", "2001:db8::1", "00:1b:44:11:3a:b7", "[::1]"] {
+            assert!(first(text), "{text}");
+        }
+        for text in ["foo::Bar", "key:value", "a: b", "http://x", "\"a\":1", "10:"] {
+            assert!(!first(text), "{text}");
+        }
+    }
 }

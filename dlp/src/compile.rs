@@ -1,6 +1,6 @@
-//! Turns the catalogue's literals into one Hyperscan database, and refuses a library that misses matches.
+//! Turns the catalogue's literals into Hyperscan databases, and refuses a library that misses matches.
 //!
-//! Invariant: the database holds literals only, scanned in block mode for end offsets; what stands at a match is decided in Rust.
+//! Invariant: the databases hold literals only, scanned in block mode for end offsets; what stands at a match is decided in Rust.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -45,9 +45,12 @@ impl From<hyperscan::Error> for EngineError {
     }
 }
 
-/// The compiled literals of all detectors.
+/// The compiled literals of all detectors, in two databases: one for literals that are looked for everywhere, and one for the names of
+/// things, which are looked for only in front of what may be a value. There are hundreds of these, in any case of letters, and looking for
+/// them everywhere costs more than all the rest.
 pub(crate) struct Literals {
-    database: BlockDatabase,
+    everywhere: BlockDatabase,
+    words: BlockDatabase,
     entries: Vec<Entry>,
 }
 
@@ -55,6 +58,8 @@ pub(crate) struct Literals {
 pub(crate) struct Entry {
     text: String,
     any_case: bool,
+    /// Whether it is looked for in front of values only.
+    is_word: bool,
     pub(crate) detectors: Vec<usize>,
 }
 
@@ -68,34 +73,30 @@ impl Entry {
 impl Literals {
     pub(crate) fn compile(detectors: &[Detector]) -> Result<Literals, EngineError> {
         let mut entries: Vec<Entry> = Vec::new();
-        let mut places: HashMap<(&str, bool), usize> = HashMap::new();
+        let mut places: HashMap<(&str, bool, bool), usize> = HashMap::new();
         for (number, detector) in detectors.iter().enumerate() {
             for anchor in &detector.anchors {
-                let (text, any_case) = match anchor {
-                    Anchor::Literal(text) => (text.as_ref(), false),
-                    Anchor::AnyCase(text) => (text.as_ref(), true),
+                let (text, any_case, is_word) = match anchor {
+                    Anchor::Literal(text) => (text.as_ref(), false, false),
+                    Anchor::AnyCase(text) => (text.as_ref(), true, false),
+                    Anchor::Word(text) => (text.as_ref(), true, true),
                     _ => continue,
                 };
-                let place = *places.entry((text, any_case)).or_insert_with(|| {
-                    entries.push(Entry { text: text.to_owned(), any_case, detectors: Vec::new() });
+                let place = *places.entry((text, any_case, is_word)).or_insert_with(|| {
+                    entries.push(Entry { text: text.to_owned(), any_case, is_word, detectors: Vec::new() });
                     entries.len() - 1
                 });
                 entries[place].detectors.push(number);
             }
         }
-        let mut patterns = Vec::with_capacity(entries.len());
-        for (id, entry) in entries.iter().enumerate() {
-            let flags = if entry.any_case { PatternFlags::CASELESS } else { PatternFlags::empty() };
-            let mut pattern = Pattern::with_flags(escape(&entry.text), flags)?;
-            pattern.id = Some(id);
-            patterns.push(pattern);
-        }
-        let database = Patterns(patterns).build()?;
-        Ok(Literals { database, entries })
+        let (everywhere, words) = (build(&entries, false)?, build(&entries, true)?);
+        Ok(Literals { everywhere, words, entries })
     }
 
     pub(crate) fn scratch(&self) -> Result<Scratch, EngineError> {
-        Ok(self.database.alloc_scratch()?)
+        let mut scratch = self.everywhere.alloc_scratch()?;
+        self.words.realloc_scratch(&mut scratch)?;
+        Ok(scratch)
     }
 
     /// The literal of this number.
@@ -103,15 +104,39 @@ impl Literals {
         &self.entries[number as usize]
     }
 
-    /// Calls `each` with the number of the literal and the end offset of every match.
-    pub(crate) fn scan(&self, text: &[u8], scratch: &Scratch, mut each: impl FnMut(u32, usize)) {
-        let found = |id: u32, _from: u64, to: u64, _flags: u32| {
-            each(id, to as usize);
-            Matching::Continue
-        };
-        // A block scan of memory that we hold fails only for a scratch of another database, and ours comes from this one.
-        let _ = self.database.scan(text, scratch, found);
+    /// Calls `each` with the number of the literal and the end offset of every match of a literal that is looked for everywhere.
+    pub(crate) fn scan(&self, text: &[u8], scratch: &Scratch, each: impl FnMut(u32, usize)) {
+        scan(&self.everywhere, text, scratch, each);
     }
+
+    /// The same for the names of things.
+    pub(crate) fn scan_words(&self, text: &[u8], scratch: &Scratch, each: impl FnMut(u32, usize)) {
+        scan(&self.words, text, scratch, each);
+    }
+}
+
+fn scan(database: &BlockDatabase, text: &[u8], scratch: &Scratch, mut each: impl FnMut(u32, usize)) {
+    let found = |id: u32, _from: u64, to: u64, _flags: u32| {
+        each(id, to as usize);
+        Matching::Continue
+    };
+    // A block scan of memory that we hold fails only for a scratch of another database, and ours comes from this one.
+    let _ = database.scan(text, scratch, found);
+}
+
+fn build(entries: &[Entry], words: bool) -> Result<BlockDatabase, EngineError> {
+    let mut patterns = Vec::with_capacity(entries.len());
+    for (id, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.is_word == words) {
+        let flags = if entry.any_case { PatternFlags::CASELESS } else { PatternFlags::empty() };
+        let mut pattern = Pattern::with_flags(escape(&entry.text), flags)?;
+        pattern.id = Some(id);
+        patterns.push(pattern);
+    }
+    if patterns.is_empty() {
+        // The library compiles no empty set; this is in no text.
+        patterns.push(Pattern::new("\\xff\\xfe\\xff\\xfe\\xff")?);
+    }
+    Ok(Patterns(patterns).build()?)
 }
 
 /// The literal as a pattern: everything but letters and digits by its code.
@@ -147,7 +172,11 @@ pub(crate) fn self_test(literals: &Literals) -> Result<(), EngineError> {
         for offset in 0..64 {
             let padded = format!("{}{text}{}", "~".repeat(offset), "~".repeat(64 - offset));
             let mut found = false;
-            literals.scan(padded.as_bytes(), &scratch, |id, end| found |= id as usize == number && end == offset + text.len());
+            let is_it = |id: u32, end| id as usize == number && end == offset + text.len();
+            match entry.is_word {
+                true => literals.scan_words(padded.as_bytes(), &scratch, |id, end| found |= is_it(id, end)),
+                false => literals.scan(padded.as_bytes(), &scratch, |id, end| found |= is_it(id, end)),
+            }
             is_fit &= found;
         }
     }

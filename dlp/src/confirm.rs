@@ -7,13 +7,15 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::anchors::{Hit, Seen};
+use crate::anchors::{Anchors, Hit, Seen};
+use crate::assignment::Starts;
 use crate::compile::Literals;
 use crate::detector::{Anchor, Confirm, Detector, Place, Sight};
 use crate::json::Kind;
 use crate::keys::KeyClass;
+use crate::names::{Judge, Names};
 use crate::operator::Treatment;
-use crate::scanner::{Detection, Told};
+use crate::scanner::Detection;
 use crate::shape;
 use crate::sheet::Segment;
 
@@ -36,7 +38,7 @@ impl Interests {
         for (number, detector) in detectors.iter().enumerate() {
             for anchor in &detector.anchors {
                 match anchor {
-                    Anchor::Literal(_) | Anchor::AnyCase(_) => {}
+                    Anchor::Literal(_) | Anchor::AnyCase(_) | Anchor::Word(_) => {}
                     Anchor::Digits => interests.digits.push(number),
                     Anchor::Shape(shape) => interests.shapes.entry(*shape).or_default().push(number),
                     Anchor::At => interests.at.push(number),
@@ -66,12 +68,11 @@ pub(crate) struct Judges<'e> {
     pub(crate) interests: &'e Interests,
 }
 
-/// One stretch of text with its leaves and the places worth a look, both in its order.
-pub(crate) struct Stretch<'t> {
-    pub(crate) text: &'t [u8],
-    pub(crate) hits: &'t [Hit],
-    pub(crate) segments: &'t [Segment],
-    pub(crate) told: &'t [Told],
+impl<'e> Judges<'e> {
+    /// What judging names needs of them.
+    pub(crate) fn of_names(self, hyperscan: &'e hyperscan::Scratch) -> Judge<'e> {
+        Judge { detectors: self.detectors, literals: self.literals, interests: self.interests, hyperscan }
+    }
 }
 
 /// How far each detector has found something in one stretch of text.
@@ -84,7 +85,7 @@ pub(crate) struct Covered {
 
 impl Covered {
     /// Begins another stretch, without touching the memory of all detectors.
-    fn forget(&mut self, detectors: usize) {
+    pub(crate) fn forget(&mut self, detectors: usize) {
         self.stretch = self.stretch.wrapping_add(1);
         if self.ends.len() != detectors || self.stretch == 0 {
             self.ends = vec![(0, 0); detectors];
@@ -102,77 +103,134 @@ impl Covered {
     }
 }
 
-/// Calls `found` with every value that a detector confirms: its segment, the detector, where it stands, how sure it is.
-///
-pub(crate) fn confirm(
-    judges: Judges<'_>,
-    stretch: &Stretch<'_>,
-    treatment: &Treatment,
-    covered: &mut Covered,
-    mut found: impl FnMut(&Segment, usize, Range<usize>, f32),
-) {
-    covered.forget(judges.detectors.len());
-    let starts = Cell::new(None);
-    let mut ask = |segment: &Segment, detector: usize, at: usize, seen: Sight| {
-        if !treatment.is_about(detector) || at < covered.end(detector) {
+/// One stretch of text in which detectors are asked.
+pub(crate) struct Stretch<'t> {
+    pub(crate) text: &'t [u8],
+    pub(crate) names: &'t mut Names,
+    pub(crate) covered: &'t mut Covered,
+}
+
+impl Stretch<'_> {
+    /// Asks about all anchors of a sheet, and about what stands under telling names.
+    pub(crate) fn confirm_all(
+        &mut self,
+        judges: Judges<'_>,
+        treatment: &Treatment,
+        anchors: &Anchors,
+        segments: &[Segment],
+        found: &mut impl FnMut(&Segment, usize, Range<usize>, f32),
+    ) {
+        self.covered.forget(judges.detectors.len());
+        for hits in [&anchors.literals, &anchors.signs, &anchors.words] {
+            let mut index = 0;
+            confirm(judges, self, treatment, hits, found, |_, at| {
+                index += segments[index..].iter().take_while(|segment| segment.range.end < at).count();
+                segments.get(index).filter(|segment| segment.range.start <= at).cloned()
+            });
+        }
+        for segment in segments.iter().filter(|segment| segment.told != 0) {
+            self.ask_by_name(judges, treatment, segment, found);
+        }
+    }
+
+    /// Asks the detectors that look at a whole value because of its name.
+    pub(crate) fn ask_by_name(
+        &mut self,
+        judges: Judges<'_>,
+        treatment: &Treatment,
+        segment: &Segment,
+        found: &mut impl FnMut(&Segment, usize, Range<usize>, f32),
+    ) {
+        let told = self.names.told(segment.told);
+        let is_secret =
+            matches!(told.class, KeyClass::Password | KeyClass::Secret | KeyClass::Key) && segment.kind == Kind::String;
+        let by_class = if is_secret { &judges.interests.name[..] } else { &[] };
+        let starts = Cell::new(None);
+        let mut ask = |stretch: &mut Self, detector| {
+            stretch.ask(judges, treatment, segment, detector, segment.range.start, Sight::Name, &starts, found);
+        };
+        by_class.iter().for_each(|&detector| ask(self, detector));
+        for place in 0..self.names.told(segment.told).detectors.len() {
+            let detector = self.names.told(segment.told).detectors[place];
+            ask(self, detector);
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)] // who is asked about what, and where the answer goes
+    #[inline]
+    fn ask(
+        &mut self,
+        judges: Judges<'_>,
+        treatment: &Treatment,
+        segment: &Segment,
+        detector: usize,
+        at: usize,
+        seen: Sight,
+        starts: &Cell<Option<(bool, Starts)>>,
+        found: &mut impl FnMut(&Segment, usize, Range<usize>, f32),
+    ) {
+        if !treatment.is_about(detector) || at < self.covered.end(detector) {
             return;
         }
         let start = segment.range.start;
-        let told = &stretch.told[segment.told as usize];
-        let place = Place {
-            text: &stretch.text[segment.range.clone()],
-            at: at - start,
-            seen,
-            name: &told.name,
-            key: told.class,
-            starts: &starts,
-        };
+        let told = self.names.told(segment.told);
+        let text = &self.text[segment.range.clone()];
+        let place = Place { text, at: at - start, seen, name: &told.name, key: told.class, starts };
         let confirmed = match &judges.detectors[detector].confirm {
             Confirm::By(confirm) => confirm(&place),
             Confirm::Pattern(pattern) => pattern.confirm(&place),
         };
         if let Some((range, confidence)) = confirmed {
-            covered.set(detector, start + range.end);
+            self.covered.set(detector, start + range.end);
             found(segment, detector, start + range.start..start + range.end, confidence);
         }
-    };
-    let mut index = 0;
-    for hit in stretch.hits {
-        index += stretch.segments[index..].iter().take_while(|segment| segment.range.end < hit.at).count();
-        let Some(segment) = stretch.segments.get(index) else { break };
-        if hit.at < segment.range.start {
-            continue;
-        }
+    }
+}
+
+/// Asks the detectors that wait at each hit, and calls `found` with every value that one confirms: its segment, the detector, where it
+/// stands, how sure it is. `segment_at` gives the segment of a place; it is asked in ascending order.
+pub(crate) fn confirm(
+    judges: Judges<'_>,
+    stretch: &mut Stretch<'_>,
+    treatment: &Treatment,
+    hits: &[Hit],
+    found: &mut impl FnMut(&Segment, usize, Range<usize>, f32),
+    mut segment_at: impl FnMut(&mut Names, usize) -> Option<Segment>,
+) {
+    let starts = Cell::new(None);
+    for hit in hits {
+        let Some(segment) = segment_at(stretch.names, hit.at) else { continue };
+        let segment = &segment;
         starts.set(None);
+        let mut ask_all = |detectors: &[usize], seen| {
+            for &detector in detectors {
+                stretch.ask(judges, treatment, segment, detector, hit.at, seen, &starts, found);
+            }
+        };
         match hit.seen {
             Seen::Literal(literal) => {
                 let entry = judges.literals.entry(literal);
-                let seen = Sight::Literal(entry.length());
                 // A literal that began in front of the leaf is none of the leaf's.
                 if hit.at >= segment.range.start + entry.length() {
-                    entry.detectors.iter().for_each(|&detector| ask(segment, detector, hit.at, seen));
+                    ask_all(&entry.detectors, Sight::Literal(entry.length()));
                 }
             }
             Seen::Digits => {
-                judges.interests.digits.iter().for_each(|&detector| ask(segment, detector, hit.at, Sight::Digits));
+                ask_all(&judges.interests.digits, Sight::Digits);
                 if !judges.interests.shapes.is_empty() {
-                    each_shape(&stretch.text[..segment.range.end], hit.at, |shape| {
-                        let waiting = judges.interests.shapes.get(&shape).map_or(&[][..], Vec::as_slice);
-                        waiting.iter().for_each(|&detector| ask(segment, detector, hit.at, Sight::Digits));
+                    let end = segment.range.end;
+                    let text = stretch.text;
+                    each_shape(&text[..end], hit.at, |shape| {
+                        for &detector in judges.interests.shapes.get(&shape).map_or(&[][..], Vec::as_slice) {
+                            stretch.ask(judges, treatment, segment, detector, hit.at, Sight::Digits, &starts, found);
+                        }
                     });
                 }
             }
-            Seen::At => judges.interests.at.iter().for_each(|&detector| ask(segment, detector, hit.at, Sight::At)),
-            Seen::Plus => judges.interests.plus.iter().for_each(|&detector| ask(segment, detector, hit.at, Sight::Plus)),
-            Seen::Colon => judges.interests.colon.iter().for_each(|&detector| ask(segment, detector, hit.at, Sight::Colon)),
+            Seen::At => ask_all(&judges.interests.at, Sight::At),
+            Seen::Plus => ask_all(&judges.interests.plus, Sight::Plus),
+            Seen::Colon => ask_all(&judges.interests.colon, Sight::Colon),
         }
-    }
-    for segment in stretch.segments.iter().filter(|segment| segment.told != 0) {
-        let told = &stretch.told[segment.told as usize];
-        if matches!(told.class, KeyClass::Password | KeyClass::Secret | KeyClass::Key) && segment.kind == Kind::String {
-            judges.interests.name.iter().for_each(|&detector| ask(segment, detector, segment.range.start, Sight::Name));
-        }
-        told.detectors.iter().for_each(|&detector| ask(segment, detector, segment.range.start, Sight::Name));
     }
 }
 

@@ -47,6 +47,9 @@ pub(crate) enum Anchor {
     Literal(Cow<'static, str>),
     /// Behind this literal in any case.
     AnyCase(Cow<'static, str>),
+    /// Behind this literal in any case, where it stands in front of what may be a value: a number of six digits or more, a date, or a word
+    /// of letters and digits as long as a token.
+    Word(Cow<'static, str>),
     /// At the first digit of a group.
     Digits,
     /// At the first digit of groups of these sizes and separators.

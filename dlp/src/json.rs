@@ -171,6 +171,12 @@ impl Tape {
         self.nodes.push(Node { kind: Kind::String, escaped, start: 0, end, next: 1, parent: NONE });
     }
 
+    /// Whether it holds a text that is not JSON.
+    pub(crate) fn is_of_text(&self) -> bool {
+        // A string of JSON begins behind its quote.
+        self.nodes.first().is_some_and(|root| root.kind == Kind::String && root.start == 0)
+    }
+
     /// The key under which the value at `index` stands: its own, or the one of the array it is in.
     pub(crate) fn key_of(&self, index: u32) -> Option<u32> {
         let mut index = index;

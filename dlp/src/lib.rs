@@ -7,6 +7,7 @@ mod anchors;
 mod assignment;
 mod blob;
 mod catalogue;
+mod classify;
 mod compile;
 mod confirm;
 mod detector;
@@ -15,6 +16,7 @@ mod finding;
 pub mod json;
 mod keyring;
 mod keys;
+mod names;
 mod operator;
 mod pattern;
 mod rewrite;
@@ -31,6 +33,7 @@ pub use examples::Fault;
 pub use finding::{Action, Finding, Verdict};
 pub use keyring::{Keyring, MASTER_BYTES_MIN};
 pub use operator::{Conditions, Operator, RULES_MAX, Selector, Treatment, UnknownType};
+use scanner::Document;
 pub use scanner::Scratch;
 
 use std::sync::Arc;
@@ -120,7 +123,7 @@ impl Engine {
         if treatment.is_empty() || leaves.is_empty() {
             return Verdict::Clean;
         }
-        scratch.scan(self.judges(), doc, tape, leaves, treatment);
+        scratch.scan(self.judges(), Document::new(doc, tape, leaves), treatment);
         let pointer = |leaf| Value::new(doc, tape, leaf).pointer();
         conclude(self.detectors(), scratch, doc, Some(tape), treatment, pointer, out, findings)
     }
@@ -147,7 +150,7 @@ impl Engine {
             self.mask_document(scratch, doc, &tape, &leaves, treatment, out, findings)
         } else {
             tape.hold_text(doc);
-            scratch.scan(self.judges(), doc, &tape, &[0], treatment);
+            scratch.scan(self.judges(), Document::new(doc, &tape, &[0]), treatment);
             conclude(self.detectors(), scratch, doc, None, treatment, |_| String::new(), out, findings)
         };
         (scratch.tape, scratch.leaves) = (tape, leaves);

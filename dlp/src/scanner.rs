@@ -4,35 +4,42 @@
 
 use std::ops::Range;
 
-use crate::anchors::{self, Hit};
+use crate::anchors::Anchors;
 use crate::blob;
 use crate::compile::{EngineError, Literals};
 use crate::confirm::{Covered, Judges, Stretch, confirm, settle_overlaps};
-use crate::json::{Bounds, Kind, Tape, Value};
-use crate::keys::{KeyClass, classify, joined};
+use crate::json::{Bounds, Kind, Node, Tape};
+use crate::keys::KeyClass;
+use crate::names::Names;
 use crate::operator::Treatment;
-use crate::sheet::{Segment, Sheet, has_markup};
+use crate::sheet::{GAP, Segment, Sheet, Source, has_markup};
 
 /// JSON texts within strings of JSON texts that are opened.
 const NESTING_MAX: usize = 3;
 /// Bounds of a JSON text within a string.
 const NESTED: Bounds = Bounds { depth_max: 64, nodes_max: 100_000, refuse_duplicates: false };
-/// Members of an object that are looked at for the name beside a value.
-const SIBLINGS_MAX: usize = 16;
+/// Bytes of a leaf on a sheet that is left out when the document itself is scanned.
+const LEFT_OUT_BYTES_MIN: u32 = 512;
 
 /// One thread's memory for scanning.
 pub struct Scratch {
     hyperscan: hyperscan::Scratch,
-    hits: Vec<Hit>,
-    /// Plain leaves of the document; only `segments` is used.
-    plain: Sheet,
+    anchors: Anchors,
+    /// Leaves that are read otherwise than they are written.
+    moved: Vec<u32>,
+    /// Telling names, with the numbers of what they say.
+    telling: Vec<(u32, u32)>,
+    /// Objects about people.
+    people: Vec<u32>,
+    /// Leaves that are read as they are written and stand under a telling name, with its number.
+    named: Vec<(u32, u32)>,
+    /// Stretches of the document with leaves that are read as they are written.
+    stretches: Vec<Range<usize>>,
     sheets: [Sheet; NESTING_MAX + 1],
     /// Text that was written in base64.
     blobs: Sheet,
     nested: Tape,
     names: Names,
-    /// What names say that were seen; number 0 says nothing.
-    told: Vec<Told>,
     covered: Covered,
     pub(crate) detections: Vec<Detection>,
     /// The tape of text that turned out to be JSON.
@@ -56,17 +63,52 @@ pub(crate) struct Detection {
     pub(crate) is_merged: bool,
 }
 
+/// A document as it came: its text, its parse, and which of its leaves are scanned.
+#[derive(Clone, Copy)]
+pub(crate) struct Document<'d> {
+    pub(crate) text: &'d [u8],
+    pub(crate) tape: &'d Tape,
+    /// Tape indices, ascending.
+    pub(crate) leaves: &'d [u32],
+    /// Whether all of it is ASCII.
+    is_ascii: bool,
+    /// Whether none of it is markup.
+    is_plain: bool,
+}
+
+impl<'d> Document<'d> {
+    pub(crate) fn new(text: &'d [u8], tape: &'d Tape, leaves: &'d [u32]) -> Self {
+        Document { text, tape, leaves, is_ascii: text.is_ascii(), is_plain: !has_markup(text) }
+    }
+
+    /// Whether a leaf's bytes are read as they stand: no escapes, nothing to fold, no markup.
+    #[inline(always)]
+    fn is_written_as_read(&self, node: &Node) -> bool {
+        if node.escaped {
+            return false;
+        }
+        if self.is_ascii && self.is_plain {
+            return true;
+        }
+        let raw = &self.text[node.start as usize..node.end as usize];
+        (self.is_ascii || raw.is_ascii()) && (self.is_plain || !has_markup(raw))
+    }
+}
+
 impl Scratch {
     pub(crate) fn new(literals: &Literals) -> Result<Self, EngineError> {
         Ok(Scratch {
             hyperscan: literals.scratch()?,
-            hits: Vec::new(),
-            plain: Sheet::default(),
+            anchors: Anchors::default(),
+            moved: Vec::new(),
+            telling: Vec::new(),
+            people: Vec::new(),
+            named: Vec::new(),
+            stretches: Vec::new(),
             sheets: Default::default(),
             blobs: Sheet::default(),
             nested: Tape::new(),
             names: Names::default(),
-            told: vec![Told::default()],
             covered: Covered::default(),
             detections: Vec::new(),
             tape: Tape::new(),
@@ -79,233 +121,243 @@ impl Scratch {
     }
 
     /// Fills `detections` with what stands in the leaves, in the order of the document and without overlaps.
-    pub(crate) fn scan(&mut self, judges: Judges<'_>, doc: &[u8], tape: &Tape, leaves: &[u32], treatment: &Treatment) {
+    pub(crate) fn scan(&mut self, judges: Judges<'_>, document: Document<'_>, treatment: &Treatment) {
         self.detections.clear();
-        self.plain.clear();
         self.sheets.iter_mut().for_each(Sheet::clear);
         self.blobs.clear();
-        if self.told.len() > TOLD_MAX {
-            self.names = Names::default();
-            self.told.truncate(1);
-        }
-        let mut key = (u32::MAX, 0);
-        let is_plain = doc.is_ascii() && !has_markup(doc);
-        for &leaf in leaves {
-            self.lay_out(judges, doc, tape, leaf, is_plain, &mut key);
-        }
-        if !self.plain.segments.is_empty() {
-            anchors::find(judges.literals, &self.hyperscan, doc, &mut self.hits);
-            let detections = &mut self.detections;
-            let stretch = Stretch { text: doc, hits: &self.hits, segments: &self.plain.segments, told: &self.told };
-            confirm(judges, &stretch, treatment, &mut self.covered, |segment, detector, range, confidence| {
-                let raw = whole_number(segment, range.clone());
-                detections.extend(detection(treatment, segment, detector, raw, &doc[range], confidence));
-            });
-        }
+        self.names.bound();
+        self.lay_out(judges, document);
+        self.scan_in_place(judges, document, treatment);
         for level in 0..self.sheets.len() {
             self.open_nested(judges, level);
-            let sheet = &self.sheets[level];
-            if sheet.segments.is_empty() {
-                continue;
-            }
-            anchors::find(judges.literals, &self.hyperscan, &sheet.text, &mut self.hits);
-            let detections = &mut self.detections;
-            let stretch = Stretch { text: &sheet.text, hits: &self.hits, segments: &sheet.segments, told: &self.told };
-            confirm(judges, &stretch, treatment, &mut self.covered, |segment, detector, range, confidence| {
-                let raw = sheet.raw_range(&whole_number(segment, range.clone()));
-                detections.extend(detection(treatment, segment, detector, raw, &sheet.text[range], confidence));
-            });
+            self.scan_sheet(judges, level, treatment);
         }
-        self.open_blobs(doc);
-        if !self.blobs.segments.is_empty() {
-            let sheet = &self.blobs;
-            anchors::find(judges.literals, &self.hyperscan, &sheet.text, &mut self.hits);
-            let detections = &mut self.detections;
-            let stretch = Stretch { text: &sheet.text, hits: &self.hits, segments: &sheet.segments, told: &self.told };
-            confirm(judges, &stretch, treatment, &mut self.covered, |segment, detector, range, confidence| {
-                // What is left of a blob in which something was replaced would be no blob, so it goes whole.
-                let raw = sheet.map[segment.range.start] as usize..segment.raw_end as usize;
-                let found = detection(treatment, segment, detector, raw, &sheet.text[range], confidence);
-                detections.extend(found.map(|found| Detection { is_merged: true, ..found }));
-            });
-        }
+        self.scan_blobs(judges, treatment);
         settle_overlaps(&mut self.detections, treatment);
     }
 
-    /// Decodes the runs of base64 in all strings.
-    fn open_blobs(&mut self, doc: &[u8]) {
-        let blobs = &mut self.blobs;
-        for segment in self.plain.segments.iter().filter(|segment| segment.range.len() >= blob::RUN_MIN) {
-            let (text, from) = (&doc[segment.range.clone()], segment.range.start as u32);
-            blob::runs(text, |run| {
-                if let Some(decoded) = blob::decode(&text[run.clone()]) {
-                    let raw = from + run.start as u32..from + run.end as u32;
-                    blobs.push_for(&decoded, raw.clone(), |range| Segment {
-                        range,
-                        raw_end: raw.end,
-                        told: 0,
-                        ..segment.clone()
-                    });
+    /// Says of each leaf where it is scanned: in place, or decoded on the first sheet; and which stand under telling names.
+    fn lay_out(&mut self, judges: Judges<'_>, document: Document<'_>) {
+        let Document { text, tape, leaves, .. } = document;
+        self.moved.clear();
+        self.telling.clear();
+        self.people.clear();
+        self.named.clear();
+        self.stretches.clear();
+        let judge = judges.of_names(&self.hyperscan);
+        let mut from = 0;
+        for &leaf in leaves {
+            let node = tape.node(leaf);
+            if node.kind == Kind::Key {
+                let says = self.names.glance(judge, text, tape, leaf);
+                if says.is_personal && self.people.last() != Some(&node.parent) {
+                    self.people.push(node.parent);
                 }
+                if says.is_telling {
+                    self.telling.push((leaf, says.number));
+                }
+            }
+            if document.is_written_as_read(node) {
+                continue;
+            }
+            self.moved.push(leaf);
+            let number = self.names.of_leaf(judge, text, tape, leaf);
+            let segment = |range| Segment { range, raw_end: node.end, leaf, kind: node.kind, told: number, depth: 0 };
+            let raw = &text[node.start as usize..node.end as usize];
+            self.sheets[0].push(raw, Source::Document(node.start), segment);
+            if node.end - node.start >= LEFT_OUT_BYTES_MIN {
+                self.stretches.push(from..node.start as usize);
+                from = node.end as usize;
+            }
+        }
+        self.stretches.push(from..text.len());
+        self.hear(judges, document);
+    }
+
+    /// Finds what telling names tell about, in view of what stands beside them.
+    fn hear(&mut self, judges: Judges<'_>, document: Document<'_>) {
+        let Document { text, tape, .. } = document;
+        let judge = judges.of_names(&self.hyperscan);
+        self.people.sort_unstable();
+        for (key, number) in self.telling.drain(..) {
+            let number = match self.names.told(number).class {
+                KeyClass::Value => self.names.beside(judge, text, tape, key),
+                KeyClass::Name if self.people.binary_search(&tape.node(key).parent).is_ok() => self.names.of_person(judge),
+                KeyClass::Name => continue,
+                _ => number,
+            };
+            if number != 0 {
+                each_leaf_under(tape, key + 1, |leaf| self.named.push((leaf, number)));
+            }
+        }
+    }
+
+    fn scan_in_place(&mut self, judges: Judges<'_>, document: Document<'_>, treatment: &Treatment) {
+        let Document { text, tape, leaves, .. } = document;
+        self.anchors.clear();
+        // A string of JSON ends at a quote; a text that is no JSON ends nowhere.
+        let breaks = if tape.is_of_text() { GAP } else { b'"' };
+        for stretch in self.stretches.iter().filter(|stretch| !stretch.is_empty()) {
+            self.anchors.find(judges.literals, &self.hyperscan, text, stretch.clone(), breaks);
+        }
+        let segment_of = |leaf: u32| {
+            let node = tape.node(leaf);
+            let (start, end) = (node.start as usize, node.end as usize);
+            self.moved.binary_search(&leaf).is_err().then_some(Segment {
+                range: start..end,
+                raw_end: node.end,
+                leaf,
+                kind: node.kind,
+                told: 0,
+                depth: 0,
+            })
+        };
+        let detections = &mut self.detections;
+        let mut found = |segment: &Segment, detector, range: Range<usize>, confidence| {
+            let raw = whole_number(segment, range.clone());
+            detections.extend(detection(treatment, segment, detector, raw, &text[range], confidence));
+        };
+        let judge = judges.of_names(&self.hyperscan);
+        let mut stretch = Stretch { text, names: &mut self.names, covered: &mut self.covered };
+        stretch.covered.forget(judges.detectors.len());
+        for hits in [&self.anchors.literals, &self.anchors.signs, &self.anchors.words] {
+            let mut index = 0;
+            confirm(judges, &mut stretch, treatment, hits, &mut found, |names, at| {
+                index += gallop(&leaves[index..], |leaf| (tape.node(leaf).end as usize) < at);
+                let leaf = *leaves.get(index)?;
+                let segment = segment_of(leaf).filter(|segment| segment.range.start <= at)?;
+                Some(Segment { told: names.of_leaf(judge, text, tape, leaf), ..segment })
             });
         }
-        for sheet in &self.sheets {
-            for segment in sheet.segments.iter().filter(|segment| segment.range.len() >= blob::RUN_MIN) {
-                let (text, from) = (&sheet.text[segment.range.clone()], segment.range.start);
-                blob::runs(text, |run| {
-                    if let Some(decoded) = blob::decode(&text[run.clone()]) {
-                        let raw = sheet.raw_range(&(from + run.start..from + run.end));
-                        let raw = raw.start as u32..raw.end as u32;
-                        blobs.push_for(&decoded, raw.clone(), |range| Segment {
-                            range,
-                            raw_end: raw.end,
-                            told: 0,
-                            ..segment.clone()
-                        });
-                    }
-                });
+        for &(leaf, told) in &self.named {
+            if let Some(segment) = segment_of(leaf) {
+                stretch.ask_by_name(judges, treatment, &Segment { told, ..segment }, &mut found);
             }
+        }
+        let mut index = 0;
+        for run in &self.anchors.blobs {
+            index += gallop(&leaves[index..], |leaf| (tape.node(leaf).end as usize) < run.end);
+            let Some(segment) = leaves.get(index).and_then(|&leaf| segment_of(leaf)).filter(|s| s.range.start <= run.start)
+            else {
+                continue;
+            };
+            open_blob(&mut self.blobs, text, run, &segment, |at| at as u32);
         }
     }
 
-    /// Puts a leaf where it is scanned: in place, or decoded on the first sheet. `is_plain`: the whole document is ASCII without markup.
-    fn lay_out(&mut self, judges: Judges<'_>, doc: &[u8], tape: &Tape, leaf: u32, is_plain: bool, last: &mut (u32, u32)) {
-        let node = tape.node(leaf);
-        let told = if node.kind == Kind::Key { 0 } else { self.told_of(judges, doc, tape, leaf, last) };
-        let (start, end) = (node.start as usize, node.end as usize);
-        let Some(raw) = doc.get(start..end) else {
+    fn scan_sheet(&mut self, judges: Judges<'_>, level: usize, treatment: &Treatment) {
+        let sheet = &self.sheets[level];
+        if sheet.segments.is_empty() {
             return;
+        }
+        self.anchors.clear();
+        self.anchors.find(judges.literals, &self.hyperscan, &sheet.text, 0..sheet.text.len(), GAP);
+        let detections = &mut self.detections;
+        let mut found = |segment: &Segment, detector, range: Range<usize>, confidence| {
+            let raw = sheet.raw_range(&whole_number(segment, range.clone()));
+            detections.extend(detection(treatment, segment, detector, raw, &sheet.text[range], confidence));
         };
-        let segment = |range| Segment { range, raw_end: node.end, leaf, kind: node.kind, told, depth: 0 };
-        let is_as_written = is_plain || raw.is_ascii() && memchr::memchr2(b'%', b'&', raw).is_none();
-        if node.escaped || !is_as_written {
-            self.sheets[0].push(raw, |offset| node.start + offset as u32, segment);
-        } else if !raw.is_empty() {
-            self.plain.segments.push(segment(start..end));
+        let mut stretch = Stretch { text: &sheet.text, names: &mut self.names, covered: &mut self.covered };
+        stretch.confirm_all(judges, treatment, &self.anchors, &sheet.segments, &mut found);
+        let mut index = 0;
+        for run in &self.anchors.blobs {
+            index += sheet.segments[index..].iter().take_while(|segment| segment.range.end < run.end).count();
+            let Some(segment) = sheet.segments.get(index) else { break };
+            open_blob(&mut self.blobs, &sheet.text, run, segment, |at| sheet.raw_at(at));
         }
     }
 
-    /// The number of what the name of a leaf says; `last` remembers the name before, under which a whole array may stand.
-    fn told_of(&mut self, judges: Judges<'_>, doc: &[u8], tape: &Tape, leaf: u32, last: &mut (u32, u32)) -> u32 {
-        let Some(key) = tape.key_of(leaf) else {
-            return 0;
+    /// Scans the text of runs of base64. What is left of a run in which something was replaced would be none, so it goes whole.
+    fn scan_blobs(&mut self, judges: Judges<'_>, treatment: &Treatment) {
+        let sheet = &self.blobs;
+        if sheet.segments.is_empty() {
+            return;
+        }
+        self.anchors.clear();
+        self.anchors.find(judges.literals, &self.hyperscan, &sheet.text, 0..sheet.text.len(), GAP);
+        let detections = &mut self.detections;
+        let mut found = |segment: &Segment, detector, range: Range<usize>, confidence| {
+            let raw = sheet.raw_at(segment.range.start) as usize..segment.raw_end as usize;
+            let found = detection(treatment, segment, detector, raw, &sheet.text[range], confidence);
+            detections.extend(found.map(|found| Detection { is_merged: true, ..found }));
         };
-        if last.0 != key {
-            let mut number = self.tell(judges, Value::new(doc, tape, key));
-            let object = Value::new(doc, tape, tape.node(key).parent);
-            let class = self.told[number as usize].class;
-            match class {
-                KeyClass::Value => number = self.named_beside(judges, object),
-                KeyClass::Name if self.is_personal(judges, object) => number = self.names_person(judges),
-                _ => {}
-            }
-            *last = (key, number);
-        }
-        last.1
-    }
-
-    /// `{"name": "API_SECRET", "value": "…"}`: the name stands beside the value.
-    fn named_beside(&mut self, judges: Judges<'_>, object: Value<'_>) -> u32 {
-        let is_name = |key: &Value<'_>| matches!(key.raw(), b"name" | b"key" | b"header" | b"variable" | b"field");
-        let name = object.members().take(SIBLINGS_MAX).find(|(key, value)| is_name(key) && value.kind() == Kind::String);
-        name.map_or(0, |(_, name)| self.tell(judges, name))
-    }
-
-    /// Whether an object is about a person, so that its `name` is a person's.
-    fn is_personal(&mut self, judges: Judges<'_>, object: Value<'_>) -> bool {
-        object.members().take(SIBLINGS_MAX).any(|(key, _)| {
-            let number = self.tell(judges, key);
-            self.told[number as usize].is_personal
-        })
-    }
-
-    /// The number of what a person's name says: the detectors of people's names look at it.
-    fn names_person(&mut self, judges: Judges<'_>) -> u32 {
-        let place = &mut self.names.person;
-        if *place == 0 {
-            *place = self.told.len() as u32;
-            let detectors = judges.interests.of_name("fullname").into();
-            self.told.push(Told { name: "name".into(), class: KeyClass::Name, is_personal: false, detectors });
-        }
-        *place
-    }
-
-    /// The number of what a name says.
-    fn tell(&mut self, judges: Judges<'_>, name: Value<'_>) -> u32 {
-        let raw = name.raw();
-        let (Some(&first), Some(&last)) = (raw.first(), raw.last()) else { return 0 };
-        if raw.len() > NAME_BYTES_MAX {
-            return 0;
-        }
-        let middle = usize::from(raw[raw.len() / 2]);
-        let place = (raw.len() * 37 + usize::from(first) * 11 + usize::from(last) * 5 + middle * 3) % self.names.places.len();
-        match &self.names.places[place] {
-            Some((known, number)) if **known == *raw => *number,
-            _ => {
-                let number = self.told.len() as u32;
-                self.told.push(judge(judges, &self.hyperscan, &name.text()));
-                self.names.places[place] = Some((raw.into(), number));
-                number
-            }
-        }
+        let mut stretch = Stretch { text: &sheet.text, names: &mut self.names, covered: &mut self.covered };
+        stretch.confirm_all(judges, treatment, &self.anchors, &sheet.segments, &mut found);
     }
 
     /// Moves segments of a sheet that are JSON texts themselves, leaf by leaf, to the next sheet.
     fn open_nested(&mut self, judges: Judges<'_>, level: usize) {
-        if level + 1 >= self.sheets.len() {
+        let Some([sheet, next]) = self.sheets.get_mut(level..level + 2).and_then(|pair| <&mut [Sheet; 2]>::try_from(pair).ok())
+        else {
             return;
-        }
-        let mut sheet = std::mem::take(&mut self.sheets[level]);
-        let mut next = std::mem::take(&mut self.sheets[level + 1]);
-        let mut tape = std::mem::take(&mut self.nested);
-        sheet.segments.retain(|segment| {
+        };
+        let judge = judges.of_names(&self.hyperscan);
+        let (tape, names) = (&mut self.nested, &mut self.names);
+        let mut segments = std::mem::take(&mut sheet.segments);
+        segments.retain(|segment| {
             let text = &sheet.text[segment.range.clone()];
             let opens = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
             if segment.kind != Kind::String || !opens || tape.parse(text, &NESTED).is_err() {
                 return true;
             }
-            let mut last = (u32::MAX, 0);
             for index in 0..tape.len() {
                 let node = *tape.node(index);
                 if !matches!(node.kind, Kind::Key | Kind::String | Kind::Number) {
                     continue;
                 }
-                let told = if node.kind == Kind::Key { 0 } else { self.told_of(judges, text, &tape, index, &mut last) };
+                let told = names.of_leaf(judge, text, tape, index);
                 let from = segment.range.start;
-                let raw_at = |offset: usize| sheet.map[from + offset];
-                let raw_end = raw_at(node.end as usize);
-                let raw = &text[node.start as usize..node.end as usize];
+                let raw_end = sheet.raw_at(from + node.end as usize);
+                let (leaf, depth) = (segment.leaf, segment.depth + 1);
                 next.push(
-                    raw,
-                    |offset| raw_at(node.start as usize + offset),
-                    |range| Segment { range, raw_end, leaf: segment.leaf, kind: node.kind, told, depth: segment.depth + 1 },
+                    &text[node.start as usize..node.end as usize],
+                    Source::Sheet(sheet, from + node.start as usize),
+                    |range| Segment { range, raw_end, leaf, kind: node.kind, told, depth },
                 );
             }
             false
         });
-        (self.sheets[level], self.sheets[level + 1], self.nested) = (sheet, next, tape);
+        sheet.segments = segments;
     }
 }
 
-/// Names of members that only people have.
-const PERSONAL: [&str; 16] = [
-    "email",
-    "emailaddress",
-    "phone",
-    "phonenumber",
-    "mobile",
-    "dob",
-    "dateofbirth",
-    "birthdate",
-    "ssn",
-    "gender",
-    "firstname",
-    "lastname",
-    "age",
-    "nationality",
-    "employeeid",
-    "maritalstatus",
-];
+/// Calls `each` with the string or number at `index`, or with those in the array that stands there.
+fn each_leaf_under(tape: &Tape, index: u32, mut each: impl FnMut(u32)) {
+    let end = tape.node(index).next;
+    let mut index = index;
+    while index < end {
+        let node = tape.node(index);
+        match node.kind {
+            Kind::String | Kind::Number => each(index),
+            // What stands in an object has names of its own.
+            Kind::Object => {
+                index = node.next;
+                continue;
+            }
+            _ => {}
+        }
+        index += 1;
+    }
+}
+
+/// How many leaves at the start are before something, where mostly few are.
+#[inline(always)]
+fn gallop(leaves: &[u32], is_before: impl Fn(u32) -> bool) -> usize {
+    let mut step = 1;
+    while step <= leaves.len() && is_before(leaves[step - 1]) {
+        step *= 2;
+    }
+    let from = step / 2;
+    from + leaves[from..leaves.len().min(step)].partition_point(|&leaf| is_before(leaf))
+}
+
+/// Decodes a run of base64 onto the sheet of blobs, where it holds text.
+fn open_blob(blobs: &mut Sheet, text: &[u8], run: &Range<usize>, segment: &Segment, raw_at: impl Fn(usize) -> u32) {
+    if let Some(decoded) = blob::decode(&text[run.clone()]) {
+        let raw_end = raw_at(run.end);
+        blobs.push_for(&decoded, raw_at(run.start), |range| Segment { range, raw_end, told: 0, ..segment.clone() });
+    }
+}
 
 /// A number is masked whole: what would be left of it, a sign or an exponent, is no JSON beside a string.
 fn whole_number(segment: &Segment, range: Range<usize>) -> Range<usize> {
@@ -334,47 +386,4 @@ fn detection(
         confidence,
         is_merged: false,
     })
-}
-
-/// What a name says about what stands under it.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    pub(crate) name: Box<str>,
-    pub(crate) class: KeyClass,
-    /// Whether only people have something of this name.
-    pub(crate) is_personal: bool,
-    /// The detectors that look at the whole value.
-    pub(crate) detectors: Box<[usize]>,
-}
-
-/// Remembers what names say. Each name has one place, and a name that comes takes the place of the one before.
-struct Names {
-    places: [Option<(Box<[u8]>, u32)>; 256],
-    /// The number of what a person's name says; 0 where none was seen.
-    person: u32,
-}
-
-/// Bytes of a name that is remembered; a longer one says nothing.
-const NAME_BYTES_MAX: usize = 128;
-/// Names that are remembered between two documents.
-const TOLD_MAX: usize = 4096;
-
-impl Default for Names {
-    fn default() -> Self {
-        Names { places: [const { None }; 256], person: 0 }
-    }
-}
-
-/// Judges a name: by its words, and by the detectors that wait for it or for a part of it.
-fn judge(judges: Judges<'_>, hyperscan: &hyperscan::Scratch, name: &str) -> Told {
-    let joined = joined(name);
-    let mut detectors = judges.interests.of_name(&joined).to_vec();
-    judges.literals.scan(name.as_bytes(), hyperscan, |literal, _| {
-        let waiting = judges.literals.entry(literal).detectors.iter().copied();
-        detectors.extend(waiting.filter(|&number| !judges.detectors[number].names.parts.is_empty()));
-    });
-    detectors.sort_unstable();
-    detectors.dedup();
-    let is_personal = PERSONAL.contains(&joined.as_str());
-    Told { name: name.into(), class: classify(name), is_personal, detectors: detectors.into() }
 }

@@ -28,79 +28,143 @@ pub(crate) struct Segment {
 #[derive(Debug, Default)]
 pub(crate) struct Sheet {
     pub(crate) text: Vec<u8>,
-    pub(crate) map: Vec<u32>,
+    /// Where the text is written in the document: each entry holds until the next one begins.
+    origins: Vec<Origin>,
     pub(crate) segments: Vec<Segment>,
+    /// Memory for text with markup.
+    spare: Option<Box<Sheet>>,
+}
+
+/// Where a piece of a sheet's text is written.
+#[derive(Clone, Copy, Debug)]
+struct Origin {
+    /// Where the piece begins on the sheet.
+    at: u32,
+    /// Where it is written in the document.
+    raw: u32,
+    /// Whether it is written byte for byte; otherwise all of it stands for what begins at `raw`.
+    is_verbatim: bool,
+}
+
+/// What a text that is put on a sheet is itself a part of.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'s> {
+    /// The document, from this offset on.
+    Document(u32),
+    /// Another sheet, from this offset on.
+    Sheet(&'s Sheet, usize),
 }
 
 /// Stands between two leaves, so that nothing is found across them.
-const GAP: u8 = 0;
+pub(crate) const GAP: u8 = 0;
 
 impl Sheet {
     pub(crate) fn clear(&mut self) {
         self.text.clear();
-        self.map.clear();
+        self.origins.clear();
         self.segments.clear();
     }
 
-    /// Appends a string's bytes, decoded; `raw_at` tells where each of its bytes is written in the document.
-    pub(crate) fn push(&mut self, raw: &[u8], raw_at: impl Fn(usize) -> u32, segment: impl FnOnce(Range<usize>) -> Segment) {
-        let start = self.text.len();
+    /// Appends a string's bytes, decoded.
+    pub(crate) fn push(&mut self, raw: &[u8], source: Source<'_>, segment: impl FnOnce(Range<usize>) -> Segment) {
+        let (start, origins) = (self.text.len(), self.origins.len());
         pieces(raw, |piece| match piece {
-            Piece::Ascii(range) => {
-                self.text.extend_from_slice(&raw[range.clone()]);
-                self.map.extend(range.map(&raw_at));
-            }
-            Piece::Character(c, offset) => {
-                if let Some(c) = fold(c) {
-                    let mut bytes = [0u8; 4];
-                    let bytes = c.encode_utf8(&mut bytes).as_bytes();
-                    self.text.extend_from_slice(bytes);
-                    self.map.extend(std::iter::repeat_n(raw_at(offset), bytes.len()));
-                }
-            }
+            Piece::Ascii(range) => self.push_run(&raw[range.clone()], source, range.start),
+            Piece::Character(c, offset) => self.push_character(c, source, offset),
         });
-        self.undo_markup(start);
-        let segment = segment(start..self.text.len());
-        self.text.push(GAP);
-        self.map.push(segment.raw_end);
-        self.segments.push(segment);
+        if has_markup(&self.text[start..]) {
+            self.undo_markup(start, origins);
+        }
+        self.end_segment(start, segment);
     }
 
     /// Appends text that stands for a whole range of the document.
-    pub(crate) fn push_for(&mut self, text: &[u8], raw: Range<u32>, segment: impl FnOnce(Range<usize>) -> Segment) {
+    pub(crate) fn push_for(&mut self, text: &[u8], raw: u32, segment: impl FnOnce(Range<usize>) -> Segment) {
         let start = self.text.len();
+        self.origins.push(Origin { at: start as u32, raw, is_verbatim: false });
         self.text.extend_from_slice(text);
-        self.map.extend(std::iter::repeat_n(raw.start, text.len()));
+        self.end_segment(start, segment);
+    }
+
+    fn end_segment(&mut self, start: usize, segment: impl FnOnce(Range<usize>) -> Segment) {
         let segment = segment(start..self.text.len());
+        self.origins.push(Origin { at: self.text.len() as u32, raw: segment.raw_end, is_verbatim: false });
         self.text.push(GAP);
-        self.map.push(segment.raw_end);
         self.segments.push(segment);
     }
 
-    /// Reads `%41` and `&#65;` as the characters they stand for, from `start` on; only those of printable ASCII.
-    fn undo_markup(&mut self, start: usize) {
-        let Some(first) = memchr::memchr2(b'%', b'&', &self.text[start..]) else { return };
-        let (mut read, mut write) = (start + first, start + first);
-        while read < self.text.len() {
-            // Here stands a sign that may begin markup; what follows up to the next one stays as it is.
-            let (byte, length) = markup(&self.text[read..]).unwrap_or((self.text[read], 1));
-            (self.text[write], self.map[write]) = (byte, self.map[read]);
-            (read, write) = (read + length, write + 1);
-            let run = memchr::memchr2(b'%', b'&', &self.text[read..]).unwrap_or(self.text.len() - read);
-            if read != write {
-                self.text.copy_within(read..read + run, write);
-                self.map.copy_within(read..read + run, write);
-            }
-            (read, write) = (read + run, write + run);
+    /// Appends bytes that are written as they are.
+    fn push_run(&mut self, run: &[u8], source: Source<'_>, offset: usize) {
+        if run.is_empty() {
+            return;
         }
-        self.text.truncate(write);
-        self.map.truncate(write);
+        let at = self.text.len() as u32;
+        match source {
+            Source::Document(from) => self.origins.push(Origin { at, raw: from + offset as u32, is_verbatim: true }),
+            Source::Sheet(sheet, from) => {
+                let (start, end) = ((from + offset) as u32, (from + offset + run.len()) as u32);
+                let first = sheet.origin(start);
+                for origin in sheet.origins[first..].iter().take_while(|origin| origin.at < end) {
+                    let skipped = start.saturating_sub(origin.at);
+                    let raw = if origin.is_verbatim { origin.raw + skipped } else { origin.raw };
+                    self.origins.push(Origin { at: at + origin.at.saturating_sub(start), raw, ..*origin });
+                }
+            }
+        }
+        self.text.extend_from_slice(run);
     }
 
-    /// Where a range of a segment is written in the document.
+    /// Appends the character that is written at `offset`, or what a reader takes it for.
+    fn push_character(&mut self, c: char, source: Source<'_>, offset: usize) {
+        let Some(c) = fold(c) else { return };
+        let raw = match source {
+            Source::Document(from) => from + offset as u32,
+            Source::Sheet(sheet, from) => sheet.raw_at(from + offset),
+        };
+        self.origins.push(Origin { at: self.text.len() as u32, raw, is_verbatim: false });
+        self.text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+
+    /// Reads `%41` and `&#65;` as the characters they stand for, from `start` on, where the origins from `origins` on belong to; only those
+    /// of printable ASCII.
+    fn undo_markup(&mut self, start: usize, origins: usize) {
+        let mut written = self.spare.take().map_or_else(Sheet::default, |spare| *spare);
+        written.clear();
+        written.text.extend_from_slice(&self.text[start..]);
+        // What was written begins where this sheet ended, so its offsets are shifted to its own beginning.
+        let shifted = |origin: Origin| Origin { at: origin.at - start as u32, ..origin };
+        written.origins.extend(self.origins.drain(origins..).map(shifted));
+        self.text.truncate(start);
+        let source = Source::Sheet(&written, 0);
+        let (text, mut read) = (&written.text[..], 0);
+        for sign in memchr::memchr2_iter(b'%', b'&', text) {
+            let Some((byte, length)) = markup(&text[sign..]).filter(|_| sign >= read) else { continue };
+            self.push_run(&text[read..sign], source, read);
+            self.push_character(char::from(byte), source, sign);
+            read = sign + length;
+        }
+        self.push_run(&text[read..], source, read);
+        self.spare = Some(Box::new(written));
+    }
+
+    /// The index of the origin that holds at a place.
+    fn origin(&self, at: u32) -> usize {
+        self.origins.partition_point(|origin| origin.at <= at).saturating_sub(1)
+    }
+
+    /// Where the byte at a place is written in the document.
+    pub(crate) fn raw_at(&self, at: usize) -> u32 {
+        match self.origins.get(self.origin(at as u32)) {
+            Some(origin) if origin.is_verbatim => origin.raw + (at as u32 - origin.at),
+            Some(origin) => origin.raw,
+            None => 0,
+        }
+    }
+
+    /// Where a range of a segment is written in the document. The gap behind a segment is written at the segment's end, so the end of a
+    /// range always has a place.
     pub(crate) fn raw_range(&self, range: &Range<usize>) -> Range<usize> {
-        // The gap behind a segment maps to its end, so `range.end` is always on the map.
-        self.map[range.start] as usize..self.map[range.end] as usize
+        self.raw_at(range.start) as usize..self.raw_at(range.end) as usize
     }
 }
 

@@ -149,7 +149,7 @@ impl Written {
             pattern.validator =
                 Some(found.ok_or_else(|| wrong(name, "validator", "is not known", format!("use one of {}", known())))?);
         }
-        let anchors = self.anchors(&mut pattern)?;
+        let anchors = self.anchors(&mut pattern, !compiles)?;
         if compiles {
             pattern.compile().map_err(|error| wrong(&self.pattern, "pattern", error.to_string(), "bound its repeats closer"))?;
         }
@@ -183,14 +183,16 @@ impl Written {
     }
 
     /// Where to look: at the names it is assigned to, at groups of digits, or at the text it begins with.
-    fn anchors(&self, pattern: &mut Pattern) -> Result<Vec<Anchor>, WrittenError> {
+    fn anchors(&self, pattern: &mut Pattern, is_built_in: bool) -> Result<Vec<Anchor>, WrittenError> {
         let mut anchors = Vec::new();
         for word in &self.near {
             if word.get_ref().len() < 2 || !word.get_ref().is_ascii() {
                 return Err(wrong(word, "near", "is too short", "use a word of 4 ASCII letters or more"));
             }
             pattern.is_assigned = true;
-            anchors.push(Anchor::AnyCase(word.get_ref().to_lowercase().into()));
+            let word = word.get_ref().to_lowercase().into();
+            // What a user's own value looks like is not known; those of the detectors that come with this crate are numbers or long.
+            anchors.push(if is_built_in { Anchor::Word(word) } else { Anchor::AnyCase(word) });
         }
         if let Some(anchor) = &self.anchor {
             if anchor.get_ref().len() < 2 || self.lead.is_empty() || self.lead.len() > LEADS_MAX {

@@ -224,7 +224,8 @@ fn is_name_tail(b: u8) -> bool {
 /// Whether a text ends in a word that can be somebody's name, behind which `key` means theirs.
 fn follows_name(head: &[u8]) -> bool {
     let word = head.strip_suffix(b" ").unwrap_or_default();
-    word.last().is_some_and(u8::is_ascii_alphanumeric) && !word.to_ascii_lowercase().ends_with(b"public")
+    let is_public = word.len() >= 6 && word[word.len() - 6..].eq_ignore_ascii_case(b"public");
+    word.last().is_some_and(u8::is_ascii_alphanumeric) && !is_public
 }
 
 /// Whether a name that says nothing by itself makes the word behind it a secret if it is strong: `acme ACCESS …`.

@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use crate::classify::{BLOCK, BLOCKS_MAX, mark_string_ends};
+
 use super::{Bounds, JsonError, JsonReason, Kind, NONE, Node, Tape};
 
 /// What may come next.
@@ -25,6 +27,9 @@ struct Parser<'t, 'd> {
     /// The innermost open container: what it is, and its index.
     inside: Option<Kind>,
     parent: u32,
+    /// Where strings may end, for the blocks from `marked_from` on.
+    marks: [u64; BLOCKS_MAX],
+    marked_from: usize,
 }
 
 pub(super) fn parse(tape: &mut Tape, doc: &[u8], bounds: &Bounds) -> Result<(), JsonError> {
@@ -36,7 +41,9 @@ pub(super) fn parse(tape: &mut Tape, doc: &[u8], bounds: &Bounds) -> Result<(), 
     if let Err(error) = std::str::from_utf8(doc) {
         return Err(JsonError { offset: error.valid_up_to(), reason: JsonReason::InvalidUtf8 });
     }
-    Parser { tape, doc, at: 0, bounds, inside: None, parent: NONE }.document()
+    let mut marks = [0; BLOCKS_MAX];
+    mark_string_ends(doc, &mut marks);
+    Parser { tape, doc, at: 0, bounds, inside: None, parent: NONE, marks, marked_from: 0 }.document()
 }
 
 impl Parser<'_, '_> {
@@ -159,7 +166,7 @@ impl Parser<'_, '_> {
         self.at += 1;
         let mut escaped = false;
         loop {
-            self.at += plain_prefix(self.doc.get(self.at..).unwrap_or_default());
+            self.at = self.next_mark(self.at);
             match self.doc.get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
@@ -173,6 +180,27 @@ impl Parser<'_, '_> {
                     return Err(self.fail(JsonReason::Syntax("an escape instead of a control character")));
                 }
                 None => return Err(self.fail(JsonReason::EarlyEnd)),
+            }
+        }
+    }
+
+    /// The next place from `at` on at which a string may end, or the document's end.
+    #[inline(always)]
+    fn next_mark(&mut self, at: usize) -> usize {
+        let mut at = at;
+        loop {
+            if at - self.marked_from >= BLOCK * BLOCKS_MAX || at < self.marked_from {
+                self.marked_from = at;
+                mark_string_ends(self.doc.get(at..).unwrap_or_default(), &mut self.marks);
+            }
+            let within = at - self.marked_from;
+            let marks = self.marks[within / BLOCK] >> (within % BLOCK);
+            if marks != 0 {
+                return (at + marks.trailing_zeros() as usize).min(self.doc.len());
+            }
+            at = self.marked_from + (within / BLOCK + 1) * BLOCK;
+            if at >= self.doc.len() {
+                return self.doc.len();
             }
         }
     }
@@ -266,29 +294,4 @@ impl Parser<'_, '_> {
             None => Ok(()),
         }
     }
-}
-
-/// How many bytes at the start are neither a quote, a backslash nor a control character: eight at a time.
-#[inline(always)]
-fn plain_prefix(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let has_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let mut count = 0;
-    for chunk in bytes.chunks_exact(8) {
-        let mut word = [0u8; 8];
-        word.copy_from_slice(chunk);
-        let word = u64::from_le_bytes(word);
-        let quote = has_zero(word ^ (ONES * u64::from(b'"')));
-        let backslash = has_zero(word ^ (ONES * u64::from(b'\\')));
-        // Below 0x20: the subtraction borrows where the byte is smaller, unless its high bit is set.
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let found = quote | backslash | control;
-        if found != 0 {
-            // The lowest mark is exact; those above it may come from its borrow.
-            return count + (found.trailing_zeros() / 8) as usize;
-        }
-        count += 8;
-    }
-    count + bytes[count..].iter().take_while(|&&b| b != b'"' && b != b'\\' && b >= 0x20).count()
 }

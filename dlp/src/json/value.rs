@@ -173,28 +173,53 @@ pub(crate) enum Piece {
 }
 
 /// Calls `each` with the parts of a string's bytes in order.
+#[inline(always)]
 pub(crate) fn pieces(raw: &[u8], mut each: impl FnMut(Piece)) {
     let mut at = 0;
     while at < raw.len() {
-        if raw[at] == b'\\' {
-            let (c, length) = escape(&raw[at..]);
-            each(Piece::Character(c, at));
-            at += length;
-            continue;
-        }
-        let run = memchr::memchr(b'\\', &raw[at..]).unwrap_or(raw.len() - at);
-        if raw[at..at + run].is_ascii() {
+        let run = simple_prefix(&raw[at..]);
+        if run > 0 {
             each(Piece::Ascii(at..at + run));
-        } else {
-            for (offset, c) in String::from_utf8_lossy(&raw[at..at + run]).char_indices() {
-                each(Piece::Character(c, at + offset));
-            }
+            at += run;
         }
-        at += run;
+        match raw.get(at) {
+            Some(b'\\') => {
+                let (c, length) = escape(&raw[at..]);
+                each(Piece::Character(c, at));
+                at += length;
+            }
+            Some(_) => {
+                let run = raw[at..].iter().take_while(|b| !b.is_ascii()).count();
+                for (offset, c) in String::from_utf8_lossy(&raw[at..at + run]).char_indices() {
+                    each(Piece::Character(c, at + offset));
+                }
+                at += run;
+            }
+            None => {}
+        }
     }
 }
 
+/// How many bytes at the start are ASCII and no backslash: eight at a time.
+#[inline(always)]
+fn simple_prefix(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    for (place, chunk) in chunks.iter().enumerate() {
+        let word = u64::from_le_bytes(*chunk);
+        let backslash = word ^ (ONES * u64::from(b'\\'));
+        // The lowest mark is exact; those above it may come from its borrow.
+        let found = (backslash.wrapping_sub(ONES) & !backslash | word) & HIGHS;
+        if found != 0 {
+            return place * 8 + (found.trailing_zeros() / 8) as usize;
+        }
+    }
+    chunks.len() * 8 + rest.iter().take_while(|&&b| b != b'\\' && b.is_ascii()).count()
+}
+
 /// The character of the escape at the start of `raw`, and how many bytes write it.
+#[inline]
 fn escape(raw: &[u8]) -> (char, usize) {
     match raw.get(1) {
         Some(b'b') => ('\u{8}', 2),

@@ -1,0 +1,229 @@
+//! What the names of a document's values say, remembered from one document to the next.
+//!
+//! Invariant: a name is judged once for as long as it keeps its place; a name that comes takes the place of the one before, and memory is
+//! bounded by the number of places.
+
+use crate::compile::Literals;
+use crate::confirm::Interests;
+use crate::detector::Detector;
+use crate::json::{Kind, Tape, Value};
+use crate::keys::{KeyClass, classify, joined};
+
+/// What a name says about what stands under it.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) name: Box<str>,
+    pub(crate) class: KeyClass,
+    /// Whether only people have something of this name.
+    is_personal: bool,
+    /// The detectors that look at the whole value.
+    pub(crate) detectors: Box<[usize]>,
+}
+
+/// What judging a name needs.
+#[derive(Clone, Copy)]
+pub(crate) struct Judge<'e> {
+    pub(crate) detectors: &'e [Detector],
+    pub(crate) literals: &'e Literals,
+    pub(crate) interests: &'e Interests,
+    pub(crate) hyperscan: &'e hyperscan::Scratch,
+}
+
+/// Names that were judged.
+pub(crate) struct Names {
+    /// What names say, by number; number 0 says nothing.
+    told: Vec<Told>,
+    places: Box<[Place]>,
+    /// The number of what a person's name says; 0 where none was seen.
+    person: u32,
+}
+
+/// A name and the number of what it says.
+#[derive(Clone, Default)]
+struct Place {
+    /// The name's first bytes, as numbers, so that they are compared at once.
+    head: [u64; 3],
+    length: u32,
+    says: Glance,
+    /// The bytes behind the first ones.
+    tail: Box<[u8]>,
+}
+
+/// Places for names; a power of two.
+const PLACES: usize = 512;
+/// Bytes of a name that are compared at once.
+const HEAD_BYTES: usize = 24;
+/// Bytes of a name that is remembered; a longer one says nothing.
+const NAME_BYTES_MAX: usize = 128;
+/// Names that are remembered between two documents.
+const TOLD_MAX: usize = 4096;
+/// Members of an object that are looked at for the name beside a value.
+const SIBLINGS_MAX: usize = 16;
+
+impl Default for Names {
+    fn default() -> Self {
+        Names { told: vec![Told::default()], places: vec![Place::default(); PLACES].into(), person: 0 }
+    }
+}
+
+/// The first bytes of the name that stands at `start..end` of a document, as numbers.
+#[inline(always)]
+fn head(doc: &[u8], start: usize, end: usize) -> [u64; 3] {
+    let length = end - start;
+    let bytes: [u8; HEAD_BYTES] = match doc.get(start..start + HEAD_BYTES).and_then(|bytes| bytes.try_into().ok()) {
+        // What follows the name is read with it, and taken out below.
+        Some(bytes) => bytes,
+        None => {
+            let mut bytes = [0; HEAD_BYTES];
+            let known = length.min(HEAD_BYTES);
+            bytes[..known].copy_from_slice(&doc[start..start + known]);
+            bytes
+        }
+    };
+    let word = |at: usize| {
+        let mut word = [0; 8];
+        word.copy_from_slice(&bytes[at..at + 8]);
+        let known = length.saturating_sub(at).min(8) as u32;
+        u64::from_le_bytes(word) & u64::MAX.checked_shr(64 - known * 8).unwrap_or(0)
+    };
+    [word(0), word(8), word(16)]
+}
+
+/// What was learnt at once about a name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Glance {
+    /// The number of what it says.
+    pub(crate) number: u32,
+    /// Whether it says anything about its value.
+    pub(crate) is_telling: bool,
+    /// Whether only people have something of this name.
+    pub(crate) is_personal: bool,
+}
+
+impl Names {
+    /// Forgets names where there are too many: called between two documents, because numbers hold within one.
+    pub(crate) fn bound(&mut self) {
+        if self.told.len() > TOLD_MAX {
+            *self = Names::default();
+        }
+    }
+
+    /// What the name of this number says.
+    pub(crate) fn told(&self, number: u32) -> &Told {
+        &self.told[number as usize]
+    }
+
+    /// The number of what the name of the value at `leaf` says; 0 where it has none.
+    pub(crate) fn of_leaf(&mut self, judge: Judge<'_>, doc: &[u8], tape: &Tape, leaf: u32) -> u32 {
+        if tape.node(leaf).kind == Kind::Key {
+            return 0;
+        }
+        tape.key_of(leaf).map_or(0, |key| self.of_key(judge, doc, tape, key))
+    }
+
+    /// The number of what the name at `key` says about its value, in view of its siblings.
+    fn of_key(&mut self, judge: Judge<'_>, doc: &[u8], tape: &Tape, key: u32) -> u32 {
+        let number = self.glance(judge, doc, tape, key).number;
+        let object = || Value::new(doc, tape, tape.node(key).parent);
+        let class = self.told(number).class;
+        match class {
+            KeyClass::Value => self.beside(judge, doc, tape, key),
+            KeyClass::Name => {
+                let mut keys = object().members().take(SIBLINGS_MAX).map(|(key, _)| key.index());
+                match keys.any(|key| self.glance(judge, doc, tape, key).is_personal) {
+                    true => self.of_person(judge),
+                    false => number,
+                }
+            }
+            _ => number,
+        }
+    }
+
+    /// `{"name": "API_SECRET", "value": "…"}`: the name stands beside the value.
+    pub(crate) fn beside(&mut self, judge: Judge<'_>, doc: &[u8], tape: &Tape, key: u32) -> u32 {
+        let object = Value::new(doc, tape, tape.node(key).parent);
+        let is_name = |key: &Value<'_>| matches!(key.raw(), b"name" | b"key" | b"header" | b"variable" | b"field");
+        let name = object.members().take(SIBLINGS_MAX).find(|(key, value)| is_name(key) && value.kind() == Kind::String);
+        name.map_or(0, |(_, name)| self.glance(judge, doc, tape, name.index()).number)
+    }
+
+    /// The number of what a person's name says: the detectors of people's names look at it.
+    pub(crate) fn of_person(&mut self, judge: Judge<'_>) -> u32 {
+        if self.person == 0 {
+            self.person = self.told.len() as u32;
+            let detectors = judge.interests.of_name("fullname").into();
+            self.told.push(Told { name: "name".into(), class: KeyClass::Name, is_personal: false, detectors });
+        }
+        self.person
+    }
+
+    /// What the name at an index says.
+    #[inline(always)]
+    pub(crate) fn glance(&mut self, judge: Judge<'_>, doc: &[u8], tape: &Tape, index: u32) -> Glance {
+        let node = tape.node(index);
+        let (start, end) = (node.start as usize, node.end as usize);
+        let head = head(doc, start, end);
+        let mix = (head[0] ^ head[1].rotate_left(23) ^ head[2].rotate_left(46) ^ (end - start) as u64)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let number = (mix >> 48) as usize % PLACES;
+        let place = &self.places[number];
+        let is_it = place.length as usize == end - start && place.head == head;
+        if is_it && (end - start <= HEAD_BYTES || *place.tail == doc[start + HEAD_BYTES..end]) {
+            return place.says;
+        }
+        self.remember(judge, tape.at(doc, index), head, number)
+    }
+
+    #[cold]
+    fn remember(&mut self, judge: Judge<'_>, name: Value<'_>, head: [u64; 3], place: usize) -> Glance {
+        let raw = name.raw();
+        if raw.is_empty() || raw.len() > NAME_BYTES_MAX {
+            return Glance::default();
+        }
+        let told = judge.judge(&name.text());
+        let is_telling = told.class != KeyClass::Plain || !told.detectors.is_empty();
+        let says = Glance { number: self.told.len() as u32, is_telling, is_personal: told.is_personal };
+        self.told.push(told);
+        let tail = raw.get(HEAD_BYTES..).unwrap_or_default().into();
+        self.places[place] = Place { head, length: raw.len() as u32, says, tail };
+        says
+    }
+}
+
+impl Judge<'_> {
+    /// Judges a name: by its words, and by the detectors that wait for it or for a part of it.
+    fn judge(self, name: &str) -> Told {
+        let joined = joined(name);
+        let mut detectors = self.interests.of_name(&joined).to_vec();
+        let mut wait = |literal, _| {
+            let waiting = self.literals.entry(literal).detectors.iter().copied();
+            detectors.extend(waiting.filter(|&number| !self.detectors[number].names.parts.is_empty()));
+        };
+        self.literals.scan(name.as_bytes(), self.hyperscan, &mut wait);
+        self.literals.scan_words(name.as_bytes(), self.hyperscan, &mut wait);
+        detectors.sort_unstable();
+        detectors.dedup();
+        let is_personal = PERSONAL.contains(&joined.as_str());
+        Told { name: name.into(), class: classify(name), is_personal, detectors: detectors.into() }
+    }
+}
+
+/// Names of members that only people have.
+const PERSONAL: [&str; 16] = [
+    "email",
+    "emailaddress",
+    "phone",
+    "phonenumber",
+    "mobile",
+    "dob",
+    "dateofbirth",
+    "birthdate",
+    "ssn",
+    "gender",
+    "firstname",
+    "lastname",
+    "age",
+    "nationality",
+    "employeeid",
+    "maritalstatus",
+];
