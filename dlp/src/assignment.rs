@@ -95,13 +95,23 @@ pub(crate) fn read(text: &[u8], name: Range<usize>) -> Option<Assigned> {
         _ if sign.contains(&b'=') || sign == b"||:" => Link::Sign,
         _ => return None,
     };
-    here += signs;
+    // A hyphen alone may be the first character of a token of base64 for URLs, so it goes with the value.
+    here += if sign == b"-" && spaces == 0 { 0 } else { signs };
     let breaks = sign == b">" || sign == b":";
     here += run(text, here, 24, |b| matches!(b, b' ' | b'\t') || breaks && sign == b">" && matches!(b, b'\n' | b'\r'));
     // Openings of strings in several languages, escaped or not.
     let opening = run(text, here, 6, |b| matches!(b, b'"' | b'\'' | b'`' | b'\\' | b'@'));
-    let quote = text.get(here..here + opening)?.iter().copied().rfind(|b| matches!(b, b'"' | b'\'' | b'`'));
+    let quotes = text.get(here..here + opening)?;
+    let quote = quotes.iter().copied().rfind(|b| matches!(b, b'"' | b'\'' | b'`'));
+    // `"'"` is a string of one quote, and behind it stands no value.
+    if matches!(quotes, [first, within, last] if first == last && within != first && *within != b'\\') {
+        return None;
+    }
     here += opening;
+    // What begins like this stands behind a string's end, not in a string.
+    if quote.is_some() && matches!(text.get(here), Some(b',' | b')' | b';' | b' ')) {
+        return None;
+    }
     let length = run(text, here, VALUE_BYTES_JUDGED, |b| !ends(quote, is_query, b));
     (length > 0).then_some(Assigned { value: here..here + length, link, quote, is_query })
 }
@@ -202,7 +212,16 @@ mod tests {
     #[test]
     fn a_value_hangs_on_its_name() {
         assert_eq!(read(b"f('token', 'V4lue')", 3..8).map(|read| read.value), Some(12..17));
-        for text in ["token', 'V4lue')", "token(V4lue)", "token; V4lue", "token\nV4lue", "token"] {
+        assert_eq!(read(b"token-V4lue", 0..5).map(|read| read.value), Some(5..11));
+        for text in [
+            "token', 'V4lue')",
+            "token = \"'\", V4lue",
+            "ask('token:', V4lue) or 'x'",
+            "token(V4lue)",
+            "token; V4lue",
+            "token\nV4lue",
+            "token",
+        ] {
             assert_eq!(read(text.as_bytes(), 0..5), None, "{text:?}");
         }
         assert_eq!(read(b"token V4lue", 0..5).unwrap().link, Link::Nearness);

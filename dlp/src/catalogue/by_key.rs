@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::assignment::{self, Link, is_name};
-use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, run};
+use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, is_word, run};
 use crate::keys::{KeyClass, classify};
 use crate::pattern::{entropy, is_filler, is_identifier};
 
@@ -64,6 +64,8 @@ pub(crate) static ASSIGNED: Native = Native {
         ("<add key=\"FromEmailPassword\" value=\"Pr3stig$\"/>", "Pr3stig$"),
         ("acme SECRET 4dc5a9b8-b6c0-43d3-8d3f-2c422c77db80", "4dc5a9b8-b6c0-43d3-8d3f-2c422c77db80"),
         ("acme_key = 38d5b9a8b6c0a3d3ad3f2c42", "38d5b9a8b6c0a3d3ad3f2c42"),
+        ("credentials {\n  password \"hunter2xyz9\"\n}", "hunter2xyz9"),
+        ("acmeKEY-ab12cd34ef56gh78ij90kl12", "-ab12cd34ef56gh78ij90kl12"),
     ],
     negatives: &[
         "PASSWORD=",
@@ -83,6 +85,18 @@ pub(crate) static ASSIGNED: Native = Native {
         "PROPERTYKEY = super::super::UI::Shell2",
         "call(password=self.password, token=token)",
         "access to https://example.org/a1b2c3d4e5f6a7b8c9d0",
+        "headers.authorization = `Basic ${opts.auth}`;",
+        "user_pass = '%s:%s' % (user, word)",
+        "credentials = '{0}:{1}'.format(user, word)",
+        "token = {\"access_token\": \"new-refresh-token\"}, 3600",
+        "fetch(url, { credentials: 'same-origin' })",
+        "log.info('token', 'getting the list')",
+        "await read.password('Password:', creds.password)",
+        "this.isOpen = !req.headers.authorization;",
+        "'X-Token-Secret': 'SuperSecretToken',",
+        "b\"dhSinglePass-stdDH-sha224kdf-scheme\"",
+        "token: 'Bearer [Some token]'",
+        "if token == \"lambda\":",
     ],
 };
 
@@ -132,11 +146,62 @@ const PLACEHOLDERS: [&[u8]; 15] = [
     b"token",
 ];
 
+/// Whether a value is made when a program runs, of parts that stand elsewhere: `Basic ${auth}`, `%s:%s`, `{0}-{1}`.
+fn is_template(value: &[u8]) -> bool {
+    let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.');
+    let opens = |at: usize| match value[at] {
+        b'$' | b'#' => value.get(at + 1) == Some(&b'{'),
+        b'%' => matches!(value.get(at + 1), Some(b's' | b'd' | b'v' | b'(')) && !is_word(value.get(at + 2)),
+        // Letters and digits in braces may be the secret itself, so only what is short is a name.
+        b'{' => value[at + 1..].iter().position(|b| !is_name(b)).is_some_and(|end| end <= 12 && value[at + 1 + end] == b'}'),
+        _ => false,
+    };
+    memchr::memchr3_iter(b'$', b'%', b'{', value).any(opens) || memchr::memmem::find(value, b"#{").is_some()
+}
+
+/// Whether a value is put together from words, as what programs and their manuals write there is, and what a machine gives out is not:
+/// `new-refresh-token`, `SuperSecretToken`, `access-1`, `same-origin`.
+fn is_of_words(value: &[u8]) -> bool {
+    /// Letters of the longest word; without an end it is no word.
+    const WORD_BYTES_MAX: usize = 15;
+    let (mut digits, mut word, mut before) = (0, 0, b' ');
+    for (at, &b) in value.iter().enumerate() {
+        let begins = !before.is_ascii_alphabetic() || before.is_ascii_lowercase() && b.is_ascii_uppercase();
+        match b {
+            b'0'..=b'9' => digits += 1,
+            // A word is written in small letters, in capitals, or with one capital in front.
+            b'a'..=b'z' if before.is_ascii_uppercase() && word > 1 => return false,
+            b'a'..=b'z' | b'A'..=b'Z' => word = if begins { 1 } else { word + 1 },
+            b'-' | b'_' | b'.' | b' ' | b'/' | b':' => {}
+            _ => return false,
+        }
+        if word > WORD_BYTES_MAX || digits > 1 || b.is_ascii_digit() && at + 1 < value.len() {
+            return false;
+        }
+        before = b;
+    }
+    true
+}
+
+/// The names of schemes behind which a header's credentials stand.
+const SCHEMES: [&[u8]; 6] = [b"bearer ", b"basic ", b"token ", b"digest ", b"apikey ", b"api-key "];
+
+/// Whether a value names a scheme and gives nothing secret behind it.
+fn is_bare_scheme(value: &[u8]) -> bool {
+    let begins = |scheme: &&&[u8]| value.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme));
+    SCHEMES.iter().find(begins).is_some_and(|scheme| {
+        let rest = value[scheme.len()..].trim_ascii();
+        rest.len() < 8 || is_filler(rest) || is_of_words(rest) || b"<[($%{".contains(&rest[0])
+    })
+}
+
 fn is_plausible(value: &[u8], least: usize) -> bool {
     let value = value.trim_ascii();
-    let is_template = [&b"${"[..], b"{{", b"<", b"[", b"$(", b"%(", b"#{", b"$", b"arn:", b"http://", b"https://"]
-        .iter()
-        .any(|opening| value.starts_with(opening));
+    let is_template = is_template(value)
+        || is_bare_scheme(value)
+        || [&b"${"[..], b"{{", b"<", b"[", b"$(", b"%(", b"#{", b"$", b"arn:", b"http://", b"https://"]
+            .iter()
+            .any(|opening| value.starts_with(opening));
     let is_word = PLACEHOLDERS.iter().any(|word| value.eq_ignore_ascii_case(word));
     let spaces = value.iter().filter(|b| b.is_ascii_whitespace()).count();
     value.len() >= least && value.len() <= 8192 && !is_template && !is_filler(value) && !is_word && spaces <= 2
@@ -160,6 +225,17 @@ fn is_strong(value: &[u8]) -> bool {
         && entropy(&value[..value.len().min(64)]) >= if is_hex { 2.5 } else { 2.8 }
 }
 
+fn has_digit(value: &[u8]) -> bool {
+    value.iter().any(u8::is_ascii_digit)
+}
+
+/// Whether a value has more digits than words have that are joined by hyphens: `stdDH-sha224kdf-scheme` has not.
+fn has_random_part(value: &[u8]) -> bool {
+    let digits = |part: &[u8]| part.iter().filter(|b| b.is_ascii_digit()).count();
+    digits(value) * 4 >= value.len()
+        || value.split(|b| matches!(b, b'-' | b'.')).any(|part| digits(part) >= 4 || part.len() >= 16)
+}
+
 fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     let text = place.text;
     let start = place.at - text.get(..place.at)?.iter().rev().take(64).take_while(|&&b| is_name(b)).count();
@@ -167,7 +243,7 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     let name_end = place.at + run(text, place.at, 48, is_name_tail);
     // Most words are followed by nothing that could be a value; only then is it worth to ask what the name says.
     let assigned = assignment::read(text, start..name_end)?;
-    let least = if assigned.link == Link::Nearness { STRONG_BYTES_MIN } else { VALUE_BYTES_MIN };
+    let least = if assigned.link == Link::Nearness && !assigned.is_quoted() { STRONG_BYTES_MIN } else { VALUE_BYTES_MIN };
     if assigned.value.len() < least {
         return None;
     }
@@ -184,9 +260,12 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
         && assigned.link == Link::Colon
         && (bytes.len() < 8 || bytes.iter().all(|b| b.is_ascii_lowercase() || *b == b'.'));
     let is_secret = match (class, assigned.link) {
-        (_, Link::Nearness) => is_strong(bytes),
-        (KeyClass::Password, _) => is_plausible(bytes, 4),
-        (KeyClass::Secret, _) => is_plausible(bytes, 6),
+        (KeyClass::Password, Link::Nearness) if assigned.is_quoted() => is_plausible(bytes, 6) && has_digit(bytes),
+        (_, Link::Nearness) => is_strong(bytes.strip_prefix(b"-").unwrap_or(bytes)) && has_random_part(bytes),
+        (KeyClass::Password, _) => is_plausible(bytes, 4) && (has_digit(bytes) || !bytes.contains(&b' ')),
+        (KeyClass::Secret, _) => {
+            is_plausible(bytes, 6) && !is_of_words(bytes) && (has_digit(bytes) || bytes.len() >= 8 && !bytes.contains(&b' '))
+        }
         (KeyClass::Key, _) => is_strong(bytes),
         // `acme key: …`, but not `"key": …`, under which anything may stand.
         (_, Link::Colon | Link::Sign) => follows_name(&text[..start]) && is_strong(bytes),
@@ -202,7 +281,9 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
 /// Whether a value without quotes is what a program writes there: a name, a path, a call.
 fn is_expression(text: &[u8], assigned: &assignment::Assigned, value: &[u8], name: &str) -> bool {
     let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
-    let is_name = value.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':'));
+    let is_name_of_program = |value: &[u8]| value.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':'));
+    let is_name = is_name_of_program(value);
+    let is_hex = value.len() >= 32 && value.iter().all(u8::is_ascii_hexdigit);
     // Environment files and command lines have no space around the sign; programs mostly do.
     let is_spaced = before(text, assigned.value.start) == Some(&b' ');
     let repeats_name = name.to_ascii_lowercase().contains(&String::from_utf8_lossy(value).to_ascii_lowercase());
@@ -212,7 +293,10 @@ fn is_expression(text: &[u8], assigned: &assignment::Assigned, value: &[u8], nam
         || is_integer
         || is_name && (value.windows(2).any(|pair| pair == b"::") || repeats_name)
         || is_name && value.iter().filter(|b| **b == b'.').count() > 0 && digits < 3
-        || is_name && is_spaced && (digits == 0 || is_identifier(value))
+        || is_name && is_spaced && !is_hex && (digits == 0 || is_identifier(value))
+        || matches!(value, [b'!', rest @ ..] if is_spaced && is_name_of_program(rest))
+        || is_name && digits == 0 && matches!(text.get(assigned.value.end), Some(b',' | b')'))
+        || matches!(value, [b'0'..=b'9', b'*', ..])
         || is_name && is_identifier(value) && assigned.link != Link::Sign
 }
 
