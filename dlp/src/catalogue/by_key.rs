@@ -97,6 +97,13 @@ pub(crate) static ASSIGNED: Native = Native {
         "b\"dhSinglePass-stdDH-sha224kdf-scheme\"",
         "token: 'Bearer [Some token]'",
         "if token == \"lambda\":",
+        "let raw_private_key: Curve25519SeedBin<'_> = read();",
+        "move |token: CancellationToken| {",
+        "PreSharedKey => 0x0029,",
+        "archive.extract(\"test.txt\", pwd=\"python\")",
+        "openssl pkcs8 -in private-key.pem > rsa-2048-private-key.pk8",
+        "see [it](defaults#about-the-key-exchange-x25519mlkem768)",
+        "https://codecov.example/gh/a/b/graph/badge.svg?token=Z92NHFQ70G",
     ],
 };
 
@@ -128,7 +135,7 @@ fn confirm_named(place: &Place<'_>) -> Confirmed {
 }
 
 /// What stands in the place of a secret without being one.
-const PLACEHOLDERS: [&[u8]; 15] = [
+const PLACEHOLDERS: [&[u8]; 16] = [
     b"null",
     b"none",
     b"true",
@@ -142,6 +149,7 @@ const PLACEHOLDERS: [&[u8]; 15] = [
     b"optional",
     b"masked",
     b"password",
+    b"pass",
     b"secret",
     b"token",
 ];
@@ -207,6 +215,12 @@ fn is_plausible(value: &[u8], least: usize) -> bool {
     value.len() >= least && value.len() <= 8192 && !is_template && !is_filler(value) && !is_word && spaces <= 2
 }
 
+/// Whether a value is the name of a file, in which a key may be.
+fn is_file(value: &[u8]) -> bool {
+    const ENDINGS: [&[u8]; 10] = [b".pem", b".key", b".crt", b".der", b".pk8", b".json", b".yaml", b".yml", b".txt", b".toml"];
+    ENDINGS.iter().any(|ending| value.ends_with(ending))
+}
+
 /// Whether a value looks random enough to be a secret by itself: long, of letters and digits, and not a word, a path or a sentence.
 fn is_strong(value: &[u8]) -> bool {
     let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
@@ -218,6 +232,7 @@ fn is_strong(value: &[u8]) -> bool {
     let is_path =
         value.contains(&b'/') && value.iter().filter(|&&b| b == b'/').count() * 6 > value.len() || value.starts_with(b"http");
     value.len() >= 16
+        && !is_file(value)
         && is_token
         && is_mixed
         && !is_path
@@ -262,7 +277,9 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     let is_secret = match (class, assigned.link) {
         (KeyClass::Password, Link::Nearness) if assigned.is_quoted() => is_plausible(bytes, 6) && has_digit(bytes),
         (_, Link::Nearness) => is_strong(bytes.strip_prefix(b"-").unwrap_or(bytes)) && has_random_part(bytes),
-        (KeyClass::Password, _) => is_plausible(bytes, 4) && (has_digit(bytes) || !bytes.contains(&b' ')),
+        (KeyClass::Password, _) => {
+            is_plausible(bytes, 4) && (has_digit(bytes) || !bytes.contains(&b' ')) && !is_short_word(&assigned, bytes)
+        }
         (KeyClass::Secret, _) => {
             is_plausible(bytes, 6) && !is_of_words(bytes) && (has_digit(bytes) || bytes.len() >= 8 && !bytes.contains(&b' '))
         }
@@ -274,8 +291,17 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     if !is_secret || is_code || is_prose {
         return None;
     }
+    if assigned.link == Link::Nearness && before(text, start) == Some(&b'#') || text[..start].ends_with(b".svg?") {
+        // A heading's own address, or a picture that everybody may see.
+        return None;
+    }
     let end = if value.end == assigned.value.end { assigned.whole(text).end } else { value.end };
     Some((value.start..end, 0.75))
+}
+
+/// Whether a value is a short word in quotes, as tests and manuals have them for a password: `pwd="python"`.
+fn is_short_word(assigned: &assignment::Assigned, value: &[u8]) -> bool {
+    assigned.is_quoted() && value.len() < 8 && value.iter().all(u8::is_ascii_lowercase)
 }
 
 /// Whether a value without quotes is what a program writes there: a name, a path, a call.
@@ -286,11 +312,20 @@ fn is_expression(text: &[u8], assigned: &assignment::Assigned, value: &[u8], nam
     let is_hex = value.len() >= 32 && value.iter().all(u8::is_ascii_hexdigit);
     // Environment files and command lines have no space around the sign; programs mostly do.
     let is_spaced = before(text, assigned.value.start) == Some(&b' ');
-    let repeats_name = name.to_ascii_lowercase().contains(&String::from_utf8_lossy(value).to_ascii_lowercase());
-    let is_integer = value.first().is_some_and(u8::is_ascii_digit) && value.len() <= 8 && value.ends_with(b"32");
+    let (lower, lower_name) = (String::from_utf8_lossy(value).to_ascii_lowercase(), name.to_ascii_lowercase());
+    let repeats_name = lower_name.contains(&lower) || name.len() >= 8 && lower.contains(&lower_name);
+    let is_integer = value.first().is_some_and(u8::is_ascii_digit) && value.len() <= 8 && value.ends_with(b"32")
+        || value.starts_with(b"0x") && value.len() <= 10;
+    // `name: Type = …`, `name: Type<'_>`, `|name: Type|`
+    let behind = text.get(assigned.value.end..).unwrap_or_default();
+    let is_type = assigned.link == Link::Colon
+        && value.first().is_some_and(u8::is_ascii_uppercase)
+        && (value.ends_with(b"|") || is_name && (behind.starts_with(b" =") || behind.starts_with(b"<")));
     value.iter().any(|b| b"(){}[]$".contains(b))
         || matches!(value.first(), Some(b'&' | b'*' | b'.' | b'/' | b'_'))
         || is_integer
+        || is_type
+        || is_file(value)
         || is_name && (value.windows(2).any(|pair| pair == b"::") || repeats_name)
         || is_name && value.iter().filter(|b| **b == b'.').count() > 0 && digits < 3
         || is_name && is_spaced && !is_hex && (digits == 0 || is_identifier(value))
