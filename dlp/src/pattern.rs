@@ -246,7 +246,10 @@ fn is_word_of_name(text: &[u8], start: usize, end: usize) -> bool {
         (Some(b), Some(_)) if b.is_ascii_uppercase() => text.get(start + 1).is_some_and(u8::is_ascii_lowercase),
         _ => true,
     };
-    let goes_on = text.get(end).is_some_and(u8::is_ascii_lowercase);
+    // In capitals a word goes on in capitals: `PHONE` in `PHONET` is none.
+    let is_capital = |at: usize| text.get(at).is_some_and(u8::is_ascii_uppercase);
+    let goes_on =
+        text.get(end).is_some_and(u8::is_ascii_lowercase) || is_capital(end - 1) && is_capital(start + 1) && is_capital(end);
     begins && (!goes_on || end - start >= WORD_BYTES_DISTINCT || assignment::begins_secret(&text[end..]))
 }
 

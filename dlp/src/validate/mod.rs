@@ -12,7 +12,7 @@ mod sums;
 
 /// The names of the checks that detectors written as data may ask for.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    ["base58check", "basic-credentials", "luhn", "street-address"]
+    ["base58check", "basic-credentials", "luhn", "phone", "street-address"]
         .into_iter()
         .chain(national::CHECKS.iter().map(|(name, _)| *name))
 }
@@ -32,6 +32,7 @@ pub(crate) fn by_name(name: &str) -> Option<Validator> {
         "base58check" => return Some(Validator { is_valid: base58::is_checked, keeps_case: true }),
         "street-address" => is_street_address,
         "luhn" => is_luhn,
+        "phone" => is_phone,
         _ => national::CHECKS.iter().find(|(known, _)| *known == name).map(|(_, check)| *check)?,
     };
     Some(Validator { is_valid, keeps_case: false })
@@ -46,6 +47,11 @@ fn is_basic_credentials(plain: &[u8]) -> bool {
     // The examples of RFC 7617 and of manuals.
     let is_example = [&b"Aladdin:open"[..], b"username:pass", b"user:pass"].iter().any(|example| bytes.starts_with(example));
     !is_example && bytes.iter().skip(1).any(|b| *b == b':') && bytes.iter().take(3).all(|b| (0x20..0x7f).contains(b))
+}
+
+/// Whether a number has as many digits as a telephone number, its extension not counted (E.164).
+fn is_phone(plain: &[u8]) -> bool {
+    (7..=15).contains(&plain.iter().take_while(|b| b.is_ascii_digit()).count())
 }
 
 fn is_luhn(plain: &[u8]) -> bool {
