@@ -313,7 +313,8 @@ fn is_expression(text: &[u8], assigned: &assignment::Assigned, value: &[u8], nam
     // Environment files and command lines have no space around the sign; programs mostly do.
     let is_spaced = before(text, assigned.value.start) == Some(&b' ');
     let (lower, lower_name) = (String::from_utf8_lossy(value).to_ascii_lowercase(), name.to_ascii_lowercase());
-    let repeats_name = lower_name.contains(&lower) || name.len() >= 8 && lower.contains(&lower_name);
+    let repeats_name =
+        lower_name.contains(&lower) || name.len() >= 8 && lower.contains(&lower_name) && (digits == 0 || lower.contains('_'));
     let is_integer = value.first().is_some_and(u8::is_ascii_digit) && value.len() <= 8 && value.ends_with(b"32")
         || value.starts_with(b"0x") && value.len() <= 10;
     // `name: Type = …`, `name: Type<'_>`, `|name: Type|`

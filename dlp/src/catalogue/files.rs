@@ -10,6 +10,7 @@ macro_rules! files {
 }
 
 files! {
+    "ai/agents.toml"
     "ai/anthropic.toml"
     "ai/assemblyai.toml"
     "ai/azure_openai.toml"
@@ -81,6 +82,7 @@ files! {
     "cloud/alibaba.toml"
     "cloud/aws.toml"
     "cloud/azure.toml"
+    "cloud/azure_signed.toml"
     "cloud/civo.toml"
     "cloud/cloudflare.toml"
     "cloud/digitalocean.toml"
@@ -101,6 +103,7 @@ files! {
     "cloud/oracle.toml"
     "cloud/ovh.toml"
     "cloud/planetscale.toml"
+    "cloud/platforms.toml"
     "cloud/prefect.toml"
     "cloud/pulumi.toml"
     "cloud/rancher.toml"
@@ -216,6 +219,7 @@ files! {
     "payment/paypal.toml"
     "payment/plaid.toml"
     "payment/razorpay.toml"
+    "payment/regional.toml"
     "payment/samsara.toml"
     "payment/shippo.toml"
     "payment/shopify.toml"
@@ -247,6 +251,8 @@ files! {
     "saas/localisation.toml"
     "saas/maxmind.toml"
     "saas/okta.toml"
+    "saas/products.toml"
+    "saas/providers.toml"
     "saas/salesforce.toml"
     "saas/scaling.toml"
     "saas/security.toml"
@@ -305,6 +311,7 @@ files! {
     "web/headers.toml"
     "web/keys.toml"
     "web/oauth_urls.toml"
+    "web/putty.toml"
     "web/signatures.toml"
     "web/webhooks.toml"
 }
