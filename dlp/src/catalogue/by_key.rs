@@ -46,6 +46,12 @@ pub(crate) static ASSIGNED: Native = Native {
         Anchor::any_case("private"),
         Anchor::any_case("credential"),
         Anchor::any_case("authorization"),
+        Anchor::any_case("_auth"),
+        Anchor::any_case("-auth"),
+        Anchor::any_case("creds"),
+        Anchor::any_case("kennwort"),
+        Anchor::any_case("wachtwoord"),
+        Anchor::any_case("senha"),
     ],
     confirm: confirm_assigned,
     source: "environment files, shell, YAML, JSON, XML and the notations of programming languages",
@@ -65,6 +71,18 @@ pub(crate) static ASSIGNED: Native = Native {
         ("acme SECRET 4dc5a9b8-b6c0-43d3-8d3f-2c422c77db80", "4dc5a9b8-b6c0-43d3-8d3f-2c422c77db80"),
         ("acme_key = 38d5b9a8b6c0a3d3ad3f2c42", "38d5b9a8b6c0a3d3ad3f2c42"),
         ("credentials {\n  password \"hunter2xyz9\"\n}", "hunter2xyz9"),
+        ("env.ACME_KEY || 'k7qm2xt9vr4wz8nb3yl6'", "k7qm2xt9vr4wz8nb3yl6"),
+        ("let apiKey: String = \"k7qm2xt9vr4wz8nb3yl6\"", "k7qm2xt9vr4wz8nb3yl6"),
+        ("<key>ApiKey</key>\n<string>k7qm2xt9vr4wz8nb3yl6</string>", "k7qm2xt9vr4wz8nb3yl6"),
+        ("| API key | k7qm2xt9vr4wz8nb3yl6 |", "k7qm2xt9vr4wz8nb3yl6"),
+        ("acme_auth=k7qm2xt9vr4wz8nb3yl6", "k7qm2xt9vr4wz8nb3yl6"),
+        ("mot de passe : k7qm2xt9", "k7qm2xt9"),
+        ("my password is k7qm2xt9.", "k7qm2xt9"),
+        ("Your API key is k7qm2xt9vr4wz8nb3yl6!", "k7qm2xt9vr4wz8nb3yl6"),
+        ("acme --password k7qm2xt9 --verbose", "k7qm2xt9"),
+        ("https://api.example/v1?key=k7qm2xt9vr4wz8nb3yl6&x=1", "k7qm2xt9vr4wz8nb3yl6"),
+        ("encryptionKey = Buffer.from(\"k7qm2xt9vr4wz8nb3yl6\")", "k7qm2xt9vr4wz8nb3yl6"),
+        ("<secret>{acme AQAAAB k7qm2xt9vr4wz8nb3yl6}</secret>", "k7qm2xt9vr4wz8nb3yl6"),
         ("acmeKEY-ab12cd34ef56gh78ij90kl12", "-ab12cd34ef56gh78ij90kl12"),
     ],
     negatives: &[
@@ -97,6 +115,13 @@ pub(crate) static ASSIGNED: Native = Native {
         "b\"dhSinglePass-stdDH-sha224kdf-scheme\"",
         "token: 'Bearer [Some token]'",
         "if token == \"lambda\":",
+        "token = os.getenv(\"ACME_TOKEN_2\")",
+        "password = getpass(\"Password: \")",
+        "acme --password PASSWORD --token <TOKEN>",
+        "let key = from_hex(\"0123456789abcdef23456789abcdef01\").unwrap();",
+        "const SERVER_INFO_META_KEY: &str = \"io.modelcontextprotocol/serverInfo\";",
+        "the password is required, the token is opaque",
+        "| token | a string of hexadecimal digits |",
         "let raw_private_key: Curve25519SeedBin<'_> = read();",
         "move |token: CancellationToken| {",
         "PreSharedKey => 0x0029,",
@@ -229,8 +254,9 @@ fn is_strong(value: &[u8]) -> bool {
     let has_cases = value.iter().any(u8::is_ascii_uppercase) && value.iter().any(u8::is_ascii_lowercase);
     let is_hex = value.len() >= 32 && value.iter().all(u8::is_ascii_hexdigit);
     let is_mixed = digits >= 3 && letters >= 3 || digits >= 20 || is_hex || has_cases && value.len() >= 32;
-    let is_path =
-        value.contains(&b'/') && value.iter().filter(|&&b| b == b'/').count() * 6 > value.len() || value.starts_with(b"http");
+    let is_path = digits == 0 && value.contains(&b'/')
+        || value.contains(&b'/') && value.iter().filter(|&&b| b == b'/').count() * 6 > value.len()
+        || value.starts_with(b"http");
     value.len() >= 16
         && !is_file(value)
         && is_token
@@ -258,7 +284,10 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     let name_end = place.at + run(text, place.at, 48, is_name_tail);
     // Most words are followed by nothing that could be a value; only then is it worth to ask what the name says.
     let assigned = assignment::read(text, start..name_end)?;
-    let least = if assigned.link == Link::Nearness && !assigned.is_quoted() { STRONG_BYTES_MIN } else { VALUE_BYTES_MIN };
+    // `--password value` on a command line says it as clearly as a sign does.
+    let is_option = text[start..].starts_with(b"--");
+    let is_near = assigned.link == Link::Nearness && !assigned.is_quoted() && !is_option;
+    let least = if is_near { STRONG_BYTES_MIN } else { VALUE_BYTES_MIN };
     if assigned.value.len() < least {
         return None;
     }
@@ -267,7 +296,11 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     if class == KeyClass::Plain && !says_nearness(name) {
         return None;
     }
-    let value = without_scheme(text, name, assigned.value.clone());
+    let mut value = without_scheme(text, name, assigned.value.clone());
+    if assigned.link == Link::Said && !assigned.is_quoted() {
+        // The sentence's own punctuation is no part of it.
+        value.end -= usize::from(matches!(text.get(value.end - 1), Some(b'.' | b'!' | b'?')));
+    }
     let bytes = text.get(value.clone())?;
     let is_code = !assigned.is_quoted() && is_expression(text, &assigned, bytes, name);
     // Without a quote or a sign it may be a sentence, whose words are plain.
@@ -275,7 +308,13 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
         && assigned.link == Link::Colon
         && (bytes.len() < 8 || bytes.iter().all(|b| b.is_ascii_lowercase() || *b == b'.'));
     let is_secret = match (class, assigned.link) {
-        (KeyClass::Password, Link::Nearness) if assigned.is_quoted() => is_plausible(bytes, 6) && has_digit(bytes),
+        (KeyClass::Password, Link::Nearness | Link::Said) if assigned.is_quoted() || is_option || assigned.link == Link::Said => {
+            is_plausible(bytes, 6) && has_digit(bytes) && bytes.iter().any(u8::is_ascii_alphabetic)
+        }
+        (_, Link::Said) => is_strong(bytes),
+        (KeyClass::Password | KeyClass::Secret, _) if assigned.is_argument && (bytes.len() < 8 || !has_digit(bytes)) => false,
+        // The digits in their order are what tests of ciphers hand to their functions.
+        _ if assigned.is_argument && bytes.starts_with(b"0123456789") => false,
         (_, Link::Nearness) => is_strong(bytes.strip_prefix(b"-").unwrap_or(bytes)) && has_random_part(bytes),
         (KeyClass::Password, _) => {
             is_plausible(bytes, 4) && (has_digit(bytes) || !bytes.contains(&b' ')) && !is_short_word(&assigned, bytes)
@@ -285,7 +324,7 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
         }
         (KeyClass::Key, _) => is_strong(bytes),
         // `acme key: …`, but not `"key": …`, under which anything may stand.
-        (_, Link::Colon | Link::Sign) => follows_name(&text[..start]) && is_strong(bytes),
+        (_, Link::Colon | Link::Sign) => (follows_name(&text[..start]) || assigned.is_query && name == "key") && is_strong(bytes),
     };
     let is_code = is_code || bytes.ends_with(b"(") || bytes.ends_with(b"= ") || bytes.ends_with(b":");
     if !is_secret || is_code || is_prose {
