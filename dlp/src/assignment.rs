@@ -28,8 +28,10 @@ pub(crate) enum Link {
     Sign,
     /// By a colon, as in YAML, JSON and prose.
     Colon,
-    /// By a space or a hyphen only.
+    /// By a space, a hyphen or a column of a table only.
     Nearness,
+    /// By a sentence: `the password is …`.
+    Said,
 }
 
 /// The beginning of a value and how it is assigned.
@@ -38,7 +40,10 @@ pub(crate) struct Assigned {
     pub(crate) value: Range<usize>,
     pub(crate) link: Link,
     quote: Option<u8>,
-    is_query: bool,
+    /// Whether it is a parameter of a URL.
+    pub(crate) is_query: bool,
+    /// Whether it is the argument of a call, which may only look something up.
+    pub(crate) is_argument: bool,
 }
 
 impl Assigned {
@@ -69,7 +74,8 @@ pub(crate) fn is_name(b: u8) -> bool {
 
 /// Reads the value behind a name.
 pub(crate) fn read(text: &[u8], name: Range<usize>) -> Option<Assigned> {
-    let at = name.end;
+    // A property list writes `<key>name</key><string>value</string>`.
+    let at = name.end + property(text, name.end);
     let is_query = matches!(crate::detector::before(text, name.start), Some(b'?' | b'&'));
     let closing = run(text, at, 4, |b| matches!(b, b'"' | b'\'' | b'`' | b'\\' | b']' | b')' | b'}'));
     let mut here = at + closing;
@@ -84,9 +90,15 @@ pub(crate) fn read(text: &[u8], name: Range<usize>) -> Option<Assigned> {
             here = behind;
         }
     }
+    let is_said = spaces > 0 && word == 2 && text.get(here..).is_some_and(|rest| rest.starts_with(b"is "));
+    here += if is_said { 3 } else { 0 };
     let signs = run(text, here, 4, |b| matches!(b, b'=' | b':' | b'>' | b'?' | b'.' | b'|' | b'!' | b'-' | b'+' | b','));
     let sign = text.get(here..here + signs)?;
-    let link = match sign {
+    let mut link = match sign {
+        b"" if is_said => Link::Said,
+        b"|" if spaces > 0 => Link::Nearness,
+        // `env.NAME || "value"`
+        b"||" | b"??" => Link::Sign,
         b"" | b"-" | b"--" if spaces > 0 || signs > 0 => Link::Nearness,
         b":" => Link::Colon,
         // `f("NAME", "value")`, but not one of a list.
@@ -95,15 +107,75 @@ pub(crate) fn read(text: &[u8], name: Range<usize>) -> Option<Assigned> {
         _ if sign.contains(&b'=') || sign == b"||:" => Link::Sign,
         _ => return None,
     };
-    here += signs;
+    // A hyphen alone may be the first character of a token of base64 for URLs, so it goes with the value.
+    here += if sign == b"-" && spaces == 0 { 0 } else { signs };
     let breaks = sign == b">" || sign == b":";
     here += run(text, here, 24, |b| matches!(b, b' ' | b'\t') || breaks && sign == b">" && matches!(b, b'\n' | b'\r'));
+    if sign == b":" {
+        let skipped = annotation(text, here);
+        (here, link) = if skipped > 0 { (here + skipped, Link::Sign) } else { (here, link) };
+    }
+    if sign == b">" && text.get(here) == Some(&b'{') {
+        return in_braces(text, here + 1);
+    }
+    let called = if matches!(link, Link::Sign | Link::Colon) { call(text, here) } else { 0 };
+    here += called;
     // Openings of strings in several languages, escaped or not.
     let opening = run(text, here, 6, |b| matches!(b, b'"' | b'\'' | b'`' | b'\\' | b'@'));
-    let quote = text.get(here..here + opening)?.iter().copied().rfind(|b| matches!(b, b'"' | b'\'' | b'`'));
+    let quotes = text.get(here..here + opening)?;
+    let quote = quotes.iter().copied().rfind(|b| matches!(b, b'"' | b'\'' | b'`'));
+    // `"'"` is a string of one quote, and behind it stands no value.
+    if matches!(quotes, [first, within, last] if first == last && within != first && *within != b'\\') {
+        return None;
+    }
+    if quote.is_none() && matches!(sign, b"||" | b"??") {
+        return None;
+    }
     here += opening;
+    // What begins like this stands behind a string's end, not in a string.
+    if quote.is_some() && matches!(text.get(here), Some(b',' | b')' | b';' | b' ')) {
+        return None;
+    }
     let length = run(text, here, VALUE_BYTES_JUDGED, |b| !ends(quote, is_query, b));
-    (length > 0).then_some(Assigned { value: here..here + length, link, quote, is_query })
+    let is_argument = called > 1;
+    (length > 0).then_some(Assigned { value: here..here + length, link, quote, is_query, is_argument })
+}
+
+/// How much stands between a name in a property list and its value.
+fn property(text: &[u8], at: usize) -> usize {
+    let Some(rest) = text.get(at..).and_then(|rest| rest.strip_prefix(b"</key>")) else { return 0 };
+    let spaces = run(rest, 0, 24, |b| b.is_ascii_whitespace());
+    if rest[spaces..].starts_with(b"<string>") { "</key>".len() + spaces + "<string".len() } else { 0 }
+}
+
+/// How much of a type and a sign stands before a string: `String = "…"`.
+fn annotation(text: &[u8], at: usize) -> usize {
+    let name = run(text, at, 24, |b| b.is_ascii_alphanumeric() || b"_<>&'[]?".contains(&b));
+    let rest = text.get(at + name..).unwrap_or_default();
+    let sign = [&b" = "[..], b"="].into_iter().find(|sign| rest.starts_with(sign)).map_or(0, <[u8]>::len);
+    let is_string = rest.get(sign).is_some_and(|b| matches!(b, b'"' | b'\''));
+    if name > 0 && sign > 0 && is_string { name + sign } else { 0 }
+}
+
+/// How much stands before a string that is marked as bytes or as raw, or is a call's first argument: `b"…"`, `Buffer.from("…")`.
+fn call(text: &[u8], at: usize) -> usize {
+    let is_quote = |at: usize| text.get(at).is_some_and(|b| matches!(b, b'"' | b'\'' | b'`'));
+    if matches!(text.get(at), Some(b'b' | b'B' | b'r' | b'R' | b'u' | b'U')) && is_quote(at + 1) {
+        return 1;
+    }
+    let new = if text.get(at..).is_some_and(|rest| rest.starts_with(b"new ")) { 4 } else { 0 };
+    let name = run(text, at + new, 40, |b| is_name(b) || b == b':');
+    if name > 0 && text.get(at + new + name) == Some(&b'(') && is_quote(at + new + name + 1) { new + name + 1 } else { 0 }
+}
+
+/// The last word in braces, as Jenkins writes credentials in XML.
+fn in_braces(text: &[u8], at: usize) -> Option<Assigned> {
+    let length = run(text, at, VALUE_BYTES_JUDGED, |b| b != b'}' && b != b'<');
+    let words = text.get(at..at + length)?;
+    let start = at + words.iter().rposition(u8::is_ascii_whitespace).map_or(0, |space| space + 1);
+    let is_closed = text.get(at + length) == Some(&b'}') && start < at + length;
+    let value = start..at + length;
+    is_closed.then_some(Assigned { value, link: Link::Nearness, quote: None, is_query: false, is_argument: false })
 }
 
 /// Whether the name that begins at `at` is the first argument of a call, in quotes.
@@ -187,14 +259,18 @@ mod tests {
             "token .= \"V4lue\"",
             "token -V4lue",
             "token V4lue",
-            "token || V4lue",
+            "token || \"V4lue\"",
+            "token: String = \"V4lue\"",
+            "token = b'V4lue'",
+            "token = Buffer.from(\"V4lue\")",
+            "token = new SecretKeySpec(\"V4lue\")",
+            "token</key>\n<string>V4lue</string>",
+            "token>{acme V4lue}<",
+            "token is V4lue",
+            "token | V4lue |",
             "token = @\"V4lue\"",
         ] {
             let read = read(text.as_bytes(), 0..5);
-            if text.contains("||") {
-                assert_eq!(read, None);
-                continue;
-            }
             assert_eq!(read.map(|read| &text[read.value]), Some("V4lue"), "{text:?}");
         }
     }
@@ -202,7 +278,17 @@ mod tests {
     #[test]
     fn a_value_hangs_on_its_name() {
         assert_eq!(read(b"f('token', 'V4lue')", 3..8).map(|read| read.value), Some(12..17));
-        for text in ["token', 'V4lue')", "token(V4lue)", "token; V4lue", "token\nV4lue", "token"] {
+        assert_eq!(read(b"token-V4lue", 0..5).map(|read| read.value), Some(5..11));
+        for text in [
+            "token', 'V4lue')",
+            "token = \"'\", V4lue",
+            "ask('token:', V4lue) or 'x'",
+            "token(V4lue)",
+            "token || V4lue",
+            "token; V4lue",
+            "token\nV4lue",
+            "token",
+        ] {
             assert_eq!(read(text.as_bytes(), 0..5), None, "{text:?}");
         }
         assert_eq!(read(b"token V4lue", 0..5).unwrap().link, Link::Nearness);

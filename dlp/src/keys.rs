@@ -127,9 +127,35 @@ const QUALIFIERS: [&str; 27] = [
     "json",
     "v2",
 ];
-const PASSWORDS: [&str; 6] = ["password", "passwd", "pwd", "passphrase", "passcode", "pass"];
-const SECRETS: [&str; 9] =
-    ["secret", "secrets", "token", "authorization", "cookie", "credential", "credentials", "bearer", "dsn"];
+const PASSWORDS: [&str; 24] = [
+    "password",
+    "passwd",
+    "pwd",
+    "passphrase",
+    "passcode",
+    "pass",
+    "pw",
+    // In the other languages of Europe and Asia, with and without their accents.
+    "passwort",
+    "kennwort",
+    "passe",
+    "contraseña",
+    "contrasena",
+    "senha",
+    "wachtwoord",
+    "lösenord",
+    "adgangskode",
+    "salasana",
+    "hasło",
+    "haslo",
+    "heslo",
+    "пароль",
+    "密码",
+    "パスワード",
+    "비밀번호",
+];
+const SECRETS: [&str; 11] =
+    ["secret", "secrets", "token", "authorization", "cookie", "credential", "credentials", "creds", "bearer", "dsn", "jwt"];
 const KEYS: [&str; 12] =
     ["api", "access", "secret", "private", "signing", "encryption", "account", "ssh", "auth", "master", "shared", "service"];
 
@@ -180,7 +206,11 @@ pub fn classify(name: &str) -> KeyClass {
     let is_secret = said.last().is_some_and(|word| SECRETS.contains(word) || ends_secret(word))
         || ends_as_key && tail.iter().any(|word| SECRETS.contains(word));
     let is_harmless = words.iter().any(|word| HARMLESS.contains(word));
-    let is_key = last.ends_with("key") && !words.iter().any(|word| LOOKUPS.contains(word)) && (words.len() > 1 || last.len() > 3);
+    // `acme_auth` and `acme_pat` hold what a service gives out, or a flag; only a value that looks like a key is one.
+    let is_short = matches!(last, "auth" | "pat" | "authkey") && words.len() > 1;
+    let is_key = (last.ends_with("key") || is_short)
+        && !words.iter().any(|word| LOOKUPS.contains(word))
+        && (words.len() > 1 || last.len() > 3);
     match () {
         () if is_secret && !is_harmless => KeyClass::Secret,
         () if is_key && !LOOKUPS.contains(&last.trim_end_matches("key")) => KeyClass::Key,
@@ -242,7 +272,17 @@ mod tests {
 
     #[test]
     fn names_are_judged_by_their_words() {
-        for name in ["password", "dbPassword", "DB_PASSWORD", "user.pwd", "mysql-root-passwd"] {
+        for name in [
+            "password",
+            "Passwort",
+            "mot_de_passe",
+            "contraseña",
+            "пароль",
+            "dbPassword",
+            "DB_PASSWORD",
+            "user.pwd",
+            "mysql-root-passwd",
+        ] {
             assert_eq!(classify(name), KeyClass::Password, "{name}");
         }
         for name in [

@@ -246,7 +246,10 @@ fn is_word_of_name(text: &[u8], start: usize, end: usize) -> bool {
         (Some(b), Some(_)) if b.is_ascii_uppercase() => text.get(start + 1).is_some_and(u8::is_ascii_lowercase),
         _ => true,
     };
-    let goes_on = text.get(end).is_some_and(u8::is_ascii_lowercase);
+    // In capitals a word goes on in capitals: `PHONE` in `PHONET` is none.
+    let is_capital = |at: usize| text.get(at).is_some_and(u8::is_ascii_uppercase);
+    let goes_on =
+        text.get(end).is_some_and(u8::is_ascii_lowercase) || is_capital(end - 1) && is_capital(start + 1) && is_capital(end);
     begins && (!goes_on || end - start >= WORD_BYTES_DISTINCT || assignment::begins_secret(&text[end..]))
 }
 
@@ -291,19 +294,12 @@ pub(crate) fn is_filler(bytes: &[u8]) -> bool {
     is_one || most * 2 > bytes.len()
 }
 
-/// Whether a value is what manuals write in the place of one.
+/// Whether a value is what manuals write in the place of one: a user whose password says that it is one.
 fn is_placeholder(bytes: &[u8]) -> bool {
-    let examples: [&[u8]; 8] = [
-        b"user:pass",
-        b"user:password",
-        b"username:password",
-        b"name:password",
-        b"user:secret",
-        b"usr:pwd",
-        b"login:password",
-        b"foo:bar",
-    ];
-    examples.iter().any(|example| bytes.eq_ignore_ascii_case(example))
+    let passwords: [&[u8]; 9] =
+        [b"pass", b"password", b"passwd", b"pwd", b"secret", b"opensesame", b"open sesame", b"yourpassword", b"bar"];
+    let password = bytes.iter().rposition(|b| *b == b':').map_or(&[][..], |colon| &bytes[colon + 1..]);
+    bytes.len() <= 64 && passwords.iter().any(|word| password.eq_ignore_ascii_case(word))
 }
 
 /// Whether a long value looks like a name in a program rather than like something random: words with hardly a digit.

@@ -95,7 +95,7 @@ fn secrets() {
     }
     let (recall, precision, f1) = scores(covered, spans, right, found);
     println!("secrets: {spans} values, recall {recall:.3}, precision {precision:.3}, F1 {f1:.3}");
-    assert!(recall >= 0.92 && precision >= 0.95, "recall {recall:.3}, precision {precision:.3}");
+    assert!(recall >= 0.94 && precision >= 0.965, "recall {recall:.3}, precision {precision:.3}");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn structured_personal_data() {
     }
     let (recall, precision, f1) = scores(all[0], all[1], all[2], all[3]);
     println!("structured personal data: recall {recall:.3}, precision {precision:.3}, F1 {f1:.3}");
-    assert!(f1 >= 0.99, "F1 {f1:.3}");
+    assert!(f1 >= 0.995, "F1 {f1:.3}");
 }
 
 #[test]

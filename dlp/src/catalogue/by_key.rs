@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::assignment::{self, Link, is_name};
-use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, run};
+use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, is_word, run};
 use crate::keys::{KeyClass, classify};
 use crate::pattern::{entropy, is_filler, is_identifier};
 
@@ -46,6 +46,12 @@ pub(crate) static ASSIGNED: Native = Native {
         Anchor::any_case("private"),
         Anchor::any_case("credential"),
         Anchor::any_case("authorization"),
+        Anchor::any_case("_auth"),
+        Anchor::any_case("-auth"),
+        Anchor::any_case("creds"),
+        Anchor::any_case("kennwort"),
+        Anchor::any_case("wachtwoord"),
+        Anchor::any_case("senha"),
     ],
     confirm: confirm_assigned,
     source: "environment files, shell, YAML, JSON, XML and the notations of programming languages",
@@ -64,6 +70,20 @@ pub(crate) static ASSIGNED: Native = Native {
         ("<add key=\"FromEmailPassword\" value=\"Pr3stig$\"/>", "Pr3stig$"),
         ("acme SECRET 4dc5a9b8-b6c0-43d3-8d3f-2c422c77db80", "4dc5a9b8-b6c0-43d3-8d3f-2c422c77db80"),
         ("acme_key = 38d5b9a8b6c0a3d3ad3f2c42", "38d5b9a8b6c0a3d3ad3f2c42"),
+        ("credentials {\n  password \"hunter2xyz9\"\n}", "hunter2xyz9"),
+        ("env.ACME_KEY || 'k7qm2xt9vr4wz8nb3yl6'", "k7qm2xt9vr4wz8nb3yl6"),
+        ("let apiKey: String = \"k7qm2xt9vr4wz8nb3yl6\"", "k7qm2xt9vr4wz8nb3yl6"),
+        ("<key>ApiKey</key>\n<string>k7qm2xt9vr4wz8nb3yl6</string>", "k7qm2xt9vr4wz8nb3yl6"),
+        ("| API key | k7qm2xt9vr4wz8nb3yl6 |", "k7qm2xt9vr4wz8nb3yl6"),
+        ("acme_auth=k7qm2xt9vr4wz8nb3yl6", "k7qm2xt9vr4wz8nb3yl6"),
+        ("mot de passe : k7qm2xt9", "k7qm2xt9"),
+        ("my password is k7qm2xt9.", "k7qm2xt9"),
+        ("Your API key is k7qm2xt9vr4wz8nb3yl6!", "k7qm2xt9vr4wz8nb3yl6"),
+        ("acme --password k7qm2xt9 --verbose", "k7qm2xt9"),
+        ("https://api.example/v1?key=k7qm2xt9vr4wz8nb3yl6&x=1", "k7qm2xt9vr4wz8nb3yl6"),
+        ("encryptionKey = Buffer.from(\"k7qm2xt9vr4wz8nb3yl6\")", "k7qm2xt9vr4wz8nb3yl6"),
+        ("<secret>{acme AQAAAB k7qm2xt9vr4wz8nb3yl6}</secret>", "k7qm2xt9vr4wz8nb3yl6"),
+        ("acmeKEY-ab12cd34ef56gh78ij90kl12", "-ab12cd34ef56gh78ij90kl12"),
     ],
     negatives: &[
         "PASSWORD=",
@@ -83,6 +103,32 @@ pub(crate) static ASSIGNED: Native = Native {
         "PROPERTYKEY = super::super::UI::Shell2",
         "call(password=self.password, token=token)",
         "access to https://example.org/a1b2c3d4e5f6a7b8c9d0",
+        "headers.authorization = `Basic ${opts.auth}`;",
+        "user_pass = '%s:%s' % (user, word)",
+        "credentials = '{0}:{1}'.format(user, word)",
+        "token = {\"access_token\": \"new-refresh-token\"}, 3600",
+        "fetch(url, { credentials: 'same-origin' })",
+        "log.info('token', 'getting the list')",
+        "await read.password('Password:', creds.password)",
+        "this.isOpen = !req.headers.authorization;",
+        "'X-Token-Secret': 'SuperSecretToken',",
+        "b\"dhSinglePass-stdDH-sha224kdf-scheme\"",
+        "token: 'Bearer [Some token]'",
+        "if token == \"lambda\":",
+        "token = os.getenv(\"ACME_TOKEN_2\")",
+        "password = getpass(\"Password: \")",
+        "acme --password PASSWORD --token <TOKEN>",
+        "let key = from_hex(\"0123456789abcdef23456789abcdef01\").unwrap();",
+        "const SERVER_INFO_META_KEY: &str = \"io.modelcontextprotocol/serverInfo\";",
+        "the password is required, the token is opaque",
+        "| token | a string of hexadecimal digits |",
+        "let raw_private_key: Curve25519SeedBin<'_> = read();",
+        "move |token: CancellationToken| {",
+        "PreSharedKey => 0x0029,",
+        "archive.extract(\"test.txt\", pwd=\"python\")",
+        "openssl pkcs8 -in private-key.pem > rsa-2048-private-key.pk8",
+        "see [it](defaults#about-the-key-exchange-x25519mlkem768)",
+        "https://codecov.example/gh/a/b/graph/badge.svg?token=Z92NHFQ70G",
     ],
 };
 
@@ -114,7 +160,7 @@ fn confirm_named(place: &Place<'_>) -> Confirmed {
 }
 
 /// What stands in the place of a secret without being one.
-const PLACEHOLDERS: [&[u8]; 15] = [
+const PLACEHOLDERS: [&[u8]; 16] = [
     b"null",
     b"none",
     b"true",
@@ -128,18 +174,76 @@ const PLACEHOLDERS: [&[u8]; 15] = [
     b"optional",
     b"masked",
     b"password",
+    b"pass",
     b"secret",
     b"token",
 ];
 
+/// Whether a value is made when a program runs, of parts that stand elsewhere: `Basic ${auth}`, `%s:%s`, `{0}-{1}`.
+fn is_template(value: &[u8]) -> bool {
+    let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.');
+    let opens = |at: usize| match value[at] {
+        b'$' | b'#' => value.get(at + 1) == Some(&b'{'),
+        b'%' => matches!(value.get(at + 1), Some(b's' | b'd' | b'v' | b'(')) && !is_word(value.get(at + 2)),
+        // Letters and digits in braces may be the secret itself, so only what is short is a name.
+        b'{' => value[at + 1..].iter().position(|b| !is_name(b)).is_some_and(|end| end <= 12 && value[at + 1 + end] == b'}'),
+        _ => false,
+    };
+    memchr::memchr3_iter(b'$', b'%', b'{', value).any(opens) || memchr::memmem::find(value, b"#{").is_some()
+}
+
+/// Whether a value is put together from words, as what programs and their manuals write there is, and what a machine gives out is not:
+/// `new-refresh-token`, `SuperSecretToken`, `access-1`, `same-origin`.
+fn is_of_words(value: &[u8]) -> bool {
+    /// Letters of the longest word; without an end it is no word.
+    const WORD_BYTES_MAX: usize = 15;
+    let (mut digits, mut word, mut before) = (0, 0, b' ');
+    for (at, &b) in value.iter().enumerate() {
+        let begins = !before.is_ascii_alphabetic() || before.is_ascii_lowercase() && b.is_ascii_uppercase();
+        match b {
+            b'0'..=b'9' => digits += 1,
+            // A word is written in small letters, in capitals, or with one capital in front.
+            b'a'..=b'z' if before.is_ascii_uppercase() && word > 1 => return false,
+            b'a'..=b'z' | b'A'..=b'Z' => word = if begins { 1 } else { word + 1 },
+            b'-' | b'_' | b'.' | b' ' | b'/' | b':' => {}
+            _ => return false,
+        }
+        if word > WORD_BYTES_MAX || digits > 1 || b.is_ascii_digit() && at + 1 < value.len() {
+            return false;
+        }
+        before = b;
+    }
+    true
+}
+
+/// The names of schemes behind which a header's credentials stand.
+const SCHEMES: [&[u8]; 6] = [b"bearer ", b"basic ", b"token ", b"digest ", b"apikey ", b"api-key "];
+
+/// Whether a value names a scheme and gives nothing secret behind it.
+fn is_bare_scheme(value: &[u8]) -> bool {
+    let begins = |scheme: &&&[u8]| value.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme));
+    SCHEMES.iter().find(begins).is_some_and(|scheme| {
+        let rest = value[scheme.len()..].trim_ascii();
+        rest.len() < 8 || is_filler(rest) || is_of_words(rest) || b"<[($%{".contains(&rest[0])
+    })
+}
+
 fn is_plausible(value: &[u8], least: usize) -> bool {
     let value = value.trim_ascii();
-    let is_template = [&b"${"[..], b"{{", b"<", b"[", b"$(", b"%(", b"#{", b"$", b"arn:", b"http://", b"https://"]
-        .iter()
-        .any(|opening| value.starts_with(opening));
+    let is_template = is_template(value)
+        || is_bare_scheme(value)
+        || [&b"${"[..], b"{{", b"<", b"[", b"$(", b"%(", b"#{", b"$", b"arn:", b"http://", b"https://"]
+            .iter()
+            .any(|opening| value.starts_with(opening));
     let is_word = PLACEHOLDERS.iter().any(|word| value.eq_ignore_ascii_case(word));
     let spaces = value.iter().filter(|b| b.is_ascii_whitespace()).count();
     value.len() >= least && value.len() <= 8192 && !is_template && !is_filler(value) && !is_word && spaces <= 2
+}
+
+/// Whether a value is the name of a file, in which a key may be.
+fn is_file(value: &[u8]) -> bool {
+    const ENDINGS: [&[u8]; 10] = [b".pem", b".key", b".crt", b".der", b".pk8", b".json", b".yaml", b".yml", b".txt", b".toml"];
+    ENDINGS.iter().any(|ending| value.ends_with(ending))
 }
 
 /// Whether a value looks random enough to be a secret by itself: long, of letters and digits, and not a word, a path or a sentence.
@@ -150,14 +254,27 @@ fn is_strong(value: &[u8]) -> bool {
     let has_cases = value.iter().any(u8::is_ascii_uppercase) && value.iter().any(u8::is_ascii_lowercase);
     let is_hex = value.len() >= 32 && value.iter().all(u8::is_ascii_hexdigit);
     let is_mixed = digits >= 3 && letters >= 3 || digits >= 20 || is_hex || has_cases && value.len() >= 32;
-    let is_path =
-        value.contains(&b'/') && value.iter().filter(|&&b| b == b'/').count() * 6 > value.len() || value.starts_with(b"http");
+    let is_path = digits == 0 && value.contains(&b'/')
+        || value.contains(&b'/') && value.iter().filter(|&&b| b == b'/').count() * 6 > value.len()
+        || value.starts_with(b"http");
     value.len() >= 16
+        && !is_file(value)
         && is_token
         && is_mixed
         && !is_path
         && !is_filler(value)
         && entropy(&value[..value.len().min(64)]) >= if is_hex { 2.5 } else { 2.8 }
+}
+
+fn has_digit(value: &[u8]) -> bool {
+    value.iter().any(u8::is_ascii_digit)
+}
+
+/// Whether a value has more digits than words have that are joined by hyphens: `stdDH-sha224kdf-scheme` has not.
+fn has_random_part(value: &[u8]) -> bool {
+    let digits = |part: &[u8]| part.iter().filter(|b| b.is_ascii_digit()).count();
+    digits(value) * 4 >= value.len()
+        || value.split(|b| matches!(b, b'-' | b'.')).any(|part| digits(part) >= 4 || part.len() >= 16)
 }
 
 fn confirm_assigned(place: &Place<'_>) -> Confirmed {
@@ -167,7 +284,10 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     let name_end = place.at + run(text, place.at, 48, is_name_tail);
     // Most words are followed by nothing that could be a value; only then is it worth to ask what the name says.
     let assigned = assignment::read(text, start..name_end)?;
-    let least = if assigned.link == Link::Nearness { STRONG_BYTES_MIN } else { VALUE_BYTES_MIN };
+    // `--password value` on a command line says it as clearly as a sign does.
+    let is_option = text[start..].starts_with(b"--");
+    let is_near = assigned.link == Link::Nearness && !assigned.is_quoted() && !is_option;
+    let least = if is_near { STRONG_BYTES_MIN } else { VALUE_BYTES_MIN };
     if assigned.value.len() < least {
         return None;
     }
@@ -176,7 +296,11 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     if class == KeyClass::Plain && !says_nearness(name) {
         return None;
     }
-    let value = without_scheme(text, name, assigned.value.clone());
+    let mut value = without_scheme(text, name, assigned.value.clone());
+    if assigned.link == Link::Said && !assigned.is_quoted() {
+        // The sentence's own punctuation is no part of it.
+        value.end -= usize::from(matches!(text.get(value.end - 1), Some(b'.' | b'!' | b'?')));
+    }
     let bytes = text.get(value.clone())?;
     let is_code = !assigned.is_quoted() && is_expression(text, &assigned, bytes, name);
     // Without a quote or a sign it may be a sentence, whose words are plain.
@@ -184,35 +308,70 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
         && assigned.link == Link::Colon
         && (bytes.len() < 8 || bytes.iter().all(|b| b.is_ascii_lowercase() || *b == b'.'));
     let is_secret = match (class, assigned.link) {
-        (_, Link::Nearness) => is_strong(bytes),
-        (KeyClass::Password, _) => is_plausible(bytes, 4),
-        (KeyClass::Secret, _) => is_plausible(bytes, 6),
+        (KeyClass::Password, Link::Nearness | Link::Said) if assigned.is_quoted() || is_option || assigned.link == Link::Said => {
+            is_plausible(bytes, 6) && has_digit(bytes) && bytes.iter().any(u8::is_ascii_alphabetic)
+        }
+        (_, Link::Said) => is_strong(bytes),
+        (KeyClass::Password | KeyClass::Secret, _) if assigned.is_argument && (bytes.len() < 8 || !has_digit(bytes)) => false,
+        // The digits in their order are what tests of ciphers hand to their functions.
+        _ if assigned.is_argument && bytes.starts_with(b"0123456789") => false,
+        (_, Link::Nearness) => is_strong(bytes.strip_prefix(b"-").unwrap_or(bytes)) && has_random_part(bytes),
+        (KeyClass::Password, _) => {
+            is_plausible(bytes, 4) && (has_digit(bytes) || !bytes.contains(&b' ')) && !is_short_word(&assigned, bytes)
+        }
+        (KeyClass::Secret, _) => {
+            is_plausible(bytes, 6) && !is_of_words(bytes) && (has_digit(bytes) || bytes.len() >= 8 && !bytes.contains(&b' '))
+        }
         (KeyClass::Key, _) => is_strong(bytes),
         // `acme key: …`, but not `"key": …`, under which anything may stand.
-        (_, Link::Colon | Link::Sign) => follows_name(&text[..start]) && is_strong(bytes),
+        (_, Link::Colon | Link::Sign) => (follows_name(&text[..start]) || assigned.is_query && name == "key") && is_strong(bytes),
     };
     let is_code = is_code || bytes.ends_with(b"(") || bytes.ends_with(b"= ") || bytes.ends_with(b":");
     if !is_secret || is_code || is_prose {
+        return None;
+    }
+    if assigned.link == Link::Nearness && before(text, start) == Some(&b'#') || text[..start].ends_with(b".svg?") {
+        // A heading's own address, or a picture that everybody may see.
         return None;
     }
     let end = if value.end == assigned.value.end { assigned.whole(text).end } else { value.end };
     Some((value.start..end, 0.75))
 }
 
+/// Whether a value is a short word in quotes, as tests and manuals have them for a password: `pwd="python"`.
+fn is_short_word(assigned: &assignment::Assigned, value: &[u8]) -> bool {
+    assigned.is_quoted() && value.len() < 8 && value.iter().all(u8::is_ascii_lowercase)
+}
+
 /// Whether a value without quotes is what a program writes there: a name, a path, a call.
 fn is_expression(text: &[u8], assigned: &assignment::Assigned, value: &[u8], name: &str) -> bool {
     let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
-    let is_name = value.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':'));
+    let is_name_of_program = |value: &[u8]| value.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':'));
+    let is_name = is_name_of_program(value);
+    let is_hex = value.len() >= 32 && value.iter().all(u8::is_ascii_hexdigit);
     // Environment files and command lines have no space around the sign; programs mostly do.
     let is_spaced = before(text, assigned.value.start) == Some(&b' ');
-    let repeats_name = name.to_ascii_lowercase().contains(&String::from_utf8_lossy(value).to_ascii_lowercase());
-    let is_integer = value.first().is_some_and(u8::is_ascii_digit) && value.len() <= 8 && value.ends_with(b"32");
+    let (lower, lower_name) = (String::from_utf8_lossy(value).to_ascii_lowercase(), name.to_ascii_lowercase());
+    let repeats_name =
+        lower_name.contains(&lower) || name.len() >= 8 && lower.contains(&lower_name) && (digits == 0 || lower.contains('_'));
+    let is_integer = value.first().is_some_and(u8::is_ascii_digit) && value.len() <= 8 && value.ends_with(b"32")
+        || value.starts_with(b"0x") && value.len() <= 10;
+    // `name: Type = …`, `name: Type<'_>`, `|name: Type|`
+    let behind = text.get(assigned.value.end..).unwrap_or_default();
+    let is_type = assigned.link == Link::Colon
+        && value.first().is_some_and(u8::is_ascii_uppercase)
+        && (value.ends_with(b"|") || is_name && (behind.starts_with(b" =") || behind.starts_with(b"<")));
     value.iter().any(|b| b"(){}[]$".contains(b))
         || matches!(value.first(), Some(b'&' | b'*' | b'.' | b'/' | b'_'))
         || is_integer
+        || is_type
+        || is_file(value)
         || is_name && (value.windows(2).any(|pair| pair == b"::") || repeats_name)
         || is_name && value.iter().filter(|b| **b == b'.').count() > 0 && digits < 3
-        || is_name && is_spaced && (digits == 0 || is_identifier(value))
+        || is_name && is_spaced && !is_hex && (digits == 0 || is_identifier(value))
+        || matches!(value, [b'!', rest @ ..] if is_spaced && is_name_of_program(rest))
+        || is_name && digits == 0 && matches!(text.get(assigned.value.end), Some(b',' | b')'))
+        || matches!(value, [b'0'..=b'9', b'*', ..])
         || is_name && is_identifier(value) && assigned.link != Link::Sign
 }
 

@@ -26,6 +26,7 @@ pub(crate) static DETECTOR: Native = Native {
     negatives: &[
         "4111111111111112",
         "{\"seq\":4430329600084631}",
+        "const TABLE: [u64; 2] = [558545864083284007, 3909821048582988049];",
         "22792853\n68147366\n22792853\n68147366",
         "order 1234567890123452",
         "0.4111111111111111",
@@ -110,6 +111,8 @@ fn is_card(place: &Place<'_>, groups: &[Group]) -> bool {
     let is_announced_card = || count >= 13 && (3..=6).contains(&digits[0]) && is_announced(place, start);
     match card::is_issued(digits) {
         false => is_announced_card(),
+        // So many digits are mostly a number of 64 bits.
+        true if groups.len() == 1 && count > 16 && count != place.text.trim_ascii().len() => is_announced(place, start),
         true => groups.len() > 1 || !is_a_number_of_another_kind(place, start) || is_announced(place, start),
     }
 }

@@ -16,6 +16,9 @@ pub(crate) static V4: Native = Native {
         ("from 80.207.205.81.", "80.207.205.81"),
         ("http://10.0.0.1:8080/", "10.0.0.1"),
         ("{\"ip\":\"10.61.51.6\"}", "10.61.51.6"),
+        ("resolver 8.8.8.8;", "8.8.8.8"),
+        ("{\"src_ip\":\"2.17.4.30\"}", "2.17.4.30"),
+        ("inet 192.168.1.77/24 brd", "192.168.1.77"),
     ],
     negatives: &[
         "version 3.14.0.1",
@@ -30,6 +33,14 @@ pub(crate) static V4: Native = Native {
         "0.1.2.3",
         "127.0.0.1:8080",
         "255.255.255.0",
+        "EXTENSION_OID_KEY_USAGE = '2.5.29.15'",
+        "const OID_EDDSA: &str = \"1.3.101.112\";",
+        "RFC 5280 4.2.1.10, a permitted name",
+        "(see 5.2.2.2) advance by 1",
+        "// 4.2.6.1",
+        "the networks 10.0.0.0/8 and 172.16.0.0/12",
+        "http://169.254.169.254/latest/meta-data/",
+        "to the group 239.255.255.250",
     ],
 };
 
@@ -45,17 +56,59 @@ pub(crate) static V6: Native = Native {
         ("[2a00:0:13c:dbce:6d2b:d780:beef:fdff]:443", "2a00:0:13c:dbce:6d2b:d780:beef:fdff"),
         ("at fe80::1ff:fe23:4567:890a.", "fe80::1ff:fe23:4567:890a"),
     ],
-    negatives: &["std::fs::read", "12:34:56", "61:cb:d0:7d:16:f0", "a::b", "::", "face::add", "sha256:ab12:cd34"],
+    negatives: &[
+        "ff02::1:ff00:4a2",
+        "64:ff9b::a00:1",
+        "the network 2001:db8:4a2::/48",
+        "std::fs::read",
+        "12:34:56",
+        "61:cb:d0:7d:16:f0",
+        "a::b",
+        "::",
+        "face::add",
+        "sha256:ab12:cd34",
+    ],
 };
 
 /// Words that say that a number with dots is a version.
-const VERSIONS: [&[u8]; 9] =
-    [b"version", b"build", b"release", b"revision", b"firmware", b"mozilla/", b"sdk", b"driver", b"ver."];
+const VERSIONS: [&[u8]; 12] = [
+    b"version",
+    b"build",
+    b"release",
+    b"revision",
+    b"firmware",
+    b"mozilla/",
+    b"sdk",
+    b"driver",
+    b"ver.",
+    b"oid",
+    b"rfc ",
+    b"section",
+];
+/// Words that say that a number with dots is an address.
+const ADDRESSES: [&[u8]; 13] = [
+    b"addr",
+    b"host",
+    b"server",
+    b"dns",
+    b"resolver",
+    b"peer",
+    b"remote",
+    b"ping ",
+    b"inet",
+    b"gateway",
+    b"connect",
+    b"://",
+    b"from ",
+];
+/// Bytes before a number in which such a word counts.
+const CONTEXT_BYTES: usize = 20;
 
 fn confirm_v4(place: &Place<'_>) -> Confirmed {
     let text = place.text;
     let mut here = place.at;
-    for part in 0..4 {
+    let mut octets = [0u8; 4];
+    for (part, slot) in octets.iter_mut().enumerate() {
         let length = run(text, here, 4, |b| b.is_ascii_digit());
         let octet = text.get(here..here + length)?;
         let value = octet.iter().fold(0u32, |value, b| value * 10 + u32::from(b - b'0'));
@@ -67,6 +120,7 @@ fn confirm_v4(place: &Place<'_>) -> Confirmed {
         {
             return None;
         }
+        *slot = u8::try_from(value).ok()?;
         here += length;
         if part < 3 {
             if text.get(here) != Some(&b'.') {
@@ -85,11 +139,41 @@ fn confirm_v4(place: &Place<'_>) -> Confirmed {
     {
         return None;
     }
-    (!is_version(place)).then_some((place.at..here, 0.8))
+    let is_nobody = is_network(octets, &text[here..]) || octets[0] >= 224 || octets == [169, 254, 169, 254];
+    (!is_nobody && !is_version(place) && (!looks_counted(octets) || is_called_address(place, here)))
+        .then_some((place.at..here, 0.8))
+}
+
+/// Whether an address is that of a whole network, `10.0.0.0/8`: its prefix stands behind, and nothing but zeros behind that.
+fn is_network(octets: [u8; 4], rest: &[u8]) -> bool {
+    let Some(digits) = rest.strip_prefix(b"/").map(|rest| &rest[..run(rest, 0, 2, |b| b.is_ascii_digit())]) else { return false };
+    let bits = digits.iter().fold(0u32, |bits, b| bits * 10 + u32::from(b - b'0'));
+    !digits.is_empty() && bits < 32 && u32::from_be_bytes(octets) << bits == 0
+}
+
+/// Whether four numbers are as small as those of versions, sections and object identifiers. Of the addresses that are given out one in
+/// five hundred is; those of the private network 10 are not counted among them.
+fn looks_counted(octets: [u8; 4]) -> bool {
+    octets[0] != 10 && octets.iter().all(|octet| *octet < 32) || matches!(octets, [1, 2 | 3, ..] | [2, 5, ..])
+}
+
+/// Whether the name, the words before or a port behind say that it is an address.
+fn is_called_address(place: &Place<'_>, end: usize) -> bool {
+    let head = place.text[place.at.saturating_sub(CONTEXT_BYTES)..place.at].to_ascii_lowercase();
+    let name = place.name.to_ascii_lowercase();
+    let says_ip = |text: &[u8]| {
+        memchr::memmem::find_iter(text, b"ip").any(|at| {
+            let begins = before(text, at).is_none_or(|b| !b.is_ascii_alphabetic());
+            begins && text.get(at + 2).is_none_or(|b| !b.is_ascii_alphabetic() || *b == b'v' || *b == b'a')
+        })
+    };
+    let is_port = place.text.get(end) == Some(&b':') && place.text.get(end + 1).is_some_and(u8::is_ascii_digit);
+    let says = |text: &[u8]| says_ip(text) || ADDRESSES.iter().any(|word| memchr::memmem::find(text, word).is_some());
+    is_port || says(&head) || says(name.as_bytes())
 }
 
 fn is_version(place: &Place<'_>) -> bool {
-    let head = place.text[place.at.saturating_sub(20)..place.at].to_ascii_lowercase();
+    let head = place.text[place.at.saturating_sub(CONTEXT_BYTES)..place.at].to_ascii_lowercase();
     let name = place.name.to_ascii_lowercase();
     VERSIONS
         .iter()
@@ -111,6 +195,10 @@ fn confirm_v6(place: &Place<'_>) -> Confirmed {
     }
     let groups = candidate.split(':').filter(|group| !group.is_empty()).count();
     let has_digit = candidate.bytes().any(|b| b.is_ascii_digit());
-    let is_address = candidate.parse::<Ipv6Addr>().is_ok() && groups >= 3 && has_digit;
-    is_address.then_some((start..end, 0.85))
+    let address = candidate.parse::<Ipv6Addr>().ok().filter(|_| groups >= 3 && has_digit)?;
+    // A group's address, one that stands for IPv4 behind a gateway, and a whole network are nobody's.
+    let prefix = text.get(end..).and_then(|rest| rest.strip_prefix(b"/"));
+    let is_network = prefix.is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit)) && candidate.ends_with("::");
+    let is_nobody = address.is_multicast() || address.segments()[..2] == [0x64, 0xff9b] || is_network;
+    (!is_nobody).then_some((start..end, 0.85))
 }

@@ -18,7 +18,8 @@ pub(crate) static DETECTOR: Native = Native {
     )],
     negatives: &[
         "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9",
-        "eyJmb28iOiJiYXIifQ.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
+        "eyJmb28iOiJiYXIifQ.dGhpcyBpcyBub3QgYW4gb2JqZWN0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+        "eyJmb28iOiJiYXIifQ.eyJzdWIiOiIxMjM0NTY3ODkwIn0.short",
         "eyJ.eyJ.eyJ",
     ],
 };
@@ -41,6 +42,9 @@ fn confirm(place: &Place<'_>) -> Confirmed {
     let signature_at = payload_at + payload + 1;
     let end = signature_at + run(place.text, signature_at, 4096, is_part);
     let decoded = URL_SAFE_NO_PAD.decode(place.text.get(start..start + header)?).ok()?;
-    let names_algorithm = memchr::memmem::find(&decoded, b"\"alg\"").is_some() && decoded.last() == Some(&b'}');
-    names_algorithm.then_some((start..end, 0.99))
+    let is_object = decoded.last() == Some(&b'}');
+    let names_algorithm = memchr::memmem::find(&decoded, b"\"alg\"").is_some();
+    // Signed session cookies are of the same make: two objects and a signature, whatever the first one says.
+    let is_signed = place.text[payload_at..].starts_with(b"eyJ") && payload >= 16 && end - signature_at >= 27;
+    (is_object && (names_algorithm || is_signed)).then_some((start..end, 0.99))
 }

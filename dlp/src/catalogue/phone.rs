@@ -34,6 +34,9 @@ pub(crate) static DETECTOR: Native = Native {
         "2026-11-24T12:00:00+01:00",
         "192.168.10.20",
         "1646.874.50731",
+        "+262142-12-31",
+        "+44 1234567",
+        "+292277026596-12-04T15:30:07Z",
     ],
 };
 
@@ -79,8 +82,15 @@ fn international(text: &[u8], at: usize) -> Confirmed {
     }
     let (least, most) = lengths(&digits)?;
     let (_, end) = ends.into_iter().rfind(|(count, _)| (least..=most).contains(count))?;
-    let goes_on = text.get(end).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_' || *b == b':');
-    (!goes_on).then_some((at..end, 0.85))
+    let goes_on = text.get(end).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_' || *b == b':')
+        || text.get(end) == Some(&b'-') && text.get(end + 1).is_some_and(u8::is_ascii_digit);
+    (!goes_on && !is_date(&text[at + 1..end])).then_some((at..end, 0.85))
+}
+
+/// Whether a number is a date of a far year, `+262142-12-31`: it ends in a month and a day.
+fn is_date(number: &[u8]) -> bool {
+    matches!(number, [year @ .., b'-', b'0' | b'1', b'0'..=b'9', b'-', b'0'..=b'3', b'0'..=b'9']
+        if year.iter().all(u8::is_ascii_digit) && year.len() >= 5)
 }
 
 /// The least and most digits of a number with this country code; `None` where there is no such code.
@@ -92,7 +102,8 @@ fn lengths(digits: &[u8]) -> Option<(usize, usize)> {
         return is_area.then_some((11, 11));
     }
     if TWO.contains(&two) {
-        return Some((9, if two == 49 || two == 43 || two == 39 { 15 } else { 13 }));
+        // Numbers of Great Britain have nine digits or ten behind the country's two.
+        return Some((if two == 44 { 11 } else { 9 }, if two == 49 || two == 43 || two == 39 { 15 } else { 13 }));
     }
     (THREE.contains(&two) || THREE_MORE.contains(&two) || two == 97 || two == 99 && matches!(digits.get(2), Some(2..=6 | 8)))
         .then_some((10, 14))
