@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use crate::detector::run;
+use crate::text::Text;
 
 /// Bytes of a name behind the part that was found.
 const NAME_BYTES_MAX: usize = 48;
@@ -52,7 +53,7 @@ impl Assigned {
     }
 
     /// The value to its end, where it is longer than what it is judged by.
-    pub(crate) fn whole(&self, text: &[u8]) -> Range<usize> {
+    pub(crate) fn whole(&self, text: Text<'_>) -> Range<usize> {
         let is_cut = self.value.len() == VALUE_BYTES_JUDGED;
         let rest = if is_cut { run(text, self.value.end, usize::MAX, |b| !ends(self.quote, self.is_query, b)) } else { 0 };
         self.value.start..self.value.end + rest
@@ -73,7 +74,7 @@ pub(crate) fn is_name(b: u8) -> bool {
 }
 
 /// Reads the value behind a name.
-pub(crate) fn read(text: &[u8], name: Range<usize>) -> Option<Assigned> {
+pub(crate) fn read(text: Text<'_>, name: Range<usize>) -> Option<Assigned> {
     // A property list writes `<key>name</key><string>value</string>`.
     let at = name.end + property(text, name.end);
     let is_query = matches!(crate::detector::before(text, name.start), Some(b'?' | b'&'));
@@ -90,7 +91,7 @@ pub(crate) fn read(text: &[u8], name: Range<usize>) -> Option<Assigned> {
             here = behind;
         }
     }
-    let is_said = spaces > 0 && word == 2 && text.get(here..).is_some_and(|rest| rest.starts_with(b"is "));
+    let is_said = spaces > 0 && word == 2 && text.reads(here, b"is ");
     here += if is_said { 3 } else { 0 };
     let signs = run(text, here, 4, |b| matches!(b, b'=' | b':' | b'>' | b'?' | b'.' | b'|' | b'!' | b'-' | b'+' | b','));
     let sign = text.get(here..here + signs)?;
@@ -142,34 +143,35 @@ pub(crate) fn read(text: &[u8], name: Range<usize>) -> Option<Assigned> {
 }
 
 /// How much stands between a name in a property list and its value.
-fn property(text: &[u8], at: usize) -> usize {
-    let Some(rest) = text.get(at..).and_then(|rest| rest.strip_prefix(b"</key>")) else { return 0 };
-    let spaces = run(rest, 0, 24, |b| b.is_ascii_whitespace());
-    if rest[spaces..].starts_with(b"<string>") { "</key>".len() + spaces + "<string".len() } else { 0 }
+fn property(text: Text<'_>, at: usize) -> usize {
+    if !text.reads(at, b"</key>") {
+        return 0;
+    }
+    let spaces = run(text, at + "</key>".len(), 24, |b| b.is_ascii_whitespace());
+    if text.reads(at + "</key>".len() + spaces, b"<string>") { "</key>".len() + spaces + "<string".len() } else { 0 }
 }
 
 /// How much of a type and a sign stands before a string: `String = "…"`.
-fn annotation(text: &[u8], at: usize) -> usize {
+fn annotation(text: Text<'_>, at: usize) -> usize {
     let name = run(text, at, 24, |b| b.is_ascii_alphanumeric() || b"_<>&'[]?".contains(&b));
-    let rest = text.get(at + name..).unwrap_or_default();
-    let sign = [&b" = "[..], b"="].into_iter().find(|sign| rest.starts_with(sign)).map_or(0, <[u8]>::len);
-    let is_string = rest.get(sign).is_some_and(|b| matches!(b, b'"' | b'\''));
+    let sign = [&b" = "[..], b"="].into_iter().find(|sign| text.reads(at + name, sign)).map_or(0, <[u8]>::len);
+    let is_string = text.get(at + name + sign).is_some_and(|b| matches!(b, b'"' | b'\''));
     if name > 0 && sign > 0 && is_string { name + sign } else { 0 }
 }
 
 /// How much stands before a string that is marked as bytes or as raw, or is a call's first argument: `b"…"`, `Buffer.from("…")`.
-fn call(text: &[u8], at: usize) -> usize {
+fn call(text: Text<'_>, at: usize) -> usize {
     let is_quote = |at: usize| text.get(at).is_some_and(|b| matches!(b, b'"' | b'\'' | b'`'));
     if matches!(text.get(at), Some(b'b' | b'B' | b'r' | b'R' | b'u' | b'U')) && is_quote(at + 1) {
         return 1;
     }
-    let new = if text.get(at..).is_some_and(|rest| rest.starts_with(b"new ")) { 4 } else { 0 };
+    let new = if text.reads(at, b"new ") { 4 } else { 0 };
     let name = run(text, at + new, 40, |b| is_name(b) || b == b':');
     if name > 0 && text.get(at + new + name) == Some(&b'(') && is_quote(at + new + name + 1) { new + name + 1 } else { 0 }
 }
 
 /// The last word in braces, as Jenkins writes credentials in XML.
-fn in_braces(text: &[u8], at: usize) -> Option<Assigned> {
+fn in_braces(text: Text<'_>, at: usize) -> Option<Assigned> {
     let length = run(text, at, VALUE_BYTES_JUDGED, |b| b != b'}' && b != b'<');
     let words = text.get(at..at + length)?;
     let start = at + words.iter().rposition(u8::is_ascii_whitespace).map_or(0, |space| space + 1);
@@ -179,7 +181,7 @@ fn in_braces(text: &[u8], at: usize) -> Option<Assigned> {
 }
 
 /// Whether the name that begins at `at` is the first argument of a call, in quotes.
-fn is_first_argument(text: &[u8], at: usize) -> bool {
+fn is_first_argument(text: Text<'_>, at: usize) -> bool {
     let head = text[..at]
         .strip_suffix(b"\\\"")
         .or(text[..at].strip_suffix(b"\""))
@@ -190,14 +192,14 @@ fn is_first_argument(text: &[u8], at: usize) -> bool {
 
 /// Where a value may begin behind a name of which a part ends at `at`, for values whose form says where they end.
 /// `is_proof`: the form alone proves the value, so that no sign or word must assign it.
-pub(crate) fn values_after(text: &[u8], at: usize, is_proof: bool) -> Starts {
+pub(crate) fn values_after(text: Text<'_>, at: usize, is_proof: bool) -> Starts {
     let mut starts = [None; STARTS_MAX];
     let mut found = starts.iter_mut();
     let is_glue = |b: u8| b.is_ascii_whitespace() || b"\"'`\\:=><?()[],|@#/${*!+".contains(&b);
-    let limit = text.len().min(at + NAME_BYTES_MAX + GAP_BYTES_MAX);
+    let limit = at + NAME_BYTES_MAX + GAP_BYTES_MAX;
     let (mut assigned, mut here, mut word_start) = (is_proof, at, at);
     while here < limit {
-        let b = text[here];
+        let Some(&b) = text.get(here) else { break };
         let ends_word = is_glue(b) || b == b'-';
         if !ends_word && !is_name(b) {
             break;
@@ -239,6 +241,11 @@ fn says_secret(word: &[u8]) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::text::End;
+
+    fn read(text: impl AsRef<[u8]>, name: Range<usize>) -> Option<Assigned> {
+        super::read(Text::new(text.as_ref(), &End::default()), name)
+    }
 
     #[test]
     fn values_are_read_in_many_notations() {
@@ -270,7 +277,7 @@ mod tests {
             "token | V4lue |",
             "token = @\"V4lue\"",
         ] {
-            let read = read(text.as_bytes(), 0..5);
+            let read = read(text, 0..5);
             assert_eq!(read.map(|read| &text[read.value]), Some("V4lue"), "{text:?}");
         }
     }
@@ -289,7 +296,7 @@ mod tests {
             "token\nV4lue",
             "token",
         ] {
-            assert_eq!(read(text.as_bytes(), 0..5), None, "{text:?}");
+            assert_eq!(read(text, 0..5), None, "{text:?}");
         }
         assert_eq!(read(b"token V4lue", 0..5).unwrap().link, Link::Nearness);
         assert_eq!(read(b"token: V4lue", 0..5).unwrap().link, Link::Colon);

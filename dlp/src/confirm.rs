@@ -18,6 +18,7 @@ use crate::operator::Treatment;
 use crate::scanner::Detection;
 use crate::shape;
 use crate::sheet::Segment;
+use crate::text::{End, Text};
 
 /// Which detectors look at places that no literal marks.
 #[derive(Debug, Default)]
@@ -108,6 +109,8 @@ pub(crate) struct Stretch<'t> {
     pub(crate) text: &'t [u8],
     pub(crate) names: &'t mut Names,
     pub(crate) covered: &'t mut Covered,
+    /// Where the text of its last segment ends.
+    pub(crate) end: &'t End,
 }
 
 impl Stretch<'_> {
@@ -174,7 +177,7 @@ impl Stretch<'_> {
         }
         let start = segment.range.start;
         let told = self.names.told(segment.told);
-        let text = &self.text[segment.range.clone()];
+        let text = Text::new(&self.text[segment.range.clone()], self.end);
         let place = Place { text, at: at - start, seen, name: &told.name, key: told.class, starts };
         let confirmed = match &judges.detectors[detector].confirm {
             Confirm::By(confirm) => confirm(&place),
@@ -218,9 +221,8 @@ pub(crate) fn confirm(
             Seen::Digits => {
                 ask_all(&judges.interests.digits, Sight::Digits);
                 if !judges.interests.shapes.is_empty() {
-                    let end = segment.range.end;
-                    let text = stretch.text;
-                    each_shape(&text[..end], hit.at, |shape| {
+                    let text = Text::new(&stretch.text[..segment.range.end], stretch.end);
+                    each_shape(text, hit.at, |shape| {
                         for &detector in judges.interests.shapes.get(&shape).map_or(&[][..], Vec::as_slice) {
                             stretch.ask(judges, treatment, segment, detector, hit.at, Sight::Digits, &starts, found);
                         }
@@ -235,10 +237,10 @@ pub(crate) fn confirm(
 }
 
 /// Calls `each` with the code of every shape that the number at `at` begins with.
-fn each_shape(text: &[u8], at: usize, mut each: impl FnMut(u64)) {
+fn each_shape(text: Text<'_>, at: usize, mut each: impl FnMut(u64)) {
     let (mut at, mut code, mut separator) = (at, 0, None);
     for _ in 0..shape::GROUPS_MAX {
-        let digits = crate::detector::run(text, at, 40, |b| b.is_ascii_digit());
+        let digits = text.run(at, 40, |b| b.is_ascii_digit());
         match shape::push(code, separator, digits) {
             Some(longer) if digits > 0 => code = longer,
             _ => return,

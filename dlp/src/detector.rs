@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::assignment::Starts;
 use crate::keys::KeyClass;
 use crate::pattern::Pattern;
+use crate::text::Text;
 
 /// What sort of data a detector finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -95,7 +96,7 @@ pub(crate) enum Sight {
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
     /// The leaf's text, decoded.
-    pub text: &'a [u8],
+    pub text: Text<'a>,
     /// The offset just behind a literal, at the first digit, at the `@`, `+` or `:`, or 0 for a name.
     pub at: usize,
     /// What marks the place.
@@ -199,11 +200,13 @@ pub(crate) fn is_word(byte: Option<&u8>) -> bool {
 }
 
 /// The byte before `at`.
-pub(crate) fn before(text: &[u8], at: usize) -> Option<&u8> {
-    text.get(at.checked_sub(1)?)
+#[inline(always)]
+pub(crate) fn before<'a>(text: Text<'a>, at: usize) -> Option<&'a u8> {
+    text.before(at)
 }
 
 /// How many bytes from `at` on are in the class, at most `most`.
-pub(crate) fn run(text: &[u8], at: usize, most: usize, class: impl Fn(u8) -> bool) -> usize {
-    text.get(at..).unwrap_or_default().iter().take(most).take_while(|&&b| class(b)).count()
+#[inline(always)]
+pub(crate) fn run(text: Text<'_>, at: usize, most: usize, class: impl Fn(u8) -> bool) -> usize {
+    text.run(at, most, class)
 }

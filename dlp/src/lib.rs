@@ -23,6 +23,7 @@ mod rewrite;
 mod scanner;
 mod shape;
 mod sheet;
+mod text;
 mod validate;
 pub mod written;
 

@@ -5,13 +5,16 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use regex_automata::hybrid::dfa as hybrid;
 use regex_automata::meta::Regex;
+use regex_automata::nfa::thompson;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::{Hir, literal};
 
 use crate::assignment;
 use crate::detector::{Confirmed, Place, Sight, before};
+use crate::text::Text;
 use crate::validate::Validator;
 
 /// Bytes of a compiled pattern; a larger one is refused.
@@ -35,6 +38,8 @@ pub(crate) struct Pattern {
     regex: OnceLock<Option<Regex>>,
     /// The same, up to the end of what it is matched with.
     whole: OnceLock<Option<Regex>>,
+    /// The same, to see whether a text that is not whole may go on.
+    automaton: OnceLock<Option<hybrid::DFA>>,
     /// Whether the literal it begins with is too short to stand within a word.
     pub(crate) begins_word: bool,
     /// Whether the value is assigned to a name, so that it does not begin with a literal.
@@ -86,6 +91,7 @@ impl Pattern {
             case_any,
             regex: OnceLock::new(),
             whole: OnceLock::new(),
+            automaton: OnceLock::new(),
             begins_word: false,
             is_assigned: false,
             leads: Vec::new(),
@@ -132,7 +138,39 @@ impl Pattern {
     }
 
     /// Where a match that begins at `start` ends, and the value in it.
-    fn match_at(&self, text: &[u8], start: usize, is_whole: bool) -> Option<(Range<usize>, usize)> {
+    fn match_at(&self, text: Text<'_>, start: usize) -> Option<(Range<usize>, usize)> {
+        if text.is_open() && self.may_go_on(text.known(), start) {
+            text.depends_on_more();
+        }
+        self.match_in(text.known(), start, false)
+    }
+
+    /// Whether what stands from `start` to the end of a text may be the beginning of a match that is longer, or of one at all.
+    fn may_go_on(&self, text: &[u8], start: usize) -> bool {
+        let Some(rest) = text.get(start..).filter(|rest| rest.len() < WINDOW_BYTES_MAX) else { return false };
+        let build = || {
+            let config = hybrid::DFA::config().skip_cache_capacity_check(true);
+            let syntax = syntax::Config::new().unicode(false).utf8(false).case_insensitive(self.case_any);
+            let thompson = thompson::Config::new().utf8(false).nfa_size_limit(Some(COMPILED_BYTES_MAX));
+            hybrid::DFA::builder().configure(config).syntax(syntax).thompson(thompson).build(&self.text).ok()
+        };
+        // Without an automaton everything may go on.
+        let Some(automaton) = self.automaton.get_or_init(build).as_ref() else { return true };
+        let mut cache = automaton.create_cache();
+        let Ok(mut state) = automaton.start_state_forward(&mut cache, &Input::new(rest).anchored(Anchored::Yes)) else {
+            return true;
+        };
+        for &byte in rest {
+            match automaton.next_state(&mut cache, state, byte) {
+                Ok(next) if next.is_dead() => return false,
+                Ok(next) => state = next,
+                Err(_) => return true,
+            }
+        }
+        true
+    }
+
+    fn match_in(&self, text: &[u8], start: usize, is_whole: bool) -> Option<(Range<usize>, usize)> {
         let regex = self.regex(is_whole)?;
         // Behind nothing but spaces there is nothing.
         if start >= text.len() {
@@ -156,8 +194,9 @@ impl Pattern {
         let text = place.text;
         match place.seen {
             Sight::Name => {
-                let start = text.len() - text.trim_ascii_start().len();
-                let (value, _) = self.match_at(text.trim_ascii_end(), start, true)?;
+                let whole = text.whole();
+                let start = whole.len() - whole.trim_ascii_start().len();
+                let (value, _) = self.match_in(whole.trim_ascii_end(), start, true)?;
                 self.judge(place, value)
             }
             Sight::Literal(length) if self.is_assigned => {
@@ -169,7 +208,7 @@ impl Pattern {
                 let starts = starts.unwrap_or_else(|| assignment::values_after(text, place.at, is_proof));
                 place.starts.set(Some((is_proof, starts)));
                 starts.into_iter().flatten().find_map(|start| {
-                    let (value, end) = self.match_at(text, start, false)?;
+                    let (value, end) = self.match_at(text, start)?;
                     ends_alone(text, end).then(|| self.judge(place, value)).flatten()
                 })
             }
@@ -177,7 +216,7 @@ impl Pattern {
                 let anchor = place.at.checked_sub(length)?;
                 self.leads.iter().find_map(|lead| {
                     let start = anchor.checked_sub(*lead)?;
-                    let (value, end) = self.match_at(text, start, false)?;
+                    let (value, end) = self.match_at(text, start)?;
                     let is_alone = ends_alone(text, end) && begins_alone(text, start);
                     is_alone.then(|| self.judge(place, value)).flatten()
                 })
@@ -187,11 +226,11 @@ impl Pattern {
                 if self.begins_word && before(text, start).is_some_and(u8::is_ascii_alphanumeric) {
                     return None;
                 }
-                let (value, end) = self.match_at(text, start, false)?;
+                let (value, end) = self.match_at(text, start)?;
                 ends_alone(text, end).then(|| self.judge(place, value)).flatten()
             }
             _ => {
-                let (value, end) = self.match_at(text, place.at, false)?;
+                let (value, end) = self.match_at(text, place.at)?;
                 stands_alone(text, place.at, end).then(|| self.judge(place, value)).flatten()
             }
         }
@@ -238,7 +277,7 @@ const WORD_BYTES_DISTINCT: usize = 6;
 
 /// Whether a text within a name is a word of it: it begins where a word begins, and unless it is distinct ends where one ends or is
 /// followed by what says that a secret comes.
-fn is_word_of_name(text: &[u8], start: usize, end: usize) -> bool {
+fn is_word_of_name(text: Text<'_>, start: usize, end: usize) -> bool {
     let begins = match (before(text, start), text.get(start)) {
         (Some(b), Some(first)) if b.is_ascii_lowercase() => first.is_ascii_uppercase(),
         // `-Dname=` defines a name.
@@ -250,23 +289,24 @@ fn is_word_of_name(text: &[u8], start: usize, end: usize) -> bool {
     let is_capital = |at: usize| text.get(at).is_some_and(u8::is_ascii_uppercase);
     let goes_on =
         text.get(end).is_some_and(u8::is_ascii_lowercase) || is_capital(end - 1) && is_capital(start + 1) && is_capital(end);
-    begins && (!goes_on || end - start >= WORD_BYTES_DISTINCT || assignment::begins_secret(&text[end..]))
+    begins && (!goes_on || end - start >= WORD_BYTES_DISTINCT || assignment::begins_secret(text.window(end, 8)))
 }
 
 /// Whether what begins at `start` is not the end of something longer: digits do not follow on digits, nor letters on letters.
-fn begins_alone(text: &[u8], start: usize) -> bool {
+fn begins_alone(text: Text<'_>, start: usize) -> bool {
     let (Some(before), Some(first)) = (before(text, start), text.get(start)) else { return true };
     !(before.is_ascii_digit() && first.is_ascii_digit() || before.is_ascii_alphabetic() && first.is_ascii_alphabetic())
 }
 
 /// Whether what ends at `end` is not the beginning of something longer.
-fn ends_alone(text: &[u8], end: usize) -> bool {
+fn ends_alone(text: Text<'_>, end: usize) -> bool {
     let joins = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-    !(joins(before(text, end)) && joins(text.get(end)))
+    // What follows matters only behind what it could join.
+    !joins(before(text, end)) || !joins(text.get(end))
 }
 
 /// Whether a number is not part of a longer one, of a word, an identifier or a fraction.
-pub(crate) fn stands_alone(text: &[u8], start: usize, end: usize) -> bool {
+pub(crate) fn stands_alone(text: Text<'_>, start: usize, end: usize) -> bool {
     let joins = |near: Option<&u8>, far: Option<&u8>| match near {
         Some(b) if b.is_ascii_alphanumeric() || *b == b'_' => true,
         Some(b'-' | b'.' | b'/') => far.is_some_and(u8::is_ascii_alphanumeric),

@@ -13,6 +13,7 @@ use crate::keys::KeyClass;
 use crate::names::Names;
 use crate::operator::Treatment;
 use crate::sheet::{GAP, Segment, Sheet, Source, has_markup};
+use crate::text::End;
 
 /// JSON texts within strings of JSON texts that are opened.
 const NESTING_MAX: usize = 3;
@@ -218,7 +219,8 @@ impl Scratch {
             detections.extend(detection(treatment, segment, detector, raw, &text[range], confidence));
         };
         let judge = judges.of_names(&self.hyperscan);
-        let mut stretch = Stretch { text, names: &mut self.names, covered: &mut self.covered };
+        let end = End::default();
+        let mut stretch = Stretch { text, names: &mut self.names, covered: &mut self.covered, end: &end };
         stretch.covered.forget(judges.detectors.len());
         for hits in [&self.anchors.literals, &self.anchors.signs, &self.anchors.words] {
             let mut index = 0;
@@ -257,7 +259,8 @@ impl Scratch {
             let raw = sheet.raw_range(&whole_number(segment, range.clone()));
             detections.extend(detection(treatment, segment, detector, raw, &sheet.text[range], confidence));
         };
-        let mut stretch = Stretch { text: &sheet.text, names: &mut self.names, covered: &mut self.covered };
+        let end = End::default();
+        let mut stretch = Stretch { text: &sheet.text, names: &mut self.names, covered: &mut self.covered, end: &end };
         stretch.confirm_all(judges, treatment, &self.anchors, &sheet.segments, &mut found);
         let mut index = 0;
         for run in &self.anchors.blobs {
@@ -281,7 +284,8 @@ impl Scratch {
             let found = detection(treatment, segment, detector, raw, &sheet.text[range], confidence);
             detections.extend(found.map(|found| Detection { is_merged: true, ..found }));
         };
-        let mut stretch = Stretch { text: &sheet.text, names: &mut self.names, covered: &mut self.covered };
+        let end = End::default();
+        let mut stretch = Stretch { text: &sheet.text, names: &mut self.names, covered: &mut self.covered, end: &end };
         stretch.confirm_all(judges, treatment, &self.anchors, &sheet.segments, &mut found);
     }
 

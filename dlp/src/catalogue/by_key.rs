@@ -6,6 +6,7 @@ use crate::assignment::{self, Link, is_name};
 use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, is_word, run};
 use crate::keys::{KeyClass, classify};
 use crate::pattern::{entropy, is_filler, is_identifier};
+use crate::text::Text;
 
 /// A value under such a member name.
 pub(crate) static NAMED: Native = Native {
@@ -150,13 +151,14 @@ const VALUE_BYTES_MIN: usize = 4;
 const STRONG_BYTES_MIN: usize = 16;
 
 fn confirm_named(place: &Place<'_>) -> Confirmed {
+    let value = place.text.whole();
     let is_secret = match place.key {
-        KeyClass::Password => is_plausible(place.text, 4),
-        KeyClass::Secret => is_plausible(place.text, 6),
-        KeyClass::Key => is_strong(place.text),
+        KeyClass::Password => is_plausible(value, 4),
+        KeyClass::Secret => is_plausible(value, 6),
+        KeyClass::Key => is_strong(value),
         _ => false,
     };
-    is_secret.then_some((0..place.text.len(), 0.8))
+    is_secret.then_some((0..value.len(), 0.8))
 }
 
 /// What stands in the place of a secret without being one.
@@ -285,7 +287,7 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     // Most words are followed by nothing that could be a value; only then is it worth to ask what the name says.
     let assigned = assignment::read(text, start..name_end)?;
     // `--password value` on a command line says it as clearly as a sign does.
-    let is_option = text[start..].starts_with(b"--");
+    let is_option = text.reads(start, b"--");
     let is_near = assigned.link == Link::Nearness && !assigned.is_quoted() && !is_option;
     let least = if is_near { STRONG_BYTES_MIN } else { VALUE_BYTES_MIN };
     if assigned.value.len() < least {
@@ -344,7 +346,7 @@ fn is_short_word(assigned: &assignment::Assigned, value: &[u8]) -> bool {
 }
 
 /// Whether a value without quotes is what a program writes there: a name, a path, a call.
-fn is_expression(text: &[u8], assigned: &assignment::Assigned, value: &[u8], name: &str) -> bool {
+fn is_expression(text: Text<'_>, assigned: &assignment::Assigned, value: &[u8], name: &str) -> bool {
     let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
     let is_name_of_program = |value: &[u8]| value.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':'));
     let is_name = is_name_of_program(value);
@@ -357,10 +359,10 @@ fn is_expression(text: &[u8], assigned: &assignment::Assigned, value: &[u8], nam
     let is_integer = value.first().is_some_and(u8::is_ascii_digit) && value.len() <= 8 && value.ends_with(b"32")
         || value.starts_with(b"0x") && value.len() <= 10;
     // `name: Type = …`, `name: Type<'_>`, `|name: Type|`
-    let behind = text.get(assigned.value.end..).unwrap_or_default();
+    let behind = |what: &[u8]| text.reads(assigned.value.end, what);
     let is_type = assigned.link == Link::Colon
         && value.first().is_some_and(u8::is_ascii_uppercase)
-        && (value.ends_with(b"|") || is_name && (behind.starts_with(b" =") || behind.starts_with(b"<")));
+        && (value.ends_with(b"|") || is_name && (behind(b" =") || behind(b"<")));
     value.iter().any(|b| b"(){}[]$".contains(b))
         || matches!(value.first(), Some(b'&' | b'*' | b'.' | b'/' | b'_'))
         || is_integer
@@ -395,7 +397,7 @@ fn says_nearness(name: &str) -> bool {
 }
 
 /// An `Authorization` header's value without the name of its scheme.
-fn without_scheme(text: &[u8], name: &str, value: Range<usize>) -> Range<usize> {
+fn without_scheme(text: Text<'_>, name: &str, value: Range<usize>) -> Range<usize> {
     let scheme = run(text, value.start, 24, |b| b.is_ascii_alphanumeric() || b == b'-');
     let is_header = name.to_ascii_lowercase().ends_with("authorization");
     if !is_header || scheme == 0 || text.get(value.start + scheme) != Some(&b' ') {

@@ -1,6 +1,7 @@
 //! Payment card numbers: issuer range, length, Luhn, and grouped as cards are.
 
 use crate::detector::{Anchor, Category, Confirmed, Native, Place, before};
+use crate::text::Text;
 use crate::validate::{card, luhn};
 
 pub(crate) static DETECTOR: Native = Native {
@@ -64,7 +65,7 @@ struct Group {
 }
 
 /// Reads the groups of digits from `at` on, separated by one and the same separator; gives how many there are.
-fn read_groups(text: &[u8], at: usize, groups: &mut [Group; GROUPS_MAX]) -> usize {
+fn read_groups(text: Text<'_>, at: usize, groups: &mut [Group; GROUPS_MAX]) -> usize {
     let (mut start, mut separator) = (at, None);
     for (count, group) in groups.iter_mut().enumerate() {
         let length = crate::detector::run(text, start, GROUP_DIGITS_MAX, |b| b.is_ascii_digit());
@@ -112,7 +113,7 @@ fn is_card(place: &Place<'_>, groups: &[Group]) -> bool {
     match card::is_issued(digits) {
         false => is_announced_card(),
         // So many digits are mostly a number of 64 bits.
-        true if groups.len() == 1 && count > 16 && count != place.text.trim_ascii().len() => is_announced(place, start),
+        true if groups.len() == 1 && count > 16 && count != place.text.whole().trim_ascii().len() => is_announced(place, start),
         true => groups.len() > 1 || !is_a_number_of_another_kind(place, start) || is_announced(place, start),
     }
 }
@@ -152,7 +153,7 @@ fn is_announced(place: &Place<'_>, start: usize) -> bool {
 }
 
 /// Not a part of a longer number, word, identifier or decimal fraction.
-fn stands_alone(text: &[u8], start: usize, end: usize) -> bool {
+fn stands_alone(text: Text<'_>, start: usize, end: usize) -> bool {
     let joins = |near: Option<&u8>, far: Option<&u8>| match near {
         Some(b) if b.is_ascii_alphanumeric() || *b == b'_' => true,
         Some(b'-' | b'.' | b'\n') if near != Some(&b'\n') || far.is_some_and(u8::is_ascii_digit) => {

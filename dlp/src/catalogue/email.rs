@@ -1,6 +1,7 @@
 //! E-mail addresses, as people write them (a subset of RFC 5322's addr-spec with a domain of RFC 1123).
 
 use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, run};
+use crate::text::Text;
 
 pub(crate) static DETECTOR: Native = Native {
     id: "email-address",
@@ -66,7 +67,7 @@ fn is_domain(domain: &[u8]) -> bool {
 }
 
 /// `scheme://user:password@host` is a URL with a password, not an address.
-fn is_url_userinfo(text: &[u8], start: usize) -> bool {
+fn is_url_userinfo(text: Text<'_>, start: usize) -> bool {
     let from = start.saturating_sub(80);
     let head = &text[from..start];
     let word = head.iter().rposition(|b| b.is_ascii_whitespace()).map_or(head, |space| &head[space..]);

@@ -1,6 +1,7 @@
 //! Characters that a reader does not see and a model does: tags, and controls that turn the direction of writing.
 
 use crate::detector::{Anchor, Category, Confirmed, Native, Place};
+use crate::text::Text;
 
 pub(crate) static TAGS: Native = Native {
     id: "unicode-tags",
@@ -39,7 +40,7 @@ pub(crate) static DIRECTION: Native = Native {
 };
 
 /// The tag character at `at`, four bytes long.
-fn is_tag(text: &[u8], at: usize) -> bool {
+fn is_tag(text: Text<'_>, at: usize) -> bool {
     matches!(text.get(at..at + 4), Some([0xf3, 0xa0, 0x80 | 0x81, _]))
 }
 

@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 
 use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, run};
+use crate::text::Text;
 
 pub(crate) static V4: Native = Native {
     id: "ipv4-address",
@@ -139,14 +140,17 @@ fn confirm_v4(place: &Place<'_>) -> Confirmed {
     {
         return None;
     }
-    let is_nobody = is_network(octets, &text[here..]) || octets[0] >= 224 || octets == [169, 254, 169, 254];
+    let is_nobody = is_network(octets, text, here) || octets[0] >= 224 || octets == [169, 254, 169, 254];
     (!is_nobody && !is_version(place) && (!looks_counted(octets) || is_called_address(place, here)))
         .then_some((place.at..here, 0.8))
 }
 
 /// Whether an address is that of a whole network, `10.0.0.0/8`: its prefix stands behind, and nothing but zeros behind that.
-fn is_network(octets: [u8; 4], rest: &[u8]) -> bool {
-    let Some(digits) = rest.strip_prefix(b"/").map(|rest| &rest[..run(rest, 0, 2, |b| b.is_ascii_digit())]) else { return false };
+fn is_network(octets: [u8; 4], text: Text<'_>, end: usize) -> bool {
+    if text.get(end) != Some(&b'/') {
+        return false;
+    }
+    let digits = &text[end + 1..end + 1 + run(text, end + 1, 2, |b| b.is_ascii_digit())];
     let bits = digits.iter().fold(0u32, |bits, b| bits * 10 + u32::from(b - b'0'));
     !digits.is_empty() && bits < 32 && u32::from_be_bytes(octets) << bits == 0
 }
@@ -163,7 +167,7 @@ fn is_called_address(place: &Place<'_>, end: usize) -> bool {
     let name = place.name.to_ascii_lowercase();
     let says_ip = |text: &[u8]| {
         memchr::memmem::find_iter(text, b"ip").any(|at| {
-            let begins = before(text, at).is_none_or(|b| !b.is_ascii_alphabetic());
+            let begins = at.checked_sub(1).is_none_or(|at| !text[at].is_ascii_alphabetic());
             begins && text.get(at + 2).is_none_or(|b| !b.is_ascii_alphabetic() || *b == b'v' || *b == b'a')
         })
     };
@@ -197,8 +201,8 @@ fn confirm_v6(place: &Place<'_>) -> Confirmed {
     let has_digit = candidate.bytes().any(|b| b.is_ascii_digit());
     let address = candidate.parse::<Ipv6Addr>().ok().filter(|_| groups >= 3 && has_digit)?;
     // A group's address, one that stands for IPv4 behind a gateway, and a whole network are nobody's.
-    let prefix = text.get(end..).and_then(|rest| rest.strip_prefix(b"/"));
-    let is_network = prefix.is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit)) && candidate.ends_with("::");
+    let has_prefix = text.get(end) == Some(&b'/') && text.get(end + 1).is_some_and(u8::is_ascii_digit);
+    let is_network = has_prefix && candidate.ends_with("::");
     let is_nobody = address.is_multicast() || address.segments()[..2] == [0x64, 0xff9b] || is_network;
     (!is_nobody).then_some((start..end, 0.85))
 }

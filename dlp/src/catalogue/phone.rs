@@ -2,6 +2,7 @@
 
 use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, run};
 use crate::pattern::stands_alone;
+use crate::text::Text;
 
 pub(crate) static DETECTOR: Native = Native {
     id: "phone-number",
@@ -59,7 +60,7 @@ fn confirm(place: &Place<'_>) -> Confirmed {
     if text.get(place.at) == Some(&b'+') { international(text, place.at) } else { north_american(place) }
 }
 
-fn international(text: &[u8], at: usize) -> Confirmed {
+fn international(text: Text<'_>, at: usize) -> Confirmed {
     if before(text, at).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'.' | b')')) {
         return None;
     }
@@ -144,7 +145,7 @@ fn north_american(place: &Place<'_>) -> Confirmed {
 }
 
 /// How long an extension is: `x0135`, ` ext. 12`.
-fn extension(text: &[u8], at: usize) -> usize {
+fn extension(text: Text<'_>, at: usize) -> usize {
     let spaces = run(text, at, 1, |b| b == b' ');
     let word = run(text, at + spaces, 4, |b| b.is_ascii_alphabetic() || b == b'.');
     let is_word = matches!(text.get(at + spaces..at + spaces + word), Some(b"x" | b"ext" | b"ext."));

@@ -32,17 +32,17 @@ pub(crate) static DETECTOR: Native = Native {
 
 fn confirm(place: &Place<'_>) -> Confirmed {
     let start = place.at.checked_sub("-----BEGIN ".len())?;
-    let rest = place.text.get(place.at..)?;
-    let label_end = memchr::memmem::find(rest.get(..rest.len().min(64))?, b"-----")?;
-    memchr::memmem::find(&rest[..label_end], b"PRIVATE KEY")?;
+    let label = place.text.window(place.at, 64);
+    let label_end = memchr::memmem::find(label, b"-----")?;
+    memchr::memmem::find(&label[..label_end], b"PRIVATE KEY")?;
     let body = place.at + label_end + 5;
     // The label alone, as in a sentence about keys, tells nothing.
-    if place.text[body..].iter().take(256).filter(|b| b.is_ascii_alphanumeric()).take(8).count() < 8 {
+    if place.text.window(body, 256).iter().filter(|b| b.is_ascii_alphanumeric()).take(8).count() < 8 {
         return None;
     }
-    let end = memchr::memmem::find(&place.text[body..], b"-----END ").and_then(|at| {
-        let from = body + at + "-----END ".len();
-        memchr::memmem::find(&place.text[from..place.text.len().min(from + 64)], b"-----").map(|at| from + at + 5)
+    let end = place.text.find(body, b"-----END ").and_then(|at| {
+        let from = at + "-----END ".len();
+        memchr::memmem::find(place.text.window(from, 64), b"-----").map(|at| from + at + 5)
     });
-    Some((start..end.unwrap_or(place.text.len()), 0.99))
+    Some((start..end.unwrap_or_else(|| place.text.whole().len()), 0.99))
 }
