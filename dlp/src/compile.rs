@@ -52,6 +52,8 @@ pub(crate) struct Literals {
     everywhere: BlockDatabase,
     words: BlockDatabase,
     entries: Vec<Entry>,
+    /// The numbers of literals that are looked for everywhere and hold a space, so that they are of more than one word.
+    spaced: Vec<usize>,
 }
 
 /// One literal, and who waits for it.
@@ -90,7 +92,9 @@ impl Literals {
             }
         }
         let (everywhere, words) = (build(&entries, false)?, build(&entries, true)?);
-        Ok(Literals { everywhere, words, entries })
+        let is_spaced = |entry: &Entry| !entry.is_word && entry.text.contains(char::is_whitespace);
+        let spaced = (0..entries.len()).filter(|&number| is_spaced(&entries[number])).collect();
+        Ok(Literals { everywhere, words, entries, spaced })
     }
 
     pub(crate) fn scratch(&self) -> Result<Scratch, EngineError> {
@@ -102,6 +106,19 @@ impl Literals {
     /// The literal of this number.
     pub(crate) fn entry(&self, number: u32) -> &Entry {
         &self.entries[number as usize]
+    }
+
+    /// Where, at the end of a text, the first words of a literal stand of which the last ones are still to come; the text's end where none do.
+    pub(crate) fn spaced_beginning(&self, text: &[u8]) -> usize {
+        let ends_with = |entry: &Entry, length: usize| {
+            let (tail, head) = (&text[text.len().saturating_sub(length)..], &entry.text.as_bytes()[..length]);
+            if entry.any_case { tail.eq_ignore_ascii_case(head) } else { tail == head }
+        };
+        let longest = |&number: &usize| {
+            let entry = &self.entries[number];
+            (1..entry.length()).rev().find(|&length| ends_with(entry, length))
+        };
+        text.len() - self.spaced.iter().filter_map(longest).max().unwrap_or(0)
     }
 
     /// Calls `each` with the number of the literal and the end offset of every match of a literal that is looked for everywhere.

@@ -104,6 +104,16 @@ impl Covered {
     }
 }
 
+/// What a detector has confirmed.
+pub(crate) struct Found {
+    /// Where the value stands.
+    pub(crate) range: Range<usize>,
+    /// How sure the detector is, 0 to 1.
+    pub(crate) confidence: f32,
+    /// Where begins what made it look.
+    pub(crate) anchor: usize,
+}
+
 /// One stretch of text in which detectors are asked.
 pub(crate) struct Stretch<'t> {
     pub(crate) text: &'t [u8],
@@ -111,6 +121,8 @@ pub(crate) struct Stretch<'t> {
     pub(crate) covered: &'t mut Covered,
     /// Where the text of its last segment ends.
     pub(crate) end: &'t End,
+    /// The first place about which a detector could say more if more of the text were known.
+    pub(crate) unsettled: usize,
 }
 
 impl Stretch<'_> {
@@ -121,7 +133,7 @@ impl Stretch<'_> {
         treatment: &Treatment,
         anchors: &Anchors,
         segments: &[Segment],
-        found: &mut impl FnMut(&Segment, usize, Range<usize>, f32),
+        found: &mut impl FnMut(&Segment, usize, Found),
     ) {
         self.covered.forget(judges.detectors.len());
         for hits in [&anchors.literals, &anchors.signs, &anchors.words] {
@@ -142,7 +154,7 @@ impl Stretch<'_> {
         judges: Judges<'_>,
         treatment: &Treatment,
         segment: &Segment,
-        found: &mut impl FnMut(&Segment, usize, Range<usize>, f32),
+        found: &mut impl FnMut(&Segment, usize, Found),
     ) {
         let told = self.names.told(segment.told);
         let is_secret =
@@ -159,6 +171,14 @@ impl Stretch<'_> {
         }
     }
 
+    /// Remembers a place whose detector looked behind what is known.
+    fn note_unsettled(&mut self, at: usize, seen: Sight) {
+        if self.end.was_passed() {
+            let length = if let Sight::Literal(length) = seen { length } else { 0 };
+            self.unsettled = self.unsettled.min(at.saturating_sub(length));
+        }
+    }
+
     #[allow(clippy::too_many_arguments)] // who is asked about what, and where the answer goes
     #[inline]
     fn ask(
@@ -170,7 +190,7 @@ impl Stretch<'_> {
         at: usize,
         seen: Sight,
         starts: &Cell<Option<(bool, Starts)>>,
-        found: &mut impl FnMut(&Segment, usize, Range<usize>, f32),
+        found: &mut impl FnMut(&Segment, usize, Found),
     ) {
         if !treatment.is_about(detector) || at < self.covered.end(detector) {
             return;
@@ -183,9 +203,12 @@ impl Stretch<'_> {
             Confirm::By(confirm) => confirm(&place),
             Confirm::Pattern(pattern) => pattern.confirm(&place),
         };
+        self.note_unsettled(at, seen);
         if let Some((range, confidence)) = confirmed {
             self.covered.set(detector, start + range.end);
-            found(segment, detector, start + range.start..start + range.end, confidence);
+            let length = if let Sight::Literal(length) = seen { length } else { 0 };
+            let range = start + range.start..start + range.end;
+            found(segment, detector, Found { range, confidence, anchor: at - length });
         }
     }
 }
@@ -197,7 +220,7 @@ pub(crate) fn confirm(
     stretch: &mut Stretch<'_>,
     treatment: &Treatment,
     hits: &[Hit],
-    found: &mut impl FnMut(&Segment, usize, Range<usize>, f32),
+    found: &mut impl FnMut(&Segment, usize, Found),
     mut segment_at: impl FnMut(&mut Names, usize) -> Option<Segment>,
 ) {
     let starts = Cell::new(None);
@@ -227,6 +250,7 @@ pub(crate) fn confirm(
                             stretch.ask(judges, treatment, segment, detector, hit.at, Sight::Digits, &starts, found);
                         }
                     });
+                    stretch.note_unsettled(hit.at, Sight::Digits);
                 }
             }
             Seen::At => ask_all(&judges.interests.at, Sight::At),
@@ -261,12 +285,14 @@ pub(crate) fn settle_overlaps(detections: &mut Vec<Detection>, treatment: &Treat
         match kept.last_mut() {
             Some(last) if next.raw.start < last.raw.end => {
                 let whole = last.raw.start..last.raw.end.max(next.raw.end);
+                let anchor = last.anchor.min(next.anchor);
                 let is_surer = next.confidence > last.confidence && (next.raw.end > last.raw.end || next.raw == last.raw);
                 if strength(&next) > strength(last) || (strength(&next) == strength(last) && is_surer) {
                     *last = next;
                 }
                 // What stands for more than its value could not be turned back, nor compared.
                 last.is_merged |= last.raw != whole;
+                last.anchor = anchor;
                 last.raw = whole;
             }
             _ => kept.push(next),

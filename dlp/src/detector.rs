@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::assignment::Starts;
 use crate::keys::KeyClass;
 use crate::pattern::Pattern;
+use crate::stream::Ending;
 use crate::text::Text;
 
 /// What sort of data a detector finds.
@@ -163,6 +164,8 @@ pub struct Detector {
     pub(crate) confirm: Confirm,
     /// Names of members under which a whole value is looked at.
     pub(crate) names: Names,
+    /// How its values end, where that says their form rather than what stands around them and they have no greatest length.
+    pub(crate) ending: Option<Ending>,
 }
 
 /// Names that make a detector look at what stands under them.
@@ -190,6 +193,7 @@ impl Native {
             anchors: self.anchors.to_vec(),
             confirm: Confirm::By(self.confirm),
             names: Names::default(),
+            ending: self.anchors.contains(&Anchor::literal("-----BEGIN ")).then_some(Ending::Label),
         }
     }
 }

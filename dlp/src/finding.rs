@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::operator::Operator;
+
 /// What was done to a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -49,4 +51,15 @@ pub enum Verdict {
     Masked,
     /// A finding must not pass: neither goes on.
     Blocked,
+}
+
+impl Verdict {
+    /// The verdict on an input with one finding more, to which this is done.
+    pub(crate) fn and(self, operator: &Operator) -> Verdict {
+        match (self, operator) {
+            (_, Operator::Block) | (Verdict::Blocked, _) => Verdict::Blocked,
+            (verdict, Operator::Flag) => verdict,
+            _ => Verdict::Masked,
+        }
+    }
 }

@@ -17,12 +17,14 @@ pub mod json;
 mod keyring;
 mod keys;
 mod names;
+mod open;
 mod operator;
 mod pattern;
 mod rewrite;
 mod scanner;
 mod shape;
 mod sheet;
+mod stream;
 mod text;
 mod validate;
 pub mod written;
@@ -36,6 +38,7 @@ pub use keyring::{Keyring, MASTER_BYTES_MIN};
 pub use operator::{Conditions, Operator, RULES_MAX, Selector, Treatment, UnknownType};
 use scanner::Document;
 pub use scanner::Scratch;
+pub use stream::{HELD_BYTES_MAX, TextStream};
 
 use std::sync::Arc;
 
@@ -150,12 +153,42 @@ impl Engine {
             all_leaves(&tape, &mut leaves);
             self.mask_document(scratch, doc, &tape, &leaves, treatment, out, findings)
         } else {
-            tape.hold_text(doc);
-            scratch.scan(self.judges(), Document::new(doc, &tape, &[0]), treatment);
-            conclude(self.detectors(), scratch, doc, None, treatment, |_| String::new(), out, findings)
+            self.mask_held(scratch, doc, &mut tape, treatment, out, findings)
         };
         (scratch.tape, scratch.leaves) = (tape, leaves);
         verdict
+    }
+
+    /// Scans text as it stands, whether it is a JSON text or not: what a [`TextStream`] does, all at once.
+    ///
+    /// # Errors and results
+    /// As [`Engine::mask_document`].
+    pub fn mask_plain(
+        &self,
+        scratch: &mut Scratch,
+        text: &str,
+        treatment: &Treatment,
+        out: &mut Vec<u8>,
+        findings: &mut Vec<Finding>,
+    ) -> Verdict {
+        let mut tape = std::mem::take(&mut scratch.tape);
+        let verdict = self.mask_held(scratch, text.as_bytes(), &mut tape, treatment, out, findings);
+        scratch.tape = tape;
+        verdict
+    }
+
+    fn mask_held(
+        &self,
+        scratch: &mut Scratch,
+        text: &[u8],
+        tape: &mut Tape,
+        treatment: &Treatment,
+        out: &mut Vec<u8>,
+        findings: &mut Vec<Finding>,
+    ) -> Verdict {
+        tape.hold_text(text);
+        scratch.scan(self.judges(), Document::new(text, tape, &[0]), treatment);
+        conclude(self.detectors(), scratch, text, None, treatment, |_| String::new(), out, findings)
     }
 }
 
@@ -194,11 +227,7 @@ fn conclude(
             confidence: detection.confidence,
             action: operator.action(),
         });
-        verdict = match (verdict, operator) {
-            (_, Operator::Block) | (Verdict::Blocked, _) => Verdict::Blocked,
-            (verdict, Operator::Flag) => verdict,
-            _ => Verdict::Masked,
-        };
+        verdict = verdict.and(operator);
     }
     if verdict == Verdict::Masked {
         rewrite::rewrite(detectors, doc, tape, &scratch.detections, treatment, out);

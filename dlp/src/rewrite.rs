@@ -3,6 +3,8 @@
 //! Invariant: outside the findings the bytes are the document's; the result is JSON of the same shape, in which a number that
 //! was masked is a string and no two names of an object fall together.
 
+use std::ops::Range;
+
 use crate::detector::Detector;
 use crate::json::{Kind, Tape};
 use crate::operator::{Operator, Treatment, replacement};
@@ -17,8 +19,21 @@ pub(crate) fn rewrite(
     treatment: &Treatment,
     out: &mut Vec<u8>,
 ) {
-    out.reserve(doc.len() + detections.len() * 32);
-    let mut at = 0;
+    rewrite_range(detectors, doc, 0..doc.len(), tape, detections, treatment, out);
+}
+
+/// Appends a part of the document with every detection in it replaced.
+pub(crate) fn rewrite_range(
+    detectors: &[Detector],
+    doc: &[u8],
+    part: Range<usize>,
+    tape: Option<&Tape>,
+    detections: &[Detection],
+    treatment: &Treatment,
+    out: &mut Vec<u8>,
+) {
+    out.reserve(part.len() + detections.len() * 32);
+    let mut at = part.start;
     for (count, detection) in detections.iter().enumerate() {
         let operator = match treatment.operator(detection.rule) {
             Operator::Flag => continue,
@@ -43,7 +58,7 @@ pub(crate) fn rewrite(
         }
         at = detection.raw.end;
     }
-    out.extend_from_slice(doc.get(at..).unwrap_or_default());
+    out.extend_from_slice(doc.get(at..part.end).unwrap_or_default());
 }
 
 /// A quotation mark as it is written this many JSON texts deep: each level doubles the backslashes and adds one.

@@ -4,13 +4,14 @@
 
 use std::ops::Range;
 
-use crate::anchors::Anchors;
+use crate::anchors::{Anchors, Hit, Seen};
 use crate::blob;
 use crate::compile::{EngineError, Literals};
-use crate::confirm::{Covered, Judges, Stretch, confirm, settle_overlaps};
+use crate::confirm::{Covered, Found, Judges, Stretch, confirm, settle_overlaps};
 use crate::json::{Bounds, Kind, Node, Tape};
 use crate::keys::KeyClass;
 use crate::names::Names;
+use crate::open;
 use crate::operator::Treatment;
 use crate::sheet::{GAP, Segment, Sheet, Source, has_markup};
 use crate::text::End;
@@ -62,6 +63,10 @@ pub(crate) struct Detection {
     pub(crate) confidence: f32,
     /// Whether `raw` holds more than the value, so that it can only be redacted.
     pub(crate) is_merged: bool,
+    /// Where, in a text that arrives in pieces, begins what made its detector look.
+    pub(crate) anchor: usize,
+    /// Whether it was found in a run of base64, all of which is `raw`.
+    pub(crate) is_of_blob: bool,
 }
 
 /// A document as it came: its text, its parse, and which of its leaves are scanned.
@@ -94,6 +99,15 @@ impl<'d> Document<'d> {
         let raw = &self.text[node.start as usize..node.end as usize];
         (self.is_ascii || raw.is_ascii()) && (self.is_plain || !has_markup(raw))
     }
+}
+
+/// How far a text is settled of which more may follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Settled {
+    /// Nothing that follows changes what was found before here.
+    pub(crate) end: usize,
+    /// From here on the text must be kept, so that what follows is seen as it stands.
+    pub(crate) context: usize,
 }
 
 impl Scratch {
@@ -130,7 +144,10 @@ impl Scratch {
         self.lay_out(judges, document);
         self.scan_in_place(judges, document, treatment);
         for level in 0..self.sheets.len() {
-            self.open_nested(judges, level);
+            // A text that is no JSON is none either once its escapes are read.
+            if !document.tape.is_of_text() {
+                self.open_nested(judges, level);
+            }
             self.scan_sheet(judges, level, treatment);
         }
         self.scan_blobs(judges, treatment);
@@ -214,13 +231,13 @@ impl Scratch {
             })
         };
         let detections = &mut self.detections;
-        let mut found = |segment: &Segment, detector, range: Range<usize>, confidence| {
-            let raw = whole_number(segment, range.clone());
-            detections.extend(detection(treatment, segment, detector, raw, &text[range], confidence));
+        let mut found = |segment: &Segment, detector, found: Found| {
+            let raw = whole_number(segment, found.range.clone());
+            detections.extend(detection(treatment, segment, detector, raw, &text[found.range], found.confidence));
         };
         let judge = judges.of_names(&self.hyperscan);
         let end = End::default();
-        let mut stretch = Stretch { text, names: &mut self.names, covered: &mut self.covered, end: &end };
+        let mut stretch = Stretch { text, names: &mut self.names, covered: &mut self.covered, end: &end, unsettled: usize::MAX };
         stretch.covered.forget(judges.detectors.len());
         for hits in [&self.anchors.literals, &self.anchors.signs, &self.anchors.words] {
             let mut index = 0;
@@ -255,12 +272,13 @@ impl Scratch {
         self.anchors.clear();
         self.anchors.find(judges.literals, &self.hyperscan, &sheet.text, 0..sheet.text.len(), GAP);
         let detections = &mut self.detections;
-        let mut found = |segment: &Segment, detector, range: Range<usize>, confidence| {
-            let raw = sheet.raw_range(&whole_number(segment, range.clone()));
-            detections.extend(detection(treatment, segment, detector, raw, &sheet.text[range], confidence));
+        let mut found = |segment: &Segment, detector, found: Found| {
+            let raw = sheet.raw_range(&whole_number(segment, found.range.clone()));
+            detections.extend(detection(treatment, segment, detector, raw, &sheet.text[found.range], found.confidence));
         };
         let end = End::default();
-        let mut stretch = Stretch { text: &sheet.text, names: &mut self.names, covered: &mut self.covered, end: &end };
+        let mut stretch =
+            Stretch { text: &sheet.text, names: &mut self.names, covered: &mut self.covered, end: &end, unsettled: usize::MAX };
         stretch.confirm_all(judges, treatment, &self.anchors, &sheet.segments, &mut found);
         let mut index = 0;
         for run in &self.anchors.blobs {
@@ -279,14 +297,91 @@ impl Scratch {
         self.anchors.clear();
         self.anchors.find(judges.literals, &self.hyperscan, &sheet.text, 0..sheet.text.len(), GAP);
         let detections = &mut self.detections;
-        let mut found = |segment: &Segment, detector, range: Range<usize>, confidence| {
+        let mut found = |segment: &Segment, detector, found: Found| {
             let raw = sheet.raw_at(segment.range.start) as usize..segment.raw_end as usize;
-            let found = detection(treatment, segment, detector, raw, &sheet.text[range], confidence);
-            detections.extend(found.map(|found| Detection { is_merged: true, ..found }));
+            let found = detection(treatment, segment, detector, raw, &sheet.text[found.range], found.confidence);
+            detections.extend(found.map(|found| Detection { is_merged: true, is_of_blob: true, ..found }));
         };
         let end = End::default();
-        let mut stretch = Stretch { text: &sheet.text, names: &mut self.names, covered: &mut self.covered, end: &end };
+        let mut stretch =
+            Stretch { text: &sheet.text, names: &mut self.names, covered: &mut self.covered, end: &end, unsettled: usize::MAX };
         stretch.confirm_all(judges, treatment, &self.anchors, &sheet.segments, &mut found);
+    }
+
+    /// Scans a text of which more may follow unless it `is_whole`, and of which what stands before `from` was settled before. Fills
+    /// `detections` with what is found from there on; those that end behind the settled part may still change.
+    pub(crate) fn scan_open(
+        &mut self,
+        judges: Judges<'_>,
+        text: &[u8],
+        from: usize,
+        is_whole: bool,
+        treatment: &Treatment,
+    ) -> Settled {
+        self.detections.clear();
+        self.blobs.clear();
+        self.anchors.clear();
+        self.names.bound();
+        let [sheet, ..] = &mut self.sheets;
+        sheet.clear();
+        let known = if is_whole { text.len() } else { open::whole_escapes(text) };
+        let segment = |range| Segment { range, raw_end: known as u32, leaf: 0, kind: Kind::String, told: 0, depth: 0 };
+        sheet.push(&text[..known], Source::Document(0), segment);
+        let [segment] = &mut sheet.segments[..] else { return Settled { end: from, context: from } };
+        if !is_whole {
+            segment.range.end = open::whole_markup(&sheet.text[..segment.range.end]);
+        }
+        let (segment, end, from_on_sheet) = (segment.clone(), End::new(!is_whole), sheet.place_of(from as u32));
+        let known = &sheet.text[..segment.range.end];
+        self.anchors.find(judges.literals, &self.hyperscan, known, 0..known.len(), GAP);
+        let mut stretch =
+            Stretch { text: &sheet.text, names: &mut self.names, covered: &mut self.covered, end: &end, unsettled: known.len() };
+        if !is_whole {
+            // A word is looked for in front of values only, and its value may be still to come: each is asked, and what they say is not
+            // taken, only whether it is settled.
+            let mut words = Vec::new();
+            judges
+                .literals
+                .scan_words(known, &self.hyperscan, |literal, at| words.push(Hit { at, seen: Seen::Literal(literal) }));
+            words.retain(|hit| hit.at > from_on_sheet);
+            stretch.covered.forget(judges.detectors.len());
+            confirm(judges, &mut stretch, treatment, &words, &mut |_, _, _| {}, |_, _| Some(segment.clone()));
+        }
+        let detections = &mut self.detections;
+        let mut found = |segment: &Segment, detector, found: Found| {
+            let (raw, anchor) = (sheet.raw_range(&found.range), sheet.raw_at(found.anchor) as usize);
+            let detection = detection(treatment, segment, detector, raw, &sheet.text[found.range], found.confidence);
+            detections.extend(detection.map(|detection| Detection { anchor, ..detection }));
+        };
+        stretch.covered.forget(judges.detectors.len());
+        for hits in [&mut self.anchors.literals, &mut self.anchors.signs, &mut self.anchors.words] {
+            hits.retain(|hit| hit.at > from_on_sheet || hit.at == from_on_sheet && !matches!(hit.seen, Seen::Literal(_)));
+            confirm(judges, &mut stretch, treatment, hits, &mut found, |_, _| Some(segment.clone()));
+        }
+        let mut unsettled = stretch.unsettled;
+        for run in self.anchors.blobs.iter().filter(|run| run.end > from_on_sheet) {
+            let is_open = run.end == known.len() && !is_whole;
+            let open_from = open::each_block(run.start.max(from_on_sheet)..run.end, is_open, |block| {
+                // Behind a block in which something is found the whole rest of the run is masked.
+                let raw_at = |at| sheet.raw_at(if at == block.end { run.end } else { at });
+                open_blob(&mut self.blobs, &sheet.text, &block, &segment, raw_at);
+            });
+            unsettled = unsettled.min(open_from.unwrap_or(usize::MAX));
+        }
+        if !is_whole {
+            unsettled = open::word(known, unsettled).min(open::word(known, known.len())).min(open::number(known));
+            unsettled = unsettled.min(judges.literals.spaced_beginning(known)).max(from_on_sheet);
+        }
+        let unsettled_raw = sheet.raw_at(unsettled) as usize;
+        self.scan_blobs(judges, treatment);
+        settle_overlaps(&mut self.detections, treatment);
+        // What is found but not settled is found again when more has arrived, so what made its detector look is kept.
+        let keep =
+            |end: usize, found: &Detection| if found.raw.end > end { end.min(found.raw.start).min(found.anchor) } else { end };
+        let end = self.detections.iter().rev().fold(unsettled_raw, keep).max(from);
+        let [sheet, ..] = &self.sheets;
+        let context = sheet.place_of(end as u32).saturating_sub(open::CONTEXT_BYTES);
+        Settled { end, context: sheet.raw_at(context) as usize }
     }
 
     /// Moves segments of a sheet that are JSON texts themselves, leaf by leaf, to the next sheet.
@@ -389,5 +484,7 @@ fn detection(
         depth: segment.depth,
         confidence,
         is_merged: false,
+        anchor: usize::MAX,
+        is_of_blob: false,
     })
 }

@@ -161,6 +161,16 @@ impl Sheet {
         }
     }
 
+    /// The first place on the sheet that is written at `raw` or behind it.
+    pub(crate) fn place_of(&self, raw: u32) -> usize {
+        let after = self.origins.partition_point(|origin| origin.raw < raw);
+        let until = self.origins.get(after).map_or(self.text.len(), |origin| origin.at as usize);
+        match self.origins.get(after.wrapping_sub(1)) {
+            Some(origin) if origin.is_verbatim => until.min((origin.at + (raw - origin.raw)) as usize),
+            _ => until,
+        }
+    }
+
     /// Where a range of a segment is written in the document. The gap behind a segment is written at the segment's end, so the end of a
     /// range always has a place.
     pub(crate) fn raw_range(&self, range: &Range<usize>) -> Range<usize> {

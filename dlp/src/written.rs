@@ -162,6 +162,7 @@ impl Written {
             miss: self.miss.clone(),
             anchors,
             confirm: Confirm::Pattern(Box::new(pattern)),
+            ending: None,
             names: Names {
                 whole: self.names.iter().map(|name| crate::keys::joined(name)).collect(),
                 parts: self.near.iter().map(|word| word.get_ref().to_lowercase()).collect(),

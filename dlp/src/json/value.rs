@@ -190,10 +190,14 @@ pub(crate) fn pieces(raw: &[u8], mut each: impl FnMut(Piece)) {
             }
             Some(_) => {
                 let run = raw[at..].iter().take_while(|b| !b.is_ascii()).count();
-                for (offset, c) in String::from_utf8_lossy(&raw[at..at + run]).char_indices() {
-                    each(Piece::Character(c, at + offset));
+                for chunk in raw[at..at + run].utf8_chunks() {
+                    chunk.valid().char_indices().for_each(|(offset, c)| each(Piece::Character(c, at + offset)));
+                    at += chunk.valid().len();
+                    if !chunk.invalid().is_empty() {
+                        each(Piece::Character('\u{fffd}', at));
+                        at += chunk.invalid().len();
+                    }
                 }
-                at += run;
             }
             None => {}
         }
@@ -231,6 +235,21 @@ fn escape(raw: &[u8]) -> (char, usize) {
         Some(&c @ (b'"' | b'\\' | b'/')) => (char::from(c), 2),
         _ => ('\\', 1),
     }
+}
+
+/// How many bytes write the escape at the start of `raw`; `None` where it may go on behind `raw`.
+pub(crate) fn escape_length(raw: &[u8]) -> Option<usize> {
+    let is_hex = |from: usize| raw.iter().skip(from).take(4).all(u8::is_ascii_hexdigit);
+    let follows = |at: usize, byte: u8| raw.get(at).is_none_or(|b| *b == byte);
+    let may_go_on = match raw {
+        [_] => true,
+        [_, b'u', ..] if raw.len() < 6 => is_hex(2),
+        [_, b'u', b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B', ..] if raw.len() < 12 => {
+            is_hex(2) && follows(6, b'\\') && follows(7, b'u') && is_hex(8)
+        }
+        _ => false,
+    };
+    (!may_go_on).then(|| escape(raw).1)
 }
 
 /// `\uXXXX`, or two of them where they are the halves of one character.

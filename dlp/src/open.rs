@@ -1,0 +1,136 @@
+//! What of a text's end may turn out to be the beginning of something when more of the text arrives.
+//!
+//! Invariant: each answer is the first place from which on what stands there could read otherwise; ordinary text is held back for no more
+//! than its last word.
+
+use std::ops::Range;
+
+use crate::json::escape_length;
+
+/// Characters of a block of base64, in which a longer run is looked at.
+const BLOCK_BYTES: usize = 12 * 1024;
+/// Characters behind a block that are read with it, for a value that begins in the one and ends in the other.
+const BLOCK_BYTES_BEHIND: usize = 2 * 1024;
+/// Bytes in front of a place, decoded, by which what stands there is judged.
+pub(crate) const CONTEXT_BYTES: usize = 256;
+/// Bytes of a word that are held back: those of the longest address, and of what may stand before an anchor within a value.
+const WORD_BYTES_HELD: usize = 320;
+/// Bytes of a number that are held back, with what separates its digits.
+const NUMBER_BYTES_HELD: usize = 48;
+/// Bytes of the longest escape of JSON, that of a character of two units.
+const ESCAPE_BYTES_MAX: usize = 12;
+/// Bytes of the longest character reference of HTML that is read.
+const REFERENCE_BYTES_MAX: usize = 12;
+
+/// How much of a text is there with whole characters and whole escapes.
+pub(crate) fn whole_escapes(text: &[u8]) -> usize {
+    let tail = floor_character(text, text.len().saturating_sub(3));
+    let whole = match std::str::from_utf8(&text[tail..]) {
+        Err(error) if error.error_len().is_none() => tail + error.valid_up_to(),
+        _ => text.len(),
+    };
+    // The first backslash near the end, from the beginning of its row on: what stands before is no part of an escape.
+    let near = whole.saturating_sub(ESCAPE_BYTES_MAX);
+    let Some(first) = memchr::memchr(b'\\', &text[near..whole]) else { return whole };
+    let mut at = near + first;
+    at -= text[..at].iter().rev().take_while(|&&b| b == b'\\').count();
+    while at < whole {
+        if text[at] != b'\\' {
+            at += 1;
+            continue;
+        }
+        match escape_length(&text[at..whole]) {
+            Some(length) => at += length,
+            None => return at,
+        }
+    }
+    whole
+}
+
+/// The beginning of the character at a place.
+fn floor_character(text: &[u8], at: usize) -> usize {
+    let is_within = |at: usize| text.get(at).is_some_and(|&b| b & 0xc0 == 0x80);
+    (at.saturating_sub(3)..=at).rev().find(|&at| !is_within(at)).unwrap_or(at)
+}
+
+/// How much of a decoded text is there without markup that may go on: a `%` with less than two digits, a `&` without its `;`.
+pub(crate) fn whole_markup(text: &[u8]) -> usize {
+    let near = text.len().saturating_sub(REFERENCE_BYTES_MAX - 1);
+    let may_go_on = |at: &usize| match text[*at] {
+        b'%' => text.len() - at < 3 && text[at + 1..].iter().all(u8::is_ascii_hexdigit),
+        _ => text[at + 1..].iter().all(|b| b.is_ascii_alphanumeric() || *b == b'#'),
+    };
+    memchr::memchr2_iter(b'%', b'&', &text[near..]).map(|at| near + at).find(may_go_on).unwrap_or(text.len())
+}
+
+/// The beginning of the word in which `at` stands or which ends there, within [`WORD_BYTES_HELD`]: a value may begin in front of what makes
+/// it one, as an address does in front of its `@`.
+pub(crate) fn word(text: &[u8], at: usize) -> usize {
+    at - text[..at].iter().rev().take(WORD_BYTES_HELD).take_while(|b| b.is_ascii_graphic()).count()
+}
+
+/// Calls `each` with the blocks of a run of base64: with the run itself unless it is long. Gives the beginning of the block that may still
+/// grow, where the run `is_open`.
+pub(crate) fn each_block(run: Range<usize>, is_open: bool, mut each: impl FnMut(Range<usize>)) -> Option<usize> {
+    let mut from = run.start;
+    while run.end - from > BLOCK_BYTES + BLOCK_BYTES_BEHIND {
+        each(from..from + BLOCK_BYTES + BLOCK_BYTES_BEHIND);
+        from += BLOCK_BYTES;
+    }
+    if is_open {
+        return Some(from);
+    }
+    each(from..run.end);
+    None
+}
+
+/// The beginning of the digits at a text's end, with what may separate them; the end where there are none.
+pub(crate) fn number(text: &[u8]) -> usize {
+    let is_part = |b: &&u8| b.is_ascii_digit() || b" -./()+\nx".contains(*b);
+    let length = text.iter().rev().take(NUMBER_BYTES_HELD).take_while(is_part).count();
+    let from = text.len() - length;
+    match text[from..].iter().position(u8::is_ascii_digit) {
+        Some(digit) => word(text, from + digit),
+        None => text.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_whole_is_told() {
+        for (text, whole) in [
+            ("abc", 3),
+            ("abc\\", 3),
+            ("abc\\n", 5),
+            ("abc\\\\", 5),
+            ("abc\\\\\\", 5),
+            ("abc\\u00", 3),
+            ("abc\\u0041", 9),
+            ("abc\\ud83d", 3),
+            ("abc\\ud83d\\u", 3),
+            ("abc\\ud83d\\ude00", 15),
+            ("abc\\ud83dx", 10),
+            ("abc\\ux", 6),
+            ("\u{e9}", 2),
+        ] {
+            assert_eq!(whole_escapes(text.as_bytes()), whole, "{text}");
+        }
+        assert_eq!(whole_escapes(b"ab\xe2\x82"), 2);
+        assert_eq!(whole_escapes(b"ab\xff"), 3);
+        for (text, whole) in [("a%", 1), ("a%4", 1), ("a%41", 4), ("a%x", 3), ("a&", 1), ("a&#6", 1), ("a&#65;", 6), ("a & b", 5)]
+        {
+            assert_eq!(whole_markup(text.as_bytes()), whole, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_the_last_word_of_ordinary_text_is_held() {
+        let text = b"Nothing to see here, not 1 thing";
+        assert_eq!((word(text, text.len()), number(text)), (27, text.len()));
+        assert_eq!(number(b"call 555 12"), 5);
+        assert_eq!(number(b"call (555) 12 "), 5);
+    }
+}

@@ -1,0 +1,255 @@
+//! The front for text that arrives in pieces: bytes in as they come, bytes out as soon as nothing that follows can change what they are.
+//!
+//! Invariant: what comes out is what the whole text would have become, wherever it was cut; and it holds back no more than
+//! [`HELD_BYTES_MAX`], because a value that is longer is masked from its beginning on for as long as it goes on.
+
+use std::sync::Arc;
+
+use crate::Engine;
+use crate::finding::{Finding, Verdict};
+use crate::operator::{Operator, Treatment};
+use crate::rewrite;
+use crate::scanner::{Detection, Scratch, Settled};
+
+/// Bytes that are held back at most, but for one piece of [`PIECE_BYTES`].
+pub const HELD_BYTES_MAX: usize = 32 << 10;
+/// Bytes that are looked at, at most, before what is settled goes out.
+const PIECE_BYTES: usize = 4 << 10;
+/// Findings of one piece that are told.
+const MARK_BYTES_MAX: usize = 64;
+
+/// A text that arrives in pieces. Each needs an engine's [`Scratch`] only while it is fed.
+#[derive(Debug, Default)]
+pub struct TextStream {
+    /// What is held back, behind what is kept of what went out.
+    held: Vec<u8>,
+    /// How much of `held` went out already.
+    out: usize,
+    /// How many bytes of the text stand before `held`.
+    offset: usize,
+    /// What a value that was too long to be held ends with.
+    endless: Option<Ending>,
+    is_blocked: bool,
+}
+
+/// How a value ends whose length has no bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// With the line that ends a key in PEM (RFC 7468).
+    Label,
+    /// With the quote it began with, a backslash or a line's end.
+    Quote(u8),
+    /// With a space, a quote or another character that is in no such value.
+    Word,
+    /// With the first character that is not of base64.
+    Base64,
+}
+
+impl Ending {
+    /// How much of a text belongs to the value, and whether it ends there.
+    fn of(self, text: &[u8]) -> (usize, bool) {
+        let at = match self {
+            Ending::Label => {
+                const LABEL: &[u8] = b"-----END ";
+                let Some(at) = memchr::memmem::find(text, LABEL) else {
+                    // The label may have begun.
+                    return (text.len().saturating_sub(LABEL.len() - 1), false);
+                };
+                let from = at + LABEL.len();
+                let rest = &text[from..text.len().min(from + MARK_BYTES_MAX)];
+                match memchr::memmem::find(rest, b"-----") {
+                    Some(end) => return (from + end + 5, true),
+                    None if rest.len() < MARK_BYTES_MAX => return (at, false),
+                    None => return (from, false),
+                }
+            }
+            Ending::Quote(quote) => text.iter().position(|&b| b == quote || matches!(b, b'\\' | b'\n' | b'\r')),
+            Ending::Word => text.iter().position(|b| b.is_ascii_whitespace() || b"\"'`,;<>\\".contains(b)),
+            Ending::Base64 => text.iter().position(|b| !b.is_ascii_alphanumeric() && !b"+/-_=".contains(b)),
+        };
+        (at.unwrap_or(text.len()), at.is_some())
+    }
+}
+
+impl TextStream {
+    /// A text of which nothing has arrived.
+    pub fn new() -> Self {
+        TextStream::default()
+    }
+
+    /// How many bytes are held back.
+    pub fn held(&self) -> usize {
+        self.held.len() - self.out
+    }
+
+    /// Memory it has, in bytes.
+    pub fn memory(&self) -> usize {
+        self.held.capacity()
+    }
+}
+
+impl Engine {
+    /// Takes the next piece of a text, the last one if `is_last`, and appends to `out` what is settled, masked. Findings are appended;
+    /// their places are those in the whole text.
+    ///
+    /// [`Verdict::Blocked`]: something must not pass. It and what follows does not come out, now and hereafter; what stood before it may
+    /// have gone out already. [`Verdict::Clean`] and [`Verdict::Masked`] say whether what came out now differs from what went in.
+    #[allow(clippy::too_many_arguments)] // what with, of which text, what to do, and the places for the results
+    pub fn feed(
+        &self,
+        scratch: &mut Scratch,
+        stream: &mut TextStream,
+        piece: &[u8],
+        is_last: bool,
+        treatment: &Treatment,
+        out: &mut Vec<u8>,
+        findings: &mut Vec<Finding>,
+    ) -> Verdict {
+        if treatment.is_empty() {
+            out.extend_from_slice(piece);
+            return Verdict::Clean;
+        }
+        let mut verdict = Verdict::Clean;
+        let mut pieces = piece.chunks(PIECE_BYTES).peekable();
+        loop {
+            let piece = pieces.next().unwrap_or_default();
+            let is_last = is_last && pieces.peek().is_none();
+            let of_piece = Feed { engine: self, scratch, treatment, out, findings }.take(stream, piece, is_last);
+            verdict = match (verdict, of_piece) {
+                (_, Verdict::Blocked) => return Verdict::Blocked,
+                (Verdict::Clean, of_piece) => of_piece,
+                (verdict, _) => verdict,
+            };
+            if pieces.peek().is_none() {
+                return verdict;
+            }
+        }
+    }
+}
+
+/// One piece on its way through an engine.
+struct Feed<'f> {
+    engine: &'f Engine,
+    scratch: &'f mut Scratch,
+    treatment: &'f Treatment,
+    out: &'f mut Vec<u8>,
+    findings: &'f mut Vec<Finding>,
+}
+
+impl Feed<'_> {
+    fn take(&mut self, stream: &mut TextStream, piece: &[u8], is_last: bool) -> Verdict {
+        if stream.is_blocked {
+            return Verdict::Blocked;
+        }
+        stream.held.extend_from_slice(piece);
+        if let Some(ending) = stream.endless {
+            let (length, is_end) = ending.of(&stream.held);
+            let length = if is_last && !is_end { stream.held.len() } else { length };
+            stream.held.drain(..length);
+            stream.offset += length;
+            if !is_end {
+                return Verdict::Masked;
+            }
+            stream.endless = None;
+        }
+        let Settled { end, context } =
+            self.scratch.scan_open(self.engine.judges(), &stream.held, stream.out, is_last, self.treatment);
+        let mut verdict = self.release(stream, end);
+        if verdict == Verdict::Blocked {
+            return verdict;
+        }
+        (stream.out, verdict) = match stream.held.len() - end > HELD_BYTES_MAX {
+            false => (end, verdict),
+            true => match self.release_endless(stream, end) {
+                Verdict::Blocked => return Verdict::Blocked,
+                Verdict::Masked => return Verdict::Masked,
+                // Nothing was found in what is held: detectors that look farther than this have an ending.
+                Verdict::Clean => {
+                    self.out.extend_from_slice(&stream.held[end..]);
+                    (stream.held.len(), verdict)
+                }
+            },
+        };
+        let kept = context.min(stream.out);
+        stream.held.drain(..kept);
+        (stream.out, stream.offset) = (stream.out - kept, stream.offset + kept);
+        verdict
+    }
+
+    /// Sends out what is settled.
+    fn release(&mut self, stream: &mut TextStream, end: usize) -> Verdict {
+        let from = stream.out;
+        let settled: Vec<Detection> = self.detections(from).take_while(|found| found.raw.end <= end).collect();
+        let verdict = self.tell(stream, &settled);
+        match verdict {
+            Verdict::Blocked => stream.is_blocked = true,
+            Verdict::Clean => self.out.extend_from_slice(&stream.held[from..end]),
+            Verdict::Masked => {
+                let detectors = self.engine.detectors();
+                rewrite::rewrite_range(detectors, &stream.held, from..end, None, &settled, self.treatment, self.out);
+            }
+        }
+        verdict
+    }
+
+    /// What was found behind what went out before.
+    fn detections(&self, from: usize) -> impl Iterator<Item = Detection> {
+        let clipped = move |found: &Detection| {
+            let mut found = found.clone();
+            found.raw.start = found.raw.start.max(from);
+            found
+        };
+        self.scratch.detections.iter().filter(move |found| found.raw.end > from).map(clipped)
+    }
+
+    /// Masks a value whose end has not come and will not be waited for.
+    fn release_endless(&mut self, stream: &mut TextStream, end: usize) -> Verdict {
+        let Some(mut found) = self.detections(end).next() else { return Verdict::Clean };
+        let is_masked = !matches!(self.treatment.operator(found.rule), Operator::Flag);
+        let detector = &self.engine.detectors()[found.detector];
+        let quote = found.raw.start.checked_sub(1).map(|at| stream.held[at]).filter(|b| matches!(b, b'"' | b'\'' | b'`'));
+        let ending = match detector.ending {
+            Some(ending) => ending,
+            None if found.is_of_blob => Ending::Base64,
+            None => quote.map_or(Ending::Word, Ending::Quote),
+        };
+        if !is_masked {
+            // Only the record tells of it, so that it may go out.
+            return Verdict::Clean;
+        }
+        found.raw.end = stream.held.len();
+        found.is_merged = true;
+        let verdict = self.tell(stream, std::slice::from_ref(&found));
+        if verdict == Verdict::Blocked {
+            stream.is_blocked = true;
+            return verdict;
+        }
+        let (detectors, range) = (self.engine.detectors(), end..stream.held.len());
+        rewrite::rewrite_range(detectors, &stream.held, range, None, &[found], self.treatment, self.out);
+        stream.offset += stream.held.len();
+        stream.held.clear();
+        (stream.out, stream.endless) = (0, Some(ending));
+        Verdict::Masked
+    }
+
+    /// Tells findings, and says what they mean for the text.
+    fn tell(&mut self, stream: &TextStream, detections: &[Detection]) -> Verdict {
+        let mut verdict = Verdict::Clean;
+        for detection in detections {
+            let operator = self.treatment.operator(detection.rule);
+            let detector = &self.engine.detectors()[detection.detector];
+            self.findings.push(Finding {
+                kind: Arc::clone(&detector.kind),
+                detector: Arc::clone(&detector.id),
+                pointer: String::new(),
+                start: stream.offset + detection.raw.start,
+                end: stream.offset + detection.raw.end,
+                len: detection.value.len(),
+                confidence: detection.confidence,
+                action: operator.action(),
+            });
+            verdict = verdict.and(operator);
+        }
+        verdict
+    }
+}

@@ -1,0 +1,216 @@
+//! Text that arrives in pieces becomes what the whole text becomes, wherever it is cut, and nothing of a value goes out before it is known
+//! to be one.
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use serde_json::Value;
+use sluicegate_dlp::{Engine, Finding, HELD_BYTES_MAX, Operator, Scratch, TextStream, Treatment, Verdict};
+
+/// Where the data is, unless `SLUICEGATE_TEST_DATA` says otherwise.
+const DATA: &str = "../../shared/data";
+/// Bytes of a text that is cut at every place; a longer one is cut at some.
+const CUT_EVERYWHERE_BYTES_MAX: usize = 1500;
+
+struct Stage {
+    engine: Engine,
+    scratch: Scratch,
+    treatment: Treatment,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let engine = Engine::new().unwrap();
+        let treatment = engine.catalogue().everything(Operator::Redact);
+        Stage { scratch: engine.scratch().unwrap(), engine, treatment }
+    }
+
+    /// The slow and simple way: the whole text at once, by the front for messages.
+    fn oracle(&mut self, text: &str) -> (String, Vec<(usize, usize, String)>) {
+        let (mut out, mut findings) = (Vec::new(), Vec::new());
+        let verdict = self.engine.mask_plain(&mut self.scratch, text, &self.treatment, &mut out, &mut findings);
+        let masked = if verdict == Verdict::Masked { String::from_utf8(out).unwrap() } else { text.to_owned() };
+        (masked, places(&findings))
+    }
+
+    /// The same in pieces; calls `after` with the stream, what went in and what came out after each.
+    fn stream<'t>(
+        &mut self,
+        pieces: impl IntoIterator<Item = &'t [u8]>,
+        mut after: impl FnMut(&TextStream, usize, &[u8]),
+    ) -> (String, Vec<(usize, usize, String)>) {
+        let (mut stream, mut out, mut findings) = (TextStream::new(), Vec::new(), Vec::new());
+        let mut fed = 0;
+        let mut pieces = pieces.into_iter().peekable();
+        while let Some(piece) = pieces.next() {
+            let is_last = pieces.peek().is_none();
+            self.engine.feed(&mut self.scratch, &mut stream, piece, is_last, &self.treatment, &mut out, &mut findings);
+            fed += piece.len();
+            after(&stream, fed, &out);
+        }
+        (String::from_utf8(out).unwrap(), places(&findings))
+    }
+}
+
+fn places(findings: &[Finding]) -> Vec<(usize, usize, String)> {
+    findings.iter().map(|finding| (finding.start, finding.end, finding.detector.to_string())).collect()
+}
+
+fn texts(name: &str) -> Vec<String> {
+    let folder = std::env::var_os("SLUICEGATE_TEST_DATA")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(DATA), PathBuf::from);
+    let Ok(lines) = std::fs::read_to_string(folder.join("dlp").join(name)) else {
+        eprintln!("skipped: {name} is not in {}", folder.display());
+        return Vec::new();
+    };
+    lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["text"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Compares a text cut in two at every place, and in pieces of some sizes, with the oracle.
+fn check(stage: &mut Stage, text: &str, faults: &mut Vec<String>) {
+    let expected = stage.oracle(text);
+    let bytes = text.as_bytes();
+    let step = 1 + bytes.len() / CUT_EVERYWHERE_BYTES_MAX;
+    for cut in (0..=bytes.len()).step_by(step) {
+        let found = stage.stream([&bytes[..cut], &bytes[cut..]], |_, _, _| {});
+        if found != expected {
+            faults.push(format!("cut at {cut} of {text:?}:\n  {expected:?}\n  {found:?}"));
+            return;
+        }
+    }
+    for size in [1, 7, 64, 1460] {
+        let pieces = bytes.chunks(size).chain([&[][..]]);
+        let found = stage.stream(pieces, |_, _, _| {});
+        if found != expected {
+            faults.push(format!("by {size} of {text:?}:\n  {expected:?}\n  {found:?}"));
+            return;
+        }
+    }
+}
+
+fn check_all(name: &str, every: usize) {
+    let mut stage = Stage::new();
+    let mut faults = Vec::new();
+    let texts = texts(name);
+    for text in texts.iter().step_by(every) {
+        check(&mut stage, text, &mut faults);
+    }
+    assert!(faults.is_empty(), "{} of {} texts differ:\n{}", faults.len(), texts.len(), faults[..faults.len().min(6)].join("\n"));
+}
+
+#[test]
+fn secrets_come_out_as_from_the_whole_wherever_they_are_cut() {
+    check_all("secrets.jsonl", 1);
+}
+
+#[test]
+fn evasions_come_out_as_from_the_whole_wherever_they_are_cut() {
+    check_all("evasions.jsonl", 1);
+}
+
+#[test]
+fn sentences_with_personal_data_come_out_as_from_the_whole_wherever_they_are_cut() {
+    check_all("pii_presidio_research.jsonl", 1);
+}
+
+#[test]
+fn results_with_personal_data_come_out_as_from_the_whole_wherever_they_are_cut() {
+    check_all("pii_json_tools.jsonl", 4);
+}
+
+#[test]
+fn ordinary_text_is_held_back_for_its_last_word_only() {
+    let mut stage = Stage::new();
+    let text = "The order of last week was sent and will arrive on Friday; the customer was told by mail. ".repeat(40);
+    let (out, findings) = stage.stream(text.as_bytes().chunks(1), |stream, fed, _| {
+        assert!(stream.held() <= 9, "{} bytes are held behind {:?}", stream.held(), &text[fed.saturating_sub(20)..fed]);
+    });
+    assert_eq!((out, findings.len()), (text.clone(), 0));
+    stage.stream([text.as_bytes()], |_, fed, out| assert_eq!(out.len(), fed));
+}
+
+/// Values without an end, each with what it begins with, what it goes on with and what ends it.
+#[test]
+fn what_has_no_end_is_masked_to_it_and_not_held() {
+    let mut stage = Stage::new();
+    let base64 = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAxMjM0\n";
+    for (head, body, tail) in [
+        ("key: -----BEGIN RSA PRIVATE KEY-----\n", base64, "\n-----END RSA PRIVATE KEY----- and so on"),
+        ("DB_PASSWORD=", "correct-horse20", " and so on"),
+        ("{\"password\": \"", "correct-horse20", "\", \"x\": 1}"),
+    ] {
+        for size in [64, 1460, 5000] {
+            let text = format!("{head}{}{tail}", body.repeat(200_000 / body.len()));
+            let (out, findings) = stage.stream(text.as_bytes().chunks(size), |stream, _, _| {
+                assert!(stream.held() <= HELD_BYTES_MAX + 4096 && stream.memory() <= 64 << 10, "{} are held", stream.memory());
+            });
+            assert!(findings.len() == 1 && out.len() < 200, "{head} by {size}: {} bytes, {findings:?}", out.len());
+            let after = tail.rsplit("-----").next().unwrap();
+            assert!(out.ends_with(after) && !out.contains(&body[4..12]), "{head} by {size}: {out}");
+        }
+    }
+}
+
+#[test]
+fn a_long_run_of_base64_is_looked_at_in_blocks() {
+    use base64::Engine as _;
+    let mut stage = Stage::new();
+    let secret = "ghp_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM";
+    for at in [0, 5_000, 9_200, 9_216, 10_700, 60_000] {
+        let text = format!("{}{secret} {}", "plain words ".repeat(at / 12), "and others ".repeat(6_000));
+        let text = format!("blob {} end", base64::engine::general_purpose::STANDARD.encode(text));
+        let whole = stage.stream([text.as_bytes()], |_, _, _| {});
+        for size in [100, 1460, 4096] {
+            let cut = stage.stream(text.as_bytes().chunks(size), |stream, _, _| assert!(stream.memory() <= 64 << 10));
+            assert_eq!(cut.0, whole.0, "at {at} by {size}");
+            assert_eq!(cut.1[0].0, whole.1[0].0, "at {at} by {size}");
+        }
+        assert_eq!(whole.1.len(), 1, "at {at}: {:?}", whole.1);
+    }
+}
+
+#[test]
+fn a_block_stops_the_stream_for_good() {
+    let mut stage = Stage::new();
+    stage.treatment = stage.engine.catalogue().everything(Operator::Block);
+    let (mut stream, mut out, mut findings) = (TextStream::new(), Vec::new(), Vec::new());
+    let mut feed = |piece: &[u8]| {
+        stage.engine.feed(&mut stage.scratch, &mut stream, piece, false, &stage.treatment, &mut out, &mut findings)
+    };
+    assert_eq!(feed(b"hello there, ana@custo"), Verdict::Clean);
+    assert_eq!(feed(b"mer.example, "), Verdict::Blocked);
+    assert_eq!(feed(b"more"), Verdict::Blocked);
+    assert_eq!((String::from_utf8(out).unwrap().as_str(), findings.len()), ("hello there, ", 1));
+}
+
+thread_local! {
+    static STAGE: std::cell::RefCell<Stage> = std::cell::RefCell::new(Stage::new());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// What looks like the beginnings and ends of values, in any order.
+    #[test]
+    fn any_text_comes_out_as_from_the_whole(
+        text in "(key|pass|token|secret: |=|:|\"|'|ghp_[A-Za-z0-9]{36}|eyJ[A-Za-z0-9]{0,9}\\.|AKIA[A-Z]{16}|@|\\+|[0-9]{1,5}|[ .\\-/(),]|\\\\n|\\\\u00[46]1|\\\\|%4|1|&#6|5;|é|０|\u{200b}|datadog|dob|[a-z]{1,6}|QUJD|-----BEGIN |-----END |4111 1111 |\n){0,24}",
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 1..6),
+    ) {
+        STAGE.with_borrow_mut(|stage| {
+            let expected = stage.oracle(&text);
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
+            cuts.sort_unstable();
+            cuts.push(text.len());
+            let mut from = 0;
+            let pieces = cuts.iter().map(|&cut| {
+                let piece = &text.as_bytes()[from..cut];
+                from = cut;
+                piece
+            }).collect::<Vec<_>>();
+            let found = stage.stream(pieces, |_, _, _| {});
+            prop_assert_eq!(found, expected, "{:?} cut at {:?}", text, cuts);
+            Ok(())
+        })?;
+    }
+}
