@@ -259,7 +259,7 @@ fn fold_between(c: char, before: Option<u8>, after: Option<u8>) -> Option<char> 
 }
 
 /// The letter of ASCII that one of Greek or Cyrillic cannot be told from.
-fn look_alike(c: char) -> Option<char> {
+pub(crate) fn look_alike(c: char) -> Option<char> {
     const OTHERS: &str = "ɡΑΒΕΖΗΙΚΜΝΟΡΤΥΧοАВСЕНІЈКМОРЅТХҮԚԜавсеһіјӏорѕухԁԛԝ";
     const ASCII: &[u8] = b"gABEZHIKMNOPTYXoABCEHIJKMOPSTXYQWaBcehijlopsyxdqw";
     let place = OTHERS.chars().position(|other| other == c)?;
