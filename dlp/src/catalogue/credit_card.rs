@@ -34,6 +34,7 @@ pub(crate) static DETECTOR: Native = Native {
         "const TABLE: [u64; 2] = [558545864083284007, 3909821048582988049];",
         "22792853\n68147366\n22792853\n68147366",
         "order 1234567890123452",
+        "{\"id\":4111111111111111,\"orderId\":\"4111111111111111\"}",
         "card 4412/6911/7954/8921",
         "cards 4412, 6911, 17954 and 8920",
         "0.4111111111111111",
@@ -187,6 +188,10 @@ const OTHERS: [&str; 14] = [
 
 /// Whether the name or the word before a number says that it is another one.
 fn is_a_number_of_another_kind(place: &Place<'_>, start: usize) -> bool {
+    // An identifier of anything: `id`, `user_id`, `orderId`.
+    if place.name == "id" || ["_id", "Id", "ID"].iter().any(|ending| place.name.ends_with(ending)) {
+        return true;
+    }
     let name = place.name.to_ascii_lowercase();
     let head = place.text[start.saturating_sub(16)..start].to_ascii_lowercase();
     OTHERS.iter().any(|other| name.contains(other) || memchr::memmem::find(&head, other.as_bytes()).is_some())

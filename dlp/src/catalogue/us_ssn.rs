@@ -31,8 +31,12 @@ pub(crate) static DETECTOR: Native = Native {
         "tel 123-456-7890",
         "SSN is asked for in form 1040 of 2024",
         "ssn 686.62.60411",
+        "{\"sku\":\"123-45-6788\"}",
     ],
 };
+
+/// Names of other numbers that may be written in the same groups.
+const OTHERS: [&str; 9] = ["sku", "badge", "ticket", "order", "serial", "product", "item", "part_n", "invoice"];
 
 fn confirm(place: &Place<'_>) -> Confirmed {
     let text = place.text;
@@ -61,10 +65,12 @@ fn confirm(place: &Place<'_>) -> Confirmed {
     if !digits.iter().all(u8::is_ascii_digit) || joins(before(text, place.at)) || joins(text.get(end)) || !is_issued(&digits) {
         return None;
     }
+    // A number of the same form on a shelf, a badge or a ticket.
+    let is_other = || OTHERS.iter().any(|other| place.name.to_ascii_lowercase().contains(other));
     let said = place.key == KeyClass::SocialSecurity || is_announced(&text[..place.at]);
     match (is_dashed, said) {
         (_, true) => Some((place.at..end, 0.95)),
-        (true, false) => Some((place.at..end, 0.7)),
+        (true, false) => (!is_other()).then_some((place.at..end, 0.7)),
         (false, false) => None,
     }
 }
