@@ -75,6 +75,11 @@ pub(crate) fn is_name(b: u8) -> bool {
 
 /// Reads the value behind a name.
 pub(crate) fn read(text: Text<'_>, name: Range<usize>) -> Option<Assigned> {
+    if let Some(start) = form_field(text, name.end) {
+        let value = start..start + run(text, start, VALUE_BYTES_JUDGED, |b| b != b'\r' && b != b'\n');
+        let link = Link::Sign;
+        return (!value.is_empty()).then_some(Assigned { value, link, quote: Some(b'\n'), is_query: false, is_argument: false });
+    }
     // A property list writes `<key>name</key><string>value</string>`.
     let at = name.end + property(text, name.end);
     let is_query = matches!(crate::detector::before(text, name.start), Some(b'?' | b'&'));
@@ -116,6 +121,14 @@ pub(crate) fn read(text: Text<'_>, name: Range<usize>) -> Option<Assigned> {
         let skipped = annotation(text, here);
         (here, link) = if skipped > 0 { (here + skipped, Link::Sign) } else { (here, link) };
     }
+    if sign == b":" {
+        here += block(text, here);
+    }
+    if sign == b">" && text.reads(here, b"<![CDATA[") {
+        let start = here + "<![CDATA[".len();
+        let value = start..start + run(text, start, VALUE_BYTES_JUDGED, |b| b != b']');
+        return (!value.is_empty()).then_some(Assigned { value, link, quote: Some(b']'), is_query: false, is_argument: false });
+    }
     if sign == b">" && text.get(here) == Some(&b'{') {
         return in_braces(text, here + 1);
     }
@@ -123,7 +136,11 @@ pub(crate) fn read(text: Text<'_>, name: Range<usize>) -> Option<Assigned> {
     here += called;
     // Openings of strings in several languages, escaped or not.
     let opening = run(text, here, 6, |b| matches!(b, b'"' | b'\'' | b'`' | b'\\' | b'@'));
-    let quotes = text.get(here..here + opening)?;
+    let mut quotes = text.get(here..here + opening)?;
+    // A backslash behind the quote is the beginning of what stands in it.
+    if quotes.len() > 1 && quotes.ends_with(b"\\") {
+        quotes = &quotes[..quotes.len() - 1];
+    }
     let quote = quotes.iter().copied().rfind(|b| matches!(b, b'"' | b'\'' | b'`'));
     // `"'"` is a string of one quote, and behind it stands no value.
     if matches!(quotes, [first, within, last] if first == last && within != first && *within != b'\\') {
@@ -132,7 +149,7 @@ pub(crate) fn read(text: Text<'_>, name: Range<usize>) -> Option<Assigned> {
     if quote.is_none() && matches!(sign, b"||" | b"??") {
         return None;
     }
-    here += opening;
+    here += quotes.len();
     // What begins like this stands behind a string's end, not in a string.
     if quote.is_some() && matches!(text.get(here), Some(b',' | b')' | b';' | b' ')) {
         return None;
@@ -140,6 +157,25 @@ pub(crate) fn read(text: Text<'_>, name: Range<usize>) -> Option<Assigned> {
     let length = run(text, here, VALUE_BYTES_JUDGED, |b| !ends(quote, is_query, b));
     let is_argument = called > 1;
     (length > 0).then_some(Assigned { value: here..here + length, link, quote, is_query, is_argument })
+}
+
+/// Where the value of a form's field begins, whose name stands in the header before it: `name="password"`, an empty line, the value.
+fn form_field(text: Text<'_>, at: usize) -> Option<usize> {
+    if text.get(at) != Some(&b'"') {
+        return None;
+    }
+    [&b"\r\n\r\n"[..], b"\n\n"].iter().find(|gap| text.reads(at + 1, gap)).map(|gap| at + 1 + gap.len())
+}
+
+/// How much of a block scalar's head stands before its first line in YAML: `|`, `>-` and the line's own indent.
+fn block(text: Text<'_>, at: usize) -> usize {
+    if !matches!(text.get(at), Some(b'|' | b'>')) {
+        return 0;
+    }
+    let head = 1 + run(text, at + 1, 1, |b| matches!(b, b'-' | b'+'));
+    let line = run(text, at + head, 2, |b| matches!(b, b'\r' | b'\n'));
+    let indent = run(text, at + head + line, 24, |b| b == b' ');
+    if line > 0 && indent > 0 { head + line + indent } else { 0 }
 }
 
 /// How much stands between a name in a property list and its value.
@@ -271,6 +307,10 @@ mod tests {
             "token = b'V4lue'",
             "token = Buffer.from(\"V4lue\")",
             "token = new SecretKeySpec(\"V4lue\")",
+            "token: |\n  V4lue\n",
+            "token: >-\r\n    V4lue\n",
+            "token><![CDATA[V4lue]]><",
+            "token\"\r\n\r\nV4lue\r\n--x",
             "token</key>\n<string>V4lue</string>",
             "token>{acme V4lue}<",
             "token is V4lue",

@@ -1,4 +1,4 @@
-//! Text that travels in base64: finds runs of its alphabets and decodes those that hold text.
+//! Text that travels in base64 or in hexadecimal digits: finds runs of their alphabets and decodes those that hold text.
 //!
 //! Invariant: what comes out is text of the receiver's; bytes that only happen to be letters come out as nothing.
 
@@ -28,19 +28,62 @@ pub(crate) fn end(text: &[u8], start: usize) -> usize {
     end + text[end..].iter().take(2).take_while(|&&b| b == b'=').count()
 }
 
-/// The text that a run holds; `None` where it holds none.
+/// Times that a text may have been encoded, one within the other.
+const LEVELS_MAX: usize = 3;
+
+/// The text that a run holds, and behind it what that holds in turn where it is a run itself; `None` where it holds none.
 pub(crate) fn decode(run: &[u8]) -> Option<Vec<u8>> {
+    let mut text = decode_once(run)?;
+    let mut from = 0;
+    for _ in 1..LEVELS_MAX {
+        let inner = text[from..].trim_ascii();
+        let is_run = inner.len() >= RUN_MIN && inner.iter().all(|&b| is_character(b) || b == b'=');
+        let Some(next) = is_run.then(|| decode_once(inner)).flatten() else { break };
+        text.push(b'\n');
+        from = text.len();
+        text.extend(next);
+    }
+    Some(text)
+}
+
+fn decode_once(run: &[u8]) -> Option<Vec<u8>> {
     let unpadded = run.strip_suffix(b"==").or(run.strip_suffix(b"=")).unwrap_or(run);
     let unpadded = &unpadded[..unpadded.len().min(RUN_MAX)];
     // A last character alone holds no byte.
     let whole = if unpadded.len() % 4 == 1 { &unpadded[..unpadded.len() - 1] } else { unpadded };
     let engine = if whole.iter().any(|b| matches!(b, b'-' | b'_')) { &FOR_URLS } else { &PLAIN };
-    let is_text = |bytes: &[u8]| bytes.iter().all(|&b| b >= 0x20 && b != 0x7f || matches!(b, b'\t' | b'\n' | b'\r'));
-    if !is_text(&engine.decode(whole.get(..SAMPLE)?).ok()?) {
-        return None;
+    let sample = engine.decode(whole.get(..SAMPLE)?).ok()?;
+    if is_wide(&sample) {
+        let decoded = engine.decode(whole).ok()?;
+        let narrow: Vec<u8> = decoded.chunks_exact(2).filter(|pair| pair[1] == 0).map(|pair| pair[0]).collect();
+        return (is_wide(&decoded) && is_text(&narrow) && narrow.is_ascii()).then_some(narrow);
     }
-    let decoded = engine.decode(whole).ok()?;
-    (is_text(&decoded) && std::str::from_utf8(&decoded).is_ok()).then_some(decoded)
+    // Digits of base 16 are characters of base 64 too, but seldom make text there.
+    if !is_text(&sample) {
+        return decode_hex(run);
+    }
+    let decoded = engine.decode(whole).ok().filter(|decoded| is_text(decoded) && std::str::from_utf8(decoded).is_ok());
+    decoded.or_else(|| decode_hex(run))
+}
+
+/// The text that a run of hexadecimal digits holds.
+fn decode_hex(run: &[u8]) -> Option<Vec<u8>> {
+    let digits = run.strip_prefix(b"0x").unwrap_or(run);
+    let digit = |b: u8| char::from(b).to_digit(16);
+    let byte = |pair: &[u8]| Some((digit(pair[0])? * 16 + digit(pair[1])?) as u8).filter(|b| is_text(&[*b]) && b.is_ascii());
+    // A first byte that is no text ends it, as it does with one digest of two.
+    let bytes: Option<Vec<u8>> =
+        digits[..digits.len().min(RUN_MAX)].chunks(2).map(|pair| (pair.len() == 2).then(|| byte(pair))?).collect();
+    bytes.filter(|bytes| bytes.len() >= SAMPLE / 2)
+}
+
+fn is_text(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&b| b >= 0x20 && b != 0x7f || matches!(b, b'\t' | b'\n' | b'\r'))
+}
+
+/// Whether bytes are text of two bytes a character, as commands are for PowerShell (UTF-16, little end first).
+fn is_wide(bytes: &[u8]) -> bool {
+    bytes.len() >= 2 && bytes.chunks_exact(2).all(|pair| pair[0] != 0 && pair[1] == 0)
 }
 
 #[cfg(test)]
@@ -59,6 +102,25 @@ mod tests {
             }
             prop_assert_eq!(decode(run.as_bytes()), Some(text.into_bytes()));
         }
+    }
+
+    #[test]
+    fn text_comes_out_of_several_encodings() {
+        let encode = |text: &[u8]| PLAIN.encode(text).into_bytes();
+        let text = b"password=k7qm2xt9vr4 and so on";
+        let hex: String = text.iter().map(|b| format!("{b:02x}")).collect();
+        let wide: Vec<u8> = text.iter().flat_map(|b| [*b, 0]).collect();
+        for run in [
+            encode(&encode(text)),
+            encode(&encode(&encode(text))),
+            hex.clone().into_bytes(),
+            encode(hex.as_bytes()),
+            encode(&wide),
+        ] {
+            let decoded = decode(&run).unwrap_or_default();
+            assert!(decoded.ends_with(text), "{:?}", String::from_utf8_lossy(&run));
+        }
+        assert!(decode(format!("0x{}", hex.to_uppercase()).as_bytes()).is_some_and(|decoded| decoded == text));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a name is judged by its words, however they are joined (camel, snake, kebab, dots, spaces).
 
+use crate::sheet;
+
 /// What a name promises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyClass {
@@ -192,7 +194,7 @@ pub fn classify(name: &str) -> KeyClass {
     let is_told_apart = |word: &&str| QUALIFIERS.contains(word) || word.bytes().all(|b| b.is_ascii_digit());
     let said = words.iter().rposition(|word| !is_told_apart(word)).map_or(words, |place| &words[..=place]);
     let tail = &said[said.len().saturating_sub(2)..];
-    if said.last().is_some_and(|word| PASSWORDS.contains(word)) {
+    if said.last().is_some_and(|word| PASSWORDS.contains(word)) || PASSWORDS.contains(&joined) {
         return KeyClass::Password;
     }
     let names_key = |pair: &[&str]| KEYS.contains(&pair[0]) && pair[1] == "key";
@@ -236,7 +238,10 @@ struct Words {
 impl Words {
     fn of(name: &str) -> Words {
         let mut words = Words { text: String::with_capacity(name.len() + 8), starts: [0; WORDS_MAX], count: 0 };
-        let mut chars = name.chars().peekable();
+        // A name is read as a value is: without what cannot be seen, and with the letters of ASCII for those that look like them.
+        let is_disguised = !name.is_ascii() && name.bytes().any(|b| b.is_ascii_alphabetic());
+        let plain = |c: char| if is_disguised { sheet::look_alike(c).unwrap_or(c) } else { c };
+        let mut chars = name.chars().map(plain).filter_map(sheet::fold).peekable();
         let (mut before, mut is_within) = (None::<char>, false);
         while let Some(c) = chars.next() {
             if !c.is_alphanumeric() {
@@ -278,6 +283,10 @@ mod tests {
             "mot_de_passe",
             "contraseña",
             "пароль",
+            "ｐａｓｓｗｏｒｄ",
+            "раssword",
+            "pass\u{200b}word",
+            "pass word",
             "dbPassword",
             "DB_PASSWORD",
             "user.pwd",

@@ -17,18 +17,23 @@ pub(crate) const CONTEXT_BYTES: usize = 256;
 const WORD_BYTES_HELD: usize = 320;
 /// Bytes of a number that are held back, with what separates its digits.
 const NUMBER_BYTES_HELD: usize = 48;
-/// Bytes of the longest escape of JSON, that of a character of two units.
-const ESCAPE_BYTES_MAX: usize = 12;
-/// Bytes of the longest character reference of HTML that is read.
-const REFERENCE_BYTES_MAX: usize = 12;
+/// Bytes of the longest escape of JSON, that of a character of two units, with as many behind it as say how it is read.
+const ESCAPE_BYTES_MAX: usize = 20;
+/// Bytes behind an escape that say how it is read: a character alone, or one of two that stand for one.
+const ESCAPE_BYTES_BEHIND: usize = 8;
+/// Bytes of the longest markup that is read.
+const MARKUP_BYTES_MAX: usize = 40;
 
-/// How much of a text is there with whole characters and whole escapes.
+/// How much of a text is there with whole characters and whole escapes, and with what stands behind those that are read in its light.
 pub(crate) fn whole_escapes(text: &[u8]) -> usize {
     let tail = floor_character(text, text.len().saturating_sub(3));
     let whole = match std::str::from_utf8(&text[tail..]) {
         Err(error) if error.error_len().is_none() => tail + error.valid_up_to(),
         _ => text.len(),
     };
+    // What a character outside of ASCII is taken for depends on the next one.
+    let last = whole - text[..whole].iter().rev().take(4).take_while(|b| !b.is_ascii()).count();
+    let whole = if last < whole { floor_character(text, whole - 1) } else { whole };
     // The first backslash near the end, from the beginning of its row on: what stands before is no part of an escape.
     let near = whole.saturating_sub(ESCAPE_BYTES_MAX);
     let Some(first) = memchr::memchr(b'\\', &text[near..whole]) else { return whole };
@@ -40,6 +45,7 @@ pub(crate) fn whole_escapes(text: &[u8]) -> usize {
             continue;
         }
         match escape_length(&text[at..whole]) {
+            Some(length) if length > 2 && at + length + ESCAPE_BYTES_BEHIND > whole => return at,
             Some(length) => at += length,
             None => return at,
         }
@@ -53,20 +59,29 @@ fn floor_character(text: &[u8], at: usize) -> usize {
     (at.saturating_sub(3)..=at).rev().find(|&at| !is_within(at)).unwrap_or(at)
 }
 
-/// How much of a decoded text is there without markup that may go on: a `%` with less than two digits, a `&` without its `;`.
+/// How much of a decoded text is there without markup that may go on: a `%` with less than two digits or behind which another encoding may
+/// follow, a `&` behind which nothing but letters, digits and `;` stand, a backslash that may begin an escape.
 pub(crate) fn whole_markup(text: &[u8]) -> usize {
-    let near = text.len().saturating_sub(REFERENCE_BYTES_MAX - 1);
-    let may_go_on = |at: &usize| match text[*at] {
-        b'%' => text.len() - at < 3 && text[at + 1..].iter().all(u8::is_ascii_hexdigit),
-        _ => text[at + 1..].iter().all(|b| b.is_ascii_alphanumeric() || *b == b'#'),
+    let near = text.len().saturating_sub(MARKUP_BYTES_MAX);
+    let may_go_on = |at: &usize| {
+        let rest = &text[at + 1..];
+        let all_hex = |rest: &[u8]| rest.iter().all(u8::is_ascii_hexdigit);
+        match (text[*at], rest) {
+            (b'%', [b'u', digits @ ..]) => digits.len() < 4 && all_hex(digits),
+            (b'%', [b'2', b'5', digits @ ..]) => digits.len() < 10 && all_hex(digits),
+            (b'%', digits) => digits.len() < 2 && all_hex(digits),
+            (b'&', rest) => rest.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'#' | b';')),
+            (_, rest) => rest.len() < 10 && rest.iter().all(|b| b.is_ascii_hexdigit() || b"xu{}".contains(b)),
+        }
     };
-    memchr::memchr2_iter(b'%', b'&', &text[near..]).map(|at| near + at).find(may_go_on).unwrap_or(text.len())
+    memchr::memchr3_iter(b'%', b'&', b'\\', &text[near..]).map(|at| near + at).find(may_go_on).unwrap_or(text.len())
 }
 
-/// The beginning of the word in which `at` stands or which ends there, within [`WORD_BYTES_HELD`]: a value may begin in front of what makes
-/// it one, as an address does in front of its `@`.
+/// The beginning of the word in which `at` stands, or which ends there or a space or two before, within [`WORD_BYTES_HELD`]: a value may
+/// begin in front of what makes it one, as an address does in front of its `@` or its ` (at) `.
 pub(crate) fn word(text: &[u8], at: usize) -> usize {
-    at - text[..at].iter().rev().take(WORD_BYTES_HELD).take_while(|b| b.is_ascii_graphic()).count()
+    let end = at - text[..at].iter().rev().take(2).take_while(|b| **b == b' ').count();
+    end - text[..end].iter().rev().take(WORD_BYTES_HELD).take_while(|b| b.is_ascii_graphic()).count()
 }
 
 /// Calls `each` with the blocks of a run of base64: with the run itself unless it is long. Gives the beginning of the block that may still
@@ -108,20 +123,36 @@ mod tests {
             ("abc\\\\", 5),
             ("abc\\\\\\", 5),
             ("abc\\u00", 3),
-            ("abc\\u0041", 9),
+            ("abc\\u0041", 3),
+            ("abc\\u0041 and then", 18),
             ("abc\\ud83d", 3),
             ("abc\\ud83d\\u", 3),
-            ("abc\\ud83d\\ude00", 15),
-            ("abc\\ud83dx", 10),
+            ("abc\\ud83d\\ude00 and then", 24),
+            ("abc\\ud83dx", 3),
             ("abc\\ux", 6),
-            ("\u{e9}", 2),
+            ("\u{e9}", 0),
+            ("\u{e9}.", 3),
         ] {
             assert_eq!(whole_escapes(text.as_bytes()), whole, "{text}");
         }
         assert_eq!(whole_escapes(b"ab\xe2\x82"), 2);
-        assert_eq!(whole_escapes(b"ab\xff"), 3);
-        for (text, whole) in [("a%", 1), ("a%4", 1), ("a%41", 4), ("a%x", 3), ("a&", 1), ("a&#6", 1), ("a&#65;", 6), ("a & b", 5)]
-        {
+        assert_eq!(whole_escapes(b"ab\xff"), 2);
+        assert_eq!(whole_escapes(b"ab\xff."), 4);
+        for (text, whole) in [
+            ("a%", 1),
+            ("a%4", 1),
+            ("a%41", 4),
+            ("a%x", 3),
+            ("a&", 1),
+            ("a&#6", 1),
+            ("a&#65; ", 7),
+            ("a&#65;", 1),
+            ("a%2541", 1),
+            ("a%2541 ", 7),
+            ("a\\\\x4", 2),
+            ("a\\\\x41.", 6),
+            ("a & b", 5),
+        ] {
             assert_eq!(whole_markup(text.as_bytes()), whole, "{text}");
         }
     }
@@ -129,8 +160,9 @@ mod tests {
     #[test]
     fn only_the_last_word_of_ordinary_text_is_held() {
         let text = b"Nothing to see here, not 1 thing";
-        assert_eq!((word(text, text.len()), number(text)), (27, text.len()));
-        assert_eq!(number(b"call 555 12"), 5);
-        assert_eq!(number(b"call (555) 12 "), 5);
+        assert_eq!((word(text, text.len()), word(text, 26), number(text)), (27, 25, text.len()));
+        assert_eq!(number(b"say: call 555 12"), 5);
+        assert_eq!(number(b"say: call (555) 12 "), 5);
+        assert_eq!(word(b"to ana  ", 8), 3);
     }
 }

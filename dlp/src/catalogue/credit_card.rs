@@ -1,6 +1,6 @@
 //! Payment card numbers: issuer range, length, Luhn, and grouped as cards are.
 
-use crate::detector::{Anchor, Category, Confirmed, Native, Place, before};
+use crate::detector::{Anchor, Category, Confirmed, Native, Place, Sight, before, run};
 use crate::text::Text;
 use crate::validate::{card, luhn};
 
@@ -8,7 +8,7 @@ pub(crate) static DETECTOR: Native = Native {
     id: "credit-card",
     kind: "CREDIT_CARD",
     category: Category::Financial,
-    anchors: &[Anchor::Digits],
+    anchors: &[Anchor::Digits, Anchor::any_case("card")],
     confirm,
     source: "ISO/IEC 7812-1; the brands' published issuer ranges",
     positives: &[
@@ -23,6 +23,11 @@ pub(crate) static DETECTOR: Native = Native {
         ("2026-03-12 4111-1111-1111-1111", "4111-1111-1111-1111"),
         ("card 22792853\n68147366 ok", "22792853\n68147366"),
         ("my card number is 3598899323053410", "3598899323053410"),
+        ("card 4412/6911/7954/8920 ok", "4412/6911/7954/8920"),
+        ("card: 4412 - 6911 - 7954 - 8920", "4412 - 6911 - 7954 - 8920"),
+        ("<td>card</td><td>4412</td><td>6911</td><td>7954</td><td>8920</td>", "4412</td><td>6911</td><td>7954</td><td>8920"),
+        ("card 44126911 79548920", "44126911 79548920"),
+        ("paid 4412 6911-7954.8920 today", "4412 6911-7954.8920"),
     ],
     negatives: &[
         "4111111111111112",
@@ -30,6 +35,9 @@ pub(crate) static DETECTOR: Native = Native {
         "const TABLE: [u64; 2] = [558545864083284007, 3909821048582988049];",
         "22792853\n68147366\n22792853\n68147366",
         "order 1234567890123452",
+        "{\"id\":4111111111111111,\"orderId\":\"4111111111111111\"}",
+        "card 4412/6911/7954/8921",
+        "cards 4412, 6911, 17954 and 8920",
         "0.4111111111111111",
         "id-4111111111111111-b",
         "a4111111111111111",
@@ -47,6 +55,9 @@ const DIGITS_MIN: usize = 12;
 const GROUP_DIGITS_MAX: usize = 20;
 
 fn confirm(place: &Place<'_>) -> Confirmed {
+    if matches!(place.seen, Sight::Literal(_)) {
+        return behind_word(place.text, place.at);
+    }
     let mut groups = [Group { start: 0, end: 0 }; GROUPS_MAX];
     let count = read_groups(place.text, place.at, &mut groups);
     // The longest run of groups that is a card; what follows it may be a date or a check number.
@@ -58,23 +69,65 @@ fn confirm(place: &Place<'_>) -> Confirmed {
     })
 }
 
+/// Bytes between the word and the number, and between two groups of it.
+const GAP_BYTES_MAX: usize = 24;
+
+/// A card behind the word for it, in groups that anything may separate: `card 4412/6911/7954/8920`, the cells of a table.
+fn behind_word(text: Text<'_>, at: usize) -> Confirmed {
+    let start = at + run(text, at, GAP_BYTES_MAX, |b| !b.is_ascii_digit());
+    let (mut digits, mut sizes, mut count, mut here) = ([0u8; 19], [0usize; GROUPS_MAX], 0, start);
+    for groups in 1..=GROUPS_MAX {
+        let size = run(text, here, GROUP_DIGITS_MAX, |b| b.is_ascii_digit());
+        let slots = digits.get_mut(count..count + size).filter(|slots| !slots.is_empty())?;
+        slots.iter_mut().zip(&text[here..here + size]).for_each(|(slot, b)| *slot = b - b'0');
+        sizes[groups - 1] = size;
+        (count, here) = (count + size, here + size);
+        let is_grouped = card::is_grouped(&sizes[..groups]) || groups == 2 && count == 16;
+        // With the first groups that make a card it ends, so that no date behind it is read into it.
+        if groups > 1
+            && count >= DIGITS_MIN
+            && is_grouped
+            && card::is_issued(&digits[..count])
+            && luhn::is_valid(&digits[..count])
+        {
+            return Some((start..here, 0.9));
+        }
+        here += separator(text, here);
+    }
+    None
+}
+
+/// How long what separates two groups is: signs and spaces, and the tags of HTML.
+fn separator(text: Text<'_>, at: usize) -> usize {
+    let mut is_tag = false;
+    let (mut length, mut is_whole) = (0, false);
+    while let Some(b) = text.get(at + length).filter(|_| length < GAP_BYTES_MAX && !is_whole) {
+        is_tag = *b == b'<' || is_tag && *b != b'>';
+        is_whole = b.is_ascii_digit() || !is_tag && b.is_ascii_alphabetic();
+        length += usize::from(!is_whole);
+    }
+    length
+}
+
 #[derive(Clone, Copy)]
 struct Group {
     start: usize,
     end: usize,
 }
 
-/// Reads the groups of digits from `at` on, separated by one and the same separator; gives how many there are.
+/// Reads the groups of digits from `at` on, separated by one and the same separator, or by several where each has four digits; gives how
+/// many there are.
 fn read_groups(text: Text<'_>, at: usize, groups: &mut [Group; GROUPS_MAX]) -> usize {
     let (mut start, mut separator) = (at, None);
     for (count, group) in groups.iter_mut().enumerate() {
-        let length = crate::detector::run(text, start, GROUP_DIGITS_MAX, |b| b.is_ascii_digit());
+        let length = run(text, start, GROUP_DIGITS_MAX, |b| b.is_ascii_digit());
         if length == 0 || length == GROUP_DIGITS_MAX {
             return count;
         }
         *group = Group { start, end: start + length };
         match text.get(start + length) {
             Some(&b @ (b' ' | b'-' | b'.' | b'\n')) if separator.is_none_or(|separator| separator == b) => separator = Some(b),
+            Some(b' ' | b'-' | b'.') if length == 4 && separator != Some(b'\n') && count < 3 => {}
             _ => return count + 1,
         }
         start += length + 1;
@@ -138,6 +191,10 @@ const OTHERS: [&str; 14] = [
 
 /// Whether the name or the word before a number says that it is another one.
 fn is_a_number_of_another_kind(place: &Place<'_>, start: usize) -> bool {
+    // An identifier of anything: `id`, `user_id`, `orderId`.
+    if place.name == "id" || ["_id", "Id", "ID"].iter().any(|ending| place.name.ends_with(ending)) {
+        return true;
+    }
     let name = place.name.to_ascii_lowercase();
     let head = place.text[start.saturating_sub(16)..start].to_ascii_lowercase();
     OTHERS.iter().any(|other| name.contains(other) || memchr::memmem::find(&head, other.as_bytes()).is_some())

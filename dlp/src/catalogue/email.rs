@@ -1,22 +1,26 @@
 //! E-mail addresses, as people write them (a subset of RFC 5322's addr-spec with a domain of RFC 1123).
 
-use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, run};
+use crate::detector::{Anchor, Category, Confirmed, Native, Place, Sight, before, run};
 use crate::text::Text;
 
 pub(crate) static DETECTOR: Native = Native {
     id: "email-address",
     kind: "EMAIL_ADDRESS",
     category: Category::Personal,
-    anchors: &[Anchor::At],
+    anchors: &[Anchor::At, Anchor::any_case("(at)"), Anchor::any_case("[at]")],
     confirm,
     source: "RFC 5322 section 3.4.1, RFC 1123 section 2.1",
     positives: &[
         ("write to ana.b+x@mail.example.org.", "ana.b+x@mail.example.org"),
         ("<o'neil@example.co.uk>", "o'neil@example.co.uk"),
         ("a@b.io", "a@b.io"),
+        ("write to ana.b(at)example.org.", "ana.b(at)example.org"),
+        ("ana.b [at] mail [dot] example [dot] org, Berlin", "ana.b [at] mail [dot] example [dot] org"),
     ],
     negatives: &[
         "icon@2x.png",
+        "look (at) the list",
+        "values[at] = next.value",
         "user@localhost",
         "@example.org",
         "a@.org",
@@ -33,6 +37,9 @@ const FILE_ENDINGS: [&[u8]; 12] =
 
 fn confirm(place: &Place<'_>) -> Confirmed {
     let text = place.text;
+    if let Sight::Literal(length) = place.seen {
+        return spelled(text, place.at.checked_sub(length)?, place.at);
+    }
     let local_byte = |b: &&u8| b.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(*b);
     let mut start = place.at - text.get(..place.at)?.iter().rev().take(64).take_while(local_byte).count();
     // A local part does not begin with punctuation; what stands before is quoting.
@@ -48,6 +55,34 @@ fn confirm(place: &Place<'_>) -> Confirmed {
     let end = place.at + 1 + length;
     let is_scp_path = text.get(end) == Some(&b':') && &text[start..place.at] == b"git";
     (is_domain(domain) && !is_scp_path).then_some((start..end, 0.9))
+}
+
+/// An address whose signs are written as words in brackets: `ana.b (at) example [dot] org`.
+fn spelled(text: Text<'_>, sign: usize, behind: usize) -> Confirmed {
+    let is_part = |b: &&u8| b.is_ascii_alphanumeric() || b"._%+-".contains(*b);
+    let local_end = sign - text[..sign].iter().rev().take(2).take_while(|b| **b == b' ').count();
+    let start = local_end - text[..local_end].iter().rev().take(64).take_while(is_part).count();
+    let mut here = behind + run(text, behind, 2, |b| b == b' ');
+    let mut domain = Vec::with_capacity(64);
+    let mut end = here;
+    while domain.len() < 253 {
+        let length = run(text, here, 63, |b| b.is_ascii_alphanumeric() || b == b'-');
+        domain.extend_from_slice(text.get(here..here + length)?);
+        if length > 0 {
+            end = here + length;
+        }
+        here += length;
+        let spaces = run(text, here, 2, |b| b == b' ');
+        let dot = match text.window(here + spaces, 5) {
+            [b'.', next, ..] if spaces == 0 && next.is_ascii_alphanumeric() => 1,
+            [b'(' | b'[', b'd' | b'D', b'o' | b'O', b't' | b'T', b')' | b']'] => 5,
+            _ => break,
+        };
+        here += spaces + dot;
+        here += if dot > 1 { run(text, here, 2, |b| b == b' ') } else { 0 };
+        domain.push(b'.');
+    }
+    (start < local_end && is_domain(&domain)).then_some((start..end, 0.8))
 }
 
 fn is_domain(domain: &[u8]) -> bool {

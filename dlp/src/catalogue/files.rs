@@ -230,6 +230,7 @@ files! {
     "person/birth.toml"
     "person/name.toml"
     "person/phone.toml"
+    "person/record.toml"
     "saas/adafruit.toml"
     "saas/adobe.toml"
     "saas/asana.toml"
