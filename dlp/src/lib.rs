@@ -17,6 +17,7 @@ mod keyring;
 mod keys;
 mod operator;
 mod pattern;
+mod pointer;
 mod rewrite;
 mod scanner;
 mod shape;
@@ -31,6 +32,7 @@ pub use examples::Fault;
 pub use finding::{Action, Finding, Verdict};
 pub use keyring::{Keyring, MASTER_BYTES_MIN};
 pub use operator::{Conditions, Operator, RULES_MAX, Selector, Treatment, UnknownType};
+pub use pointer::{POINTER_TOKENS_MAX, PointerFault, PointerPattern};
 pub use scanner::Scratch;
 
 use std::sync::Arc;
@@ -38,6 +40,7 @@ use std::sync::Arc;
 use compile::Literals;
 use confirm::{Interests, Judges};
 use json::{Bounds, Kind, Tape, Value};
+use pointer::Ground;
 
 /// The compiled catalogue. Immutable; share it between threads, each with its own [`Scratch`].
 pub struct Engine {
@@ -120,6 +123,7 @@ impl Engine {
         if treatment.is_empty() || leaves.is_empty() {
             return Verdict::Clean;
         }
+        scratch.places.begin(Ground::Document);
         scratch.scan(self.judges(), doc, tape, leaves, treatment);
         let pointer = |leaf| Value::new(doc, tape, leaf).pointer();
         conclude(self.detectors(), scratch, doc, Some(tape), treatment, pointer, out, findings)
@@ -147,6 +151,7 @@ impl Engine {
             self.mask_document(scratch, doc, &tape, &leaves, treatment, out, findings)
         } else {
             tape.hold_text(doc);
+            scratch.places.begin(Ground::Text);
             scratch.scan(self.judges(), doc, &tape, &[0], treatment);
             conclude(self.detectors(), scratch, doc, None, treatment, |_| String::new(), out, findings)
         };

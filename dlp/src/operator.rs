@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::finding::Action;
 use crate::keyring::Keyring;
+use crate::pointer::PointerPattern;
 
 /// What is done to a finding.
 #[derive(Clone, Debug)]
@@ -60,6 +61,8 @@ pub struct Conditions {
     pub confidence_min: f32,
     /// Values that may pass: whole ones, or with one `*` for any text.
     pub allow: Vec<String>,
+    /// Where it stands: one of these must match the pointer of its leaf. With none, it may stand anywhere.
+    pub pointers: Vec<PointerPattern>,
 }
 
 impl Conditions {
@@ -152,11 +155,22 @@ impl Treatment {
         self.by_detector.get(detector).is_some_and(|&rules| rules != 0)
     }
 
-    /// The number of the strongest rule about a finding.
-    pub(crate) fn rule(&self, detector: usize, value: &str, confidence: f32) -> Option<usize> {
+    /// The number of the strongest rule about a finding. `holds_at` says whether a rule with these pointers holds where it stands;
+    /// it is asked last, because it costs the most.
+    pub(crate) fn rule(
+        &self,
+        detector: usize,
+        value: &str,
+        confidence: f32,
+        mut holds_at: impl FnMut(&[PointerPattern]) -> bool,
+    ) -> Option<usize> {
         let bits = *self.by_detector.get(detector)?;
         let rules = (0..self.rules.len()).filter(|&rule| bits & (1 << rule) != 0);
-        rules.filter(|&rule| self.rules[rule].1.hold(value, confidence)).max_by_key(|&rule| self.rules[rule].0.strength())
+        let is_about = |&rule: &usize| {
+            let conditions = &self.rules[rule].1;
+            conditions.hold(value, confidence) && (conditions.pointers.is_empty() || holds_at(&conditions.pointers))
+        };
+        rules.filter(is_about).max_by_key(|&rule| self.rules[rule].0.strength())
     }
 
     /// The operator of the rule of this number.
@@ -196,7 +210,7 @@ mod tests {
         treatment.set(&Selector::of(vec![0, 1, 2]), Operator::Redact);
         treatment.set(&Selector::of(vec![0]), Operator::Partial { keep_last: 4 });
         treatment.set(&Selector::of(vec![2]), Operator::Block);
-        let action = |detector| treatment.rule(detector, "v", 0.5).map(|rule| treatment.operator(rule).action());
+        let action = |detector| treatment.rule(detector, "v", 0.5, |_| true).map(|rule| treatment.operator(rule).action());
         assert_eq!((action(0), action(2), action(9)), (Some(Action::Redacted), Some(Action::Blocked), None));
     }
 
@@ -204,13 +218,14 @@ mod tests {
     fn conditions_take_findings_out_of_a_rule() {
         let mut treatment = Treatment::none();
         let allow = vec!["ana@example.com".to_owned(), "*@ours.example".to_owned()];
-        treatment.set_where(&[Selector::of(vec![0])], Operator::Redact, Arc::new(Conditions { confidence_min: 0.6, allow }));
-        let is_about = |value, confidence| treatment.rule(0, value, confidence).is_some();
+        let conditions = Conditions { confidence_min: 0.6, allow, pointers: Vec::new() };
+        treatment.set_where(&[Selector::of(vec![0])], Operator::Redact, Arc::new(conditions));
+        let is_about = |value, confidence| treatment.rule(0, value, confidence, |_| true).is_some();
         assert!(is_about("bob@example.com", 0.7) && is_about("ana@example.community", 0.9));
         assert!(!is_about("bob@example.com", 0.5) && !is_about("ana@example.com", 0.9) && !is_about("x@ours.example", 0.9));
         let mut both = treatment.clone();
         both.set(&Selector::of(vec![0]), Operator::Partial { keep_last: 2 });
-        let action = |value| both.rule(0, value, 0.9).map(|rule| both.operator(rule).action());
+        let action = |value| both.rule(0, value, 0.9, |_| true).map(|rule| both.operator(rule).action());
         assert_eq!((action("x@ours.example"), action("bob@example.com")), (Some(Action::Partial), Some(Action::Redacted)));
     }
 

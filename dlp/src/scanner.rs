@@ -11,6 +11,7 @@ use crate::confirm::{Covered, Judges, Stretch, confirm, settle_overlaps};
 use crate::json::{Bounds, Kind, Tape, Value};
 use crate::keys::{KeyClass, classify, joined};
 use crate::operator::Treatment;
+use crate::pointer::{Places, PointerPattern};
 use crate::sheet::{Segment, Sheet, has_markup};
 
 /// JSON texts within strings of JSON texts that are opened.
@@ -34,6 +35,8 @@ pub struct Scratch {
     /// What names say that were seen; number 0 says nothing.
     told: Vec<Told>,
     covered: Covered,
+    /// Whether rules with a pointer are about a leaf; whoever scans begins it.
+    pub(crate) places: Places,
     pub(crate) detections: Vec<Detection>,
     /// The tape of text that turned out to be JSON.
     pub(crate) tape: Tape,
@@ -68,6 +71,7 @@ impl Scratch {
             names: Names::default(),
             told: vec![Told::default()],
             covered: Covered::default(),
+            places: Places::default(),
             detections: Vec::new(),
             tape: Tape::new(),
             leaves: Vec::new(),
@@ -95,11 +99,12 @@ impl Scratch {
         }
         if !self.plain.segments.is_empty() {
             anchors::find(judges.literals, &self.hyperscan, doc, &mut self.hits);
-            let detections = &mut self.detections;
+            let (detections, places) = (&mut self.detections, &mut self.places);
             let stretch = Stretch { text: doc, hits: &self.hits, segments: &self.plain.segments, told: &self.told };
             confirm(judges, &stretch, treatment, &mut self.covered, |segment, detector, range, confidence| {
                 let raw = whole_number(segment, range.clone());
-                detections.extend(detection(treatment, segment, detector, raw, &doc[range], confidence));
+                let holds_at = |patterns: &[_]| places.hold(patterns, doc, tape, segment.leaf);
+                detections.extend(detection(treatment, holds_at, segment, detector, raw, &doc[range], confidence));
             });
         }
         for level in 0..self.sheets.len() {
@@ -109,23 +114,25 @@ impl Scratch {
                 continue;
             }
             anchors::find(judges.literals, &self.hyperscan, &sheet.text, &mut self.hits);
-            let detections = &mut self.detections;
+            let (detections, places) = (&mut self.detections, &mut self.places);
             let stretch = Stretch { text: &sheet.text, hits: &self.hits, segments: &sheet.segments, told: &self.told };
             confirm(judges, &stretch, treatment, &mut self.covered, |segment, detector, range, confidence| {
                 let raw = sheet.raw_range(&whole_number(segment, range.clone()));
-                detections.extend(detection(treatment, segment, detector, raw, &sheet.text[range], confidence));
+                let holds_at = |patterns: &[_]| places.hold(patterns, doc, tape, segment.leaf);
+                detections.extend(detection(treatment, holds_at, segment, detector, raw, &sheet.text[range], confidence));
             });
         }
         self.open_blobs(doc);
         if !self.blobs.segments.is_empty() {
             let sheet = &self.blobs;
             anchors::find(judges.literals, &self.hyperscan, &sheet.text, &mut self.hits);
-            let detections = &mut self.detections;
+            let (detections, places) = (&mut self.detections, &mut self.places);
             let stretch = Stretch { text: &sheet.text, hits: &self.hits, segments: &sheet.segments, told: &self.told };
             confirm(judges, &stretch, treatment, &mut self.covered, |segment, detector, range, confidence| {
                 // What is left of a blob in which something was replaced would be no blob, so it goes whole.
                 let raw = sheet.map[segment.range.start] as usize..segment.raw_end as usize;
-                let found = detection(treatment, segment, detector, raw, &sheet.text[range], confidence);
+                let holds_at = |patterns: &[_]| places.hold(patterns, doc, tape, segment.leaf);
+                let found = detection(treatment, holds_at, segment, detector, raw, &sheet.text[range], confidence);
                 detections.extend(found.map(|found| Detection { is_merged: true, ..found }));
             });
         }
@@ -315,6 +322,7 @@ fn whole_number(segment: &Segment, range: Range<usize>) -> Range<usize> {
 /// A detection, if a rule of the treatment is about it.
 fn detection(
     treatment: &Treatment,
+    holds_at: impl FnMut(&[PointerPattern]) -> bool,
     segment: &Segment,
     detector: usize,
     raw: Range<usize>,
@@ -322,7 +330,7 @@ fn detection(
     confidence: f32,
 ) -> Option<Detection> {
     let value = String::from_utf8_lossy(value).into_owned();
-    let rule = treatment.rule(detector, &value, confidence)?;
+    let rule = treatment.rule(detector, &value, confidence, holds_at)?;
     Some(Detection {
         detector,
         rule,

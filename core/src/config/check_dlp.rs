@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sluicegate_dlp::written::Written;
-use sluicegate_dlp::{Catalogue, Conditions, Engine, Keyring, MASTER_BYTES_MIN, Operator, RULES_MAX, Selector};
+use sluicegate_dlp::{Catalogue, Conditions, Engine, Keyring, MASTER_BYTES_MIN, Operator, PointerPattern, RULES_MAX, Selector};
 use toml::Spanned;
 
 use super::check::Checker;
@@ -191,6 +191,10 @@ impl OneDlpRule<'_, '_, '_, '_> {
         if let Some(operator) = &raw.operator {
             self.add(operator.span(), "operator", "stands beside `detokenize`", "make two rules of it");
         }
+        if let Some(pointer) = &raw.place.pointer {
+            let hint = "remove the key; a token says itself where it stands";
+            self.add(pointer.span(), "where.pointer", "is for rules that mask", hint);
+        }
         if raw.place.tool.is_none() || raw.place.upstream.is_none() {
             let hint = "add `where = { upstream = \"…\", tool = \"…\" }`";
             self.add(flag.span(), "detokenize", "does not say which tool may have the values", hint);
@@ -207,8 +211,28 @@ impl OneDlpRule<'_, '_, '_, '_> {
                 self.add(value.span(), "confidence_min", "is out of bounds", "use 0.0 to 1.0");
             }
         }
-        let conditions = Arc::new(Conditions { confidence_min, allow: raw.allow.clone() });
+        let pointers = self.pointers();
+        let conditions = Arc::new(Conditions { confidence_min, allow: raw.allow.clone(), pointers });
         self.operator().map(|operator| Done::Masks(operator, conditions))
+    }
+
+    /// Where in a message the rule is about; nothing where it does not say.
+    fn pointers(&mut self) -> Vec<PointerPattern> {
+        let Some(text) = &self.raw.place.pointer else { return Vec::new() };
+        let pattern = match PointerPattern::parse(text.get_ref()) {
+            Ok(pattern) => pattern,
+            Err(fault) => {
+                self.add(text.span(), "where.pointer", fault.to_string(), fault.hint());
+                return Vec::new();
+            }
+        };
+        if let Some(name) = pattern.first_name().filter(|name| !PAYLOADS.contains(name)) {
+            let message = format!("begins with /{name}, under which no message has anything to mask");
+            let hint = "it begins at the message: \"/params/arguments/**\", \"/result/**\", \"/error/**\", or \"/**\"";
+            self.add(text.span(), "where.pointer", message, hint);
+        }
+        // The messages of a batch stand in an array.
+        vec![pattern.in_elements(), pattern]
     }
 
     fn keyring(&mut self, span: std::ops::Range<usize>, field: &str) -> Option<Arc<Keyring>> {
@@ -256,5 +280,7 @@ impl OneDlpRule<'_, '_, '_, '_> {
     }
 }
 
+/// The members of a JSON-RPC message whose leaves are scanned.
+const PAYLOADS: [&str; 3] = ["params", "result", "error"];
 /// What a rule about findings can do.
 const OPERATORS_HINT: &str = "use \"flag\", \"redact\", \"partial\", \"hash\", \"tokenize\" or \"block\"";

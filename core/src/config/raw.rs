@@ -155,6 +155,7 @@ pub(super) struct RawPlace {
     pub tool: Option<Text>,
     pub principal: Option<Text>,
     pub direction: Option<Text>,
+    pub pointer: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]
