@@ -50,7 +50,7 @@ pub struct Engine {
 }
 
 /// Findings of one document that say where they stand: the way to a place is walked anew for each.
-const POINTERS_MAX: usize = 64;
+pub const POINTERS_MAX: usize = 64;
 
 /// Bounds of text that is tried as JSON.
 const TEXT_BOUNDS: Bounds = Bounds { depth_max: 128, nodes_max: 4_000_000, refuse_duplicates: false };
@@ -194,6 +194,7 @@ fn conclude(
             len: detection.value.len(),
             confidence: detection.confidence,
             action: operator.action(),
+            hash: treatment.hash(count, &detector.kind, &detection.value),
         });
         verdict = match (verdict, operator) {
             (_, Operator::Block) | (Verdict::Blocked, _) => Verdict::Blocked,

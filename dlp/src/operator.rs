@@ -113,6 +113,8 @@ pub struct Treatment {
     rules: Vec<(Operator, Arc<Conditions>)>,
     /// By the detector's number, the rules about it, one bit each; what is not there is left alone.
     by_detector: Vec<u64>,
+    /// The key of findings' hashes, and how many findings of a document get one.
+    hashes: Option<(Arc<Keyring>, usize)>,
 }
 
 impl Treatment {
@@ -148,6 +150,19 @@ impl Treatment {
             self.by_detector[number] |= bit;
         }
         self.rules.push((operator, conditions));
+    }
+
+    /// Gives the first `most` findings of each document a keyed hash of their values.
+    pub fn hash_findings(&mut self, keyring: Arc<Keyring>, most: usize) {
+        self.hashes = Some((keyring, most));
+    }
+
+    /// The hash of the finding of this number in its document; empty where it gets none.
+    pub(crate) fn hash(&self, count: usize, kind: &str, value: &str) -> String {
+        match &self.hashes {
+            Some((keyring, most)) if count < *most => keyring.hash(kind, value),
+            _ => String::new(),
+        }
     }
 
     /// Whether any rule is about what the detector of this number finds.

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use sluicegate_identity::Algorithm;
+use sluicegate_tests::audit::rows;
 use sluicegate_tests::gateway::{Gateway, Setup};
 use sluicegate_tests::issuer::Issuer;
 use sluicegate_tests::upstream::{Upstream, json as reply};
@@ -53,4 +54,49 @@ fn a_rule_can_be_about_some_places_only() {
     assert!(!sent.contains("eve@") && !sent.contains("fred@") && sent.contains("le\""), "{sent}");
     stage.gateway.call(&stage.token, "other", r#"{"who":"eve@customer.example"}"#);
     assert!(stage.upstream.last().body.contains("eve@customer.example"));
+}
+
+#[test]
+fn equal_values_have_equal_hashes_in_the_audit_and_no_value_stands_there() {
+    let result = json!({
+        "content": [{"type": "text", "text": "ana@customer.example, bob@customer.example"}],
+        "structuredContent": {"mail": "ana@customer.example", "card": "4111111111111111"},
+    });
+    let mut stage = stage(
+        result,
+        "[[dlp.rule]]\ndetect = [\"EMAIL_ADDRESS\"]\noperator = \"redact\"\n\
+         [[dlp.rule]]\ndetect = [\"CREDIT_CARD\"]\noperator = \"hash\"\n",
+    );
+    let answer = stage.gateway.call(&stage.token, "lookup", r#"{"who":"ana@customer.example"}"#);
+    let shown = answer.json()["result"]["structuredContent"]["card"].as_str().unwrap().to_owned();
+    stage.gateway.terminate();
+    let mut found = rows(&stage.gateway.audit(), "findings");
+    // The token was tried out before.
+    found.retain(|row| row["tool"] == "lookup");
+    let hashes = |kind: &str| {
+        let of_kind = found.iter().filter(|row| row["kind"] == kind);
+        of_kind.map(|row| (row["direction"].clone(), row["pointer"].clone(), row["hash"].clone())).collect::<Vec<_>>()
+    };
+    let (mails, cards) = (hashes("EMAIL_ADDRESS"), hashes("CREDIT_CARD"));
+    assert_eq!((mails.len(), cards.len()), (4, 1), "{found:#?}");
+    let ana = &mails.iter().find(|(direction, ..)| direction == "request").unwrap().2;
+    assert_eq!(ana.len(), 16);
+    let equal: Vec<_> = mails.iter().filter(|(.., hash)| hash == ana).map(|(_, pointer, _)| pointer.as_str()).collect();
+    assert_eq!(equal, ["/params/arguments/who", "/result/content/0/text", "/result/structuredContent/mail"]);
+    // The hash that the agent sees is the one that the auditor sees.
+    assert_eq!(shown, format!("[CREDIT_CARD:{}]", cards[0].2));
+    let told = format!("{found:?}");
+    assert!(!told.contains("ana@") && !told.contains("4111"), "a value stands in the audit: {told}");
+}
+
+#[test]
+fn without_a_key_there_is_no_hash() {
+    let (issuer, upstream) = (Issuer::start(Algorithm::EdDsa), Upstream::echo());
+    let mut gateway = Gateway::start(&Setup::new(&issuer.url, &upstream.url));
+    let token = issuer.token(&gateway.audience);
+    gateway.wait_until_ready(&token);
+    gateway.call(&token, "t", r#"{"who":"ana@customer.example"}"#);
+    gateway.terminate();
+    let found = rows(&gateway.audit(), "findings");
+    assert!(!found.is_empty() && found.iter().all(|row| row["hash"] == "null"), "{found:#?}");
 }

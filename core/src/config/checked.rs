@@ -30,6 +30,8 @@ pub struct Config {
     pub catalogue: Arc<Catalogue>,
     /// `[[dlp.rule]]`
     pub dlp_rules: Vec<DlpRule>,
+    /// The keys of `[dlp] key`
+    pub dlp_keyring: Option<Arc<Keyring>>,
     /// `[audit]`
     pub audit: Audit,
     /// `[admin]`

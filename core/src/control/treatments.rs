@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use sluicegate_dlp::{Catalogue, Conditions, Keyring, Operator, Selector, Treatment};
+use sluicegate_dlp::{Conditions, Keyring, Operator, POINTERS_MAX, Selector, Treatment};
 
 use crate::config::{Config, Direction, DlpRule, Done};
 use crate::policy::Glob;
@@ -59,7 +59,7 @@ impl Treatments {
                 Done::Masks(operator, conditions) => always.push((rule, operator, conditions)),
             }
         }
-        let pair = |direction| pair(&config.catalogue, &always, direction);
+        let pair = |direction| pair(config, &always, direction);
         Treatments { request: pair(Direction::Request), response: pair(Direction::Response), by_call, turn_back }
     }
 
@@ -86,14 +86,18 @@ impl Treatments {
     }
 }
 
-fn pair(catalogue: &Catalogue, rules: &[(&DlpRule, &Operator, &Arc<Conditions>)], direction: Direction) -> Pair {
+fn pair(config: &Config, rules: &[(&DlpRule, &Operator, &Arc<Conditions>)], direction: Direction) -> Pair {
     let mut allowed = Treatment::none();
+    if let Some(keyring) = &config.dlp_keyring {
+        // More findings than say where they stand are not kept.
+        allowed.hash_findings(Arc::clone(keyring), POINTERS_MAX);
+    }
     for (rule, operator, conditions) in rules {
         if rule.direction == Direction::Both || rule.direction == direction {
             allowed.set_where(&rule.detect, (*operator).clone(), Arc::clone(conditions));
         }
     }
     let mut masked = allowed.clone();
-    masked.set(&catalogue.all(), Operator::Redact);
+    masked.set(&config.catalogue.all(), Operator::Redact);
     Pair { allowed: Arc::new(allowed), masked: Arc::new(masked) }
 }

@@ -29,10 +29,11 @@ const ECHOES_TOLD_MAX: usize = 16;
 /// Bounds of a message that was within its bounds before a credential was taken out of it.
 const REPARSED: Bounds = Bounds { depth_max: u16::MAX, nodes_max: u32::MAX - 1, refuse_duplicates: false };
 
-/// The finding of a credential in an answer; its length is not told.
+/// The finding of a credential in an answer; neither its length nor a hash of it is told.
 fn echoed(pointer: String) -> Finding {
     let (kind, detector) = ("secret/upstream-credential".into(), "credential-echo".into());
-    Finding { kind, detector, pointer, start: 0, end: 0, len: 0, confidence: 1.0, action: Action::Redacted }
+    let (start, end, len, hash) = (0, 0, 0, String::new());
+    Finding { kind, detector, pointer, start, end, len, confidence: 1.0, action: Action::Redacted, hash }
 }
 
 /// A worker's memory for scanning, and the engine it belongs to.
