@@ -15,6 +15,7 @@ mod finding;
 pub mod json;
 mod keyring;
 mod keys;
+mod number;
 mod operator;
 mod pattern;
 mod pointer;
@@ -31,7 +32,7 @@ pub use detector::{Category, Detector, Example};
 pub use examples::Fault;
 pub use finding::{Action, Finding, Verdict};
 pub use keyring::{Keyring, MASTER_BYTES_MIN};
-pub use operator::{Conditions, Operator, RULES_MAX, Selector, Treatment, UnknownType};
+pub use operator::{Conditions, Numbers, Operator, RULES_MAX, Rule, Selector, Treatment, UnknownType};
 pub use pointer::{POINTER_TOKENS_MAX, PointerFault, PointerPattern};
 pub use scanner::Scratch;
 

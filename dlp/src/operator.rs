@@ -75,6 +75,35 @@ impl Conditions {
     }
 }
 
+/// What becomes of a JSON number in which something is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Numbers {
+    /// A string that says what stood there.
+    #[default]
+    String,
+    /// Another number of the same length, for readers whose schema wants one. Where a value is hashed or tokenized, its digits are
+    /// made of the keyed hash, and nothing turns them back.
+    Keep,
+}
+
+/// What is done to findings, and under which conditions.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// What is done.
+    pub operator: Operator,
+    /// What must be true of a finding.
+    pub conditions: Arc<Conditions>,
+    /// What becomes of numbers. A number stays one if any rule about the finding wants it, whichever rule's operator holds.
+    pub numbers: Numbers,
+}
+
+impl Rule {
+    /// Does this to everything that is found; numbers become strings.
+    pub fn new(operator: Operator) -> Self {
+        Rule { operator, conditions: Arc::default(), numbers: Numbers::default() }
+    }
+}
+
 /// Some of the detectors; [`crate::Catalogue::select`] reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {
@@ -110,7 +139,7 @@ pub const RULES_MAX: usize = 64;
 /// What is done to what each detector finds. Where it is empty, nothing is even scanned.
 #[derive(Clone, Debug, Default)]
 pub struct Treatment {
-    rules: Vec<(Operator, Arc<Conditions>)>,
+    rules: Vec<Rule>,
     /// By the detector's number, the rules about it, one bit each; what is not there is left alone.
     by_detector: Vec<u64>,
     /// The key of findings' hashes, and how many findings of a document get one.
@@ -133,14 +162,14 @@ impl Treatment {
     /// # Panics
     /// When there are [`RULES_MAX`] rules already.
     pub fn set(&mut self, selector: &Selector, operator: Operator) {
-        self.set_where(std::slice::from_ref(selector), operator, Arc::default());
+        self.set_rule(std::slice::from_ref(selector), Rule::new(operator));
     }
 
-    /// Applies `operator` to what the selectors select, where the conditions hold.
+    /// Applies a rule to what the selectors select.
     ///
     /// # Panics
     /// When there are [`RULES_MAX`] rules already.
-    pub fn set_where(&mut self, selectors: &[Selector], operator: Operator, conditions: Arc<Conditions>) {
+    pub fn set_rule(&mut self, selectors: &[Selector], rule: Rule) {
         assert!(self.rules.len() < RULES_MAX, "whoever makes treatments keeps to their bound");
         let bit = 1 << self.rules.len();
         for &number in selectors.iter().flat_map(|selector| &selector.numbers) {
@@ -149,7 +178,7 @@ impl Treatment {
             }
             self.by_detector[number] |= bit;
         }
-        self.rules.push((operator, conditions));
+        self.rules.push(rule);
     }
 
     /// Gives the first `most` findings of each document a keyed hash of their values.
@@ -170,7 +199,7 @@ impl Treatment {
         self.by_detector.get(detector).is_some_and(|&rules| rules != 0)
     }
 
-    /// The number of the strongest rule about a finding. `holds_at` says whether a rule with these pointers holds where it stands;
+    /// The number of the strongest rule about a finding, and what becomes of it in a number. `holds_at` says whether a rule with these pointers holds where it stands;
     /// it is asked last, because it costs the most.
     pub(crate) fn rule(
         &self,
@@ -178,19 +207,31 @@ impl Treatment {
         value: &str,
         confidence: f32,
         mut holds_at: impl FnMut(&[PointerPattern]) -> bool,
-    ) -> Option<usize> {
+    ) -> Option<(usize, Numbers)> {
         let bits = *self.by_detector.get(detector)?;
         let rules = (0..self.rules.len()).filter(|&rule| bits & (1 << rule) != 0);
         let is_about = |&rule: &usize| {
-            let conditions = &self.rules[rule].1;
+            let conditions = &self.rules[rule].conditions;
             conditions.hold(value, confidence) && (conditions.pointers.is_empty() || holds_at(&conditions.pointers))
         };
-        rules.filter(is_about).max_by_key(|&rule| self.rules[rule].0.strength())
+        let mut strongest: Option<(usize, Numbers)> = None;
+        for rule in rules.filter(is_about) {
+            let Rule { operator, numbers, .. } = &self.rules[rule];
+            strongest = Some(match strongest {
+                None => (rule, *numbers),
+                Some((before, form)) => {
+                    let form = if *numbers == Numbers::Keep { Numbers::Keep } else { form };
+                    let is_stronger = operator.strength() >= self.operator(before).strength();
+                    (if is_stronger { rule } else { before }, form)
+                }
+            });
+        }
+        strongest
     }
 
     /// The operator of the rule of this number.
     pub(crate) fn operator(&self, rule: usize) -> &Operator {
-        &self.rules[rule].0
+        &self.rules[rule].operator
     }
 }
 
@@ -225,7 +266,7 @@ mod tests {
         treatment.set(&Selector::of(vec![0, 1, 2]), Operator::Redact);
         treatment.set(&Selector::of(vec![0]), Operator::Partial { keep_last: 4 });
         treatment.set(&Selector::of(vec![2]), Operator::Block);
-        let action = |detector| treatment.rule(detector, "v", 0.5, |_| true).map(|rule| treatment.operator(rule).action());
+        let action = |detector| treatment.rule(detector, "v", 0.5, |_| true).map(|(rule, _)| treatment.operator(rule).action());
         assert_eq!((action(0), action(2), action(9)), (Some(Action::Redacted), Some(Action::Blocked), None));
     }
 
@@ -234,14 +275,25 @@ mod tests {
         let mut treatment = Treatment::none();
         let allow = vec!["ana@example.com".to_owned(), "*@ours.example".to_owned()];
         let conditions = Conditions { confidence_min: 0.6, allow, pointers: Vec::new() };
-        treatment.set_where(&[Selector::of(vec![0])], Operator::Redact, Arc::new(conditions));
+        let rule = Rule { conditions: Arc::new(conditions), ..Rule::new(Operator::Redact) };
+        treatment.set_rule(&[Selector::of(vec![0])], rule);
         let is_about = |value, confidence| treatment.rule(0, value, confidence, |_| true).is_some();
         assert!(is_about("bob@example.com", 0.7) && is_about("ana@example.community", 0.9));
         assert!(!is_about("bob@example.com", 0.5) && !is_about("ana@example.com", 0.9) && !is_about("x@ours.example", 0.9));
         let mut both = treatment.clone();
         both.set(&Selector::of(vec![0]), Operator::Partial { keep_last: 2 });
-        let action = |value| both.rule(0, value, 0.9, |_| true).map(|rule| both.operator(rule).action());
+        let action = |value| both.rule(0, value, 0.9, |_| true).map(|(rule, _)| both.operator(rule).action());
         assert_eq!((action("x@ours.example"), action("bob@example.com")), (Some(Action::Partial), Some(Action::Redacted)));
+    }
+
+    #[test]
+    fn a_number_stays_one_if_any_rule_about_it_says_so() {
+        let mut treatment = Treatment::none();
+        let keeps = Rule { numbers: Numbers::Keep, ..Rule::new(Operator::Partial { keep_last: 2 }) };
+        treatment.set_rule(&[Selector::of(vec![0])], keeps);
+        treatment.set(&Selector::of(vec![0, 1]), Operator::Redact);
+        let ruled = |detector| treatment.rule(detector, "v", 0.5, |_| true);
+        assert_eq!((ruled(0), ruled(1)), (Some((1, Numbers::Keep)), Some((1, Numbers::String))));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::compile::{EngineError, Literals};
 use crate::confirm::{Covered, Judges, Stretch, confirm, settle_overlaps};
 use crate::json::{Bounds, Kind, Tape, Value};
 use crate::keys::{KeyClass, classify, joined};
-use crate::operator::Treatment;
+use crate::operator::{Numbers, Treatment};
 use crate::pointer::{Places, PointerPattern};
 use crate::sheet::{Segment, Sheet, has_markup};
 
@@ -57,6 +57,8 @@ pub(crate) struct Detection {
     pub(crate) confidence: f32,
     /// Whether `raw` holds more than the value, so that it can only be redacted.
     pub(crate) is_merged: bool,
+    /// The whole number it was found in, where that is to stay a number.
+    pub(crate) number: Option<Box<str>>,
 }
 
 impl Scratch {
@@ -104,7 +106,7 @@ impl Scratch {
             confirm(judges, &stretch, treatment, &mut self.covered, |segment, detector, range, confidence| {
                 let raw = whole_number(segment, range.clone());
                 let holds_at = |patterns: &[_]| places.hold(patterns, doc, tape, segment.leaf);
-                detections.extend(detection(treatment, holds_at, segment, detector, raw, &doc[range], confidence));
+                detections.extend(detection(treatment, holds_at, segment, detector, raw, doc, range, confidence));
             });
         }
         for level in 0..self.sheets.len() {
@@ -119,7 +121,7 @@ impl Scratch {
             confirm(judges, &stretch, treatment, &mut self.covered, |segment, detector, range, confidence| {
                 let raw = sheet.raw_range(&whole_number(segment, range.clone()));
                 let holds_at = |patterns: &[_]| places.hold(patterns, doc, tape, segment.leaf);
-                detections.extend(detection(treatment, holds_at, segment, detector, raw, &sheet.text[range], confidence));
+                detections.extend(detection(treatment, holds_at, segment, detector, raw, &sheet.text, range, confidence));
             });
         }
         self.open_blobs(doc);
@@ -132,8 +134,8 @@ impl Scratch {
                 // What is left of a blob in which something was replaced would be no blob, so it goes whole.
                 let raw = sheet.map[segment.range.start] as usize..segment.raw_end as usize;
                 let holds_at = |patterns: &[_]| places.hold(patterns, doc, tape, segment.leaf);
-                let found = detection(treatment, holds_at, segment, detector, raw, &sheet.text[range], confidence);
-                detections.extend(found.map(|found| Detection { is_merged: true, ..found }));
+                let found = detection(treatment, holds_at, segment, detector, raw, &sheet.text, range, confidence);
+                detections.extend(found.map(|found| Detection { is_merged: true, number: None, ..found }));
             });
         }
         settle_overlaps(&mut self.detections, treatment);
@@ -320,17 +322,21 @@ fn whole_number(segment: &Segment, range: Range<usize>) -> Range<usize> {
 }
 
 /// A detection, if a rule of the treatment is about it.
+#[allow(clippy::too_many_arguments)] // what was found where, and who says what is done to it
 fn detection(
     treatment: &Treatment,
     holds_at: impl FnMut(&[PointerPattern]) -> bool,
     segment: &Segment,
     detector: usize,
     raw: Range<usize>,
-    value: &[u8],
+    text: &[u8],
+    value: Range<usize>,
     confidence: f32,
 ) -> Option<Detection> {
-    let value = String::from_utf8_lossy(value).into_owned();
-    let rule = treatment.rule(detector, &value, confidence, holds_at)?;
+    let value = String::from_utf8_lossy(&text[value]).into_owned();
+    let (rule, numbers) = treatment.rule(detector, &value, confidence, holds_at)?;
+    let stays_number = segment.kind == Kind::Number && numbers == Numbers::Keep;
+    let number = stays_number.then(|| String::from_utf8_lossy(&text[segment.range.clone()]).into());
     Some(Detection {
         detector,
         rule,
@@ -341,6 +347,7 @@ fn detection(
         depth: segment.depth,
         confidence,
         is_merged: false,
+        number,
     })
 }
 

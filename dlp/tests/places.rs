@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sluicegate_dlp::json::{Bounds, Tape};
-use sluicegate_dlp::{Conditions, Engine, Finding, Operator, PointerPattern, Treatment, Verdict, all_leaves};
+use sluicegate_dlp::{Conditions, Engine, Finding, Operator, PointerPattern, Rule, Treatment, Verdict, all_leaves};
 
 const BOUNDS: Bounds = Bounds { depth_max: 64, nodes_max: 4_000_000, refuse_duplicates: false };
 
@@ -12,7 +12,8 @@ fn treatment(engine: &Engine, pointer: &str) -> Treatment {
     let mut treatment = Treatment::none();
     let pointers = vec![PointerPattern::parse(pointer).unwrap()];
     let conditions = Arc::new(Conditions { pointers, ..Conditions::default() });
-    treatment.set_where(&[engine.catalogue().select("*").unwrap()], Operator::Redact, conditions);
+    let rule = Rule { conditions, ..Rule::new(Operator::Redact) };
+    treatment.set_rule(&[engine.catalogue().select("*").unwrap()], rule);
     treatment
 }
 

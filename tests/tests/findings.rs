@@ -100,3 +100,22 @@ fn without_a_key_there_is_no_hash() {
     let found = rows(&gateway.audit(), "findings");
     assert!(!found.is_empty() && found.iter().all(|row| row["hash"] == "null"), "{found:#?}");
 }
+
+#[test]
+fn numbers_stay_numbers_where_a_rule_says_so() {
+    let content = json!({"card": 4111111111111111u64, "qty": 2});
+    let result = json!({"content": [{"type": "text", "text": content.to_string()}], "structuredContent": content});
+    for (operator, expected) in
+        [("redact", Some(9_000_000_000_000_000u64)), ("partial", Some(9_000_000_000_001_111)), ("hash", None)]
+    {
+        let rule = format!("[[dlp.rule]]\ndetect = [\"CREDIT_CARD\"]\noperator = \"{operator}\"\nnumbers = \"keep\"\n");
+        let stage = stage(result.clone(), &rule);
+        let answer = stage.gateway.call(&stage.token, "lookup", "{}");
+        let result = &answer.json()["result"];
+        let card = result["structuredContent"]["card"].as_u64().unwrap_or_else(|| panic!("no number: {}", answer.body));
+        assert!(card != 4111111111111111 && card.to_string().len() == 16, "{}", answer.body);
+        assert!(expected.is_none_or(|expected| expected == card), "{}", answer.body);
+        let copy: Value = serde_json::from_str(result["content"][0]["text"].as_str().unwrap()).unwrap();
+        assert_eq!(copy, result["structuredContent"]);
+    }
+}

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use sluicegate_dlp::written::Written;
-use sluicegate_dlp::{Catalogue, Conditions, Engine, Keyring, MASTER_BYTES_MIN, Operator, PointerPattern, RULES_MAX, Selector};
+use sluicegate_dlp::{
+    Catalogue, Conditions, Engine, Keyring, MASTER_BYTES_MIN, Numbers, Operator, PointerPattern, RULES_MAX, Rule, Selector,
+};
 use toml::Spanned;
 
 use super::check::Checker;
@@ -191,6 +193,9 @@ impl OneDlpRule<'_, '_, '_, '_> {
         if let Some(operator) = &raw.operator {
             self.add(operator.span(), "operator", "stands beside `detokenize`", "make two rules of it");
         }
+        if let Some(numbers) = &raw.numbers {
+            self.add(numbers.span(), "numbers", "is for rules that mask", "remove the key; digits are never turned back");
+        }
         if let Some(pointer) = &raw.place.pointer {
             let hint = "remove the key; a token says itself where it stands";
             self.add(pointer.span(), "where.pointer", "is for rules that mask", hint);
@@ -213,7 +218,27 @@ impl OneDlpRule<'_, '_, '_, '_> {
         }
         let pointers = self.pointers();
         let conditions = Arc::new(Conditions { confidence_min, allow: raw.allow.clone(), pointers });
-        self.operator().map(|operator| Done::Masks(operator, conditions))
+        let numbers = self.numbers();
+        self.operator().map(|operator| Done::Masks(Rule { operator, conditions, numbers }))
+    }
+
+    /// What becomes of JSON numbers.
+    fn numbers(&mut self) -> Numbers {
+        let Some(text) = &self.raw.numbers else { return Numbers::String };
+        let operator = self.raw.operator.as_ref().map_or("", |name| name.get_ref());
+        if matches!(operator, "flag" | "block") {
+            let message = format!("means nothing beside the operator {operator:?}, which replaces nothing");
+            self.add(text.span(), "numbers", message, "remove the key");
+        }
+        match text.get_ref().as_str() {
+            "string" => Numbers::String,
+            "keep" => Numbers::Keep,
+            _ => {
+                let hint = "use \"string\", or \"keep\" for another number of the same length";
+                self.add(text.span(), "numbers", "is not a form of numbers", hint);
+                Numbers::String
+            }
+        }
     }
 
     /// Where in a message the rule is about; nothing where it does not say.
