@@ -10,6 +10,7 @@ mod catalogue;
 mod compile;
 mod confirm;
 mod detector;
+mod encoded;
 mod examples;
 mod finding;
 pub mod json;
@@ -121,10 +122,25 @@ impl Engine {
         out: &mut Vec<u8>,
         findings: &mut Vec<Finding>,
     ) -> Verdict {
+        self.document_on(Ground::Document, scratch, doc, tape, leaves, treatment, out, findings)
+    }
+
+    #[allow(clippy::too_many_arguments)] // as above, and where the document stands
+    fn document_on(
+        &self,
+        ground: Ground,
+        scratch: &mut Scratch,
+        doc: &[u8],
+        tape: &Tape,
+        leaves: &[u32],
+        treatment: &Treatment,
+        out: &mut Vec<u8>,
+        findings: &mut Vec<Finding>,
+    ) -> Verdict {
         if treatment.is_empty() || leaves.is_empty() {
             return Verdict::Clean;
         }
-        scratch.places.begin(Ground::Document);
+        scratch.places.begin(ground);
         scratch.scan(self.judges(), doc, tape, leaves, treatment);
         let pointer = |leaf| Value::new(doc, tape, leaf).pointer();
         conclude(self.detectors(), scratch, doc, Some(tape), treatment, pointer, out, findings)
@@ -142,6 +158,19 @@ impl Engine {
         out: &mut Vec<u8>,
         findings: &mut Vec<Finding>,
     ) -> Verdict {
+        self.text_within(None, scratch, text, treatment, out, findings)
+    }
+
+    /// Scans text that stands in another document, in a place at which the rules of these bits hold, or on its own.
+    fn text_within(
+        &self,
+        rules: Option<u64>,
+        scratch: &mut Scratch,
+        text: &str,
+        treatment: &Treatment,
+        out: &mut Vec<u8>,
+        findings: &mut Vec<Finding>,
+    ) -> Verdict {
         let doc = text.as_bytes();
         let looks_like_json = matches!(doc.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'));
         let mut tape = std::mem::take(&mut scratch.tape);
@@ -149,10 +178,11 @@ impl Engine {
         let verdict = if looks_like_json && tape.parse(doc, &TEXT_BOUNDS).is_ok() {
             leaves.clear();
             all_leaves(&tape, &mut leaves);
-            self.mask_document(scratch, doc, &tape, &leaves, treatment, out, findings)
+            let ground = rules.map_or(Ground::Document, Ground::Within);
+            self.document_on(ground, scratch, doc, &tape, &leaves, treatment, out, findings)
         } else {
             tape.hold_text(doc);
-            scratch.places.begin(Ground::Text);
+            scratch.places.begin(rules.map_or(Ground::Text, Ground::Within));
             scratch.scan(self.judges(), doc, &tape, &[0], treatment);
             conclude(self.detectors(), scratch, doc, None, treatment, |_| String::new(), out, findings)
         };

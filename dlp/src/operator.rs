@@ -206,13 +206,13 @@ impl Treatment {
         detector: usize,
         value: &str,
         confidence: f32,
-        mut holds_at: impl FnMut(&[PointerPattern]) -> bool,
+        mut holds_at: impl FnMut(usize, &[PointerPattern]) -> bool,
     ) -> Option<(usize, Numbers)> {
         let bits = *self.by_detector.get(detector)?;
         let rules = (0..self.rules.len()).filter(|&rule| bits & (1 << rule) != 0);
         let is_about = |&rule: &usize| {
             let conditions = &self.rules[rule].conditions;
-            conditions.hold(value, confidence) && (conditions.pointers.is_empty() || holds_at(&conditions.pointers))
+            conditions.hold(value, confidence) && (conditions.pointers.is_empty() || holds_at(rule, &conditions.pointers))
         };
         let mut strongest: Option<(usize, Numbers)> = None;
         for rule in rules.filter(is_about) {
@@ -227,6 +227,13 @@ impl Treatment {
             });
         }
         strongest
+    }
+
+    /// The rules that hold at one place, one bit each; `holds_at` is asked about those that say where they do.
+    pub(crate) fn rules_at(&self, mut holds_at: impl FnMut(usize, &[PointerPattern]) -> bool) -> u64 {
+        let rules = self.rules.iter().map(|rule| &rule.conditions.pointers).enumerate();
+        let held = rules.filter(|(rule, pointers)| pointers.is_empty() || holds_at(*rule, pointers));
+        held.fold(0, |bits, (rule, _)| bits | 1 << rule)
     }
 
     /// The operator of the rule of this number.
@@ -266,7 +273,8 @@ mod tests {
         treatment.set(&Selector::of(vec![0, 1, 2]), Operator::Redact);
         treatment.set(&Selector::of(vec![0]), Operator::Partial { keep_last: 4 });
         treatment.set(&Selector::of(vec![2]), Operator::Block);
-        let action = |detector| treatment.rule(detector, "v", 0.5, |_| true).map(|(rule, _)| treatment.operator(rule).action());
+        let action =
+            |detector| treatment.rule(detector, "v", 0.5, |_, _| true).map(|(rule, _)| treatment.operator(rule).action());
         assert_eq!((action(0), action(2), action(9)), (Some(Action::Redacted), Some(Action::Blocked), None));
     }
 
@@ -277,12 +285,12 @@ mod tests {
         let conditions = Conditions { confidence_min: 0.6, allow, pointers: Vec::new() };
         let rule = Rule { conditions: Arc::new(conditions), ..Rule::new(Operator::Redact) };
         treatment.set_rule(&[Selector::of(vec![0])], rule);
-        let is_about = |value, confidence| treatment.rule(0, value, confidence, |_| true).is_some();
+        let is_about = |value, confidence| treatment.rule(0, value, confidence, |_, _| true).is_some();
         assert!(is_about("bob@example.com", 0.7) && is_about("ana@example.community", 0.9));
         assert!(!is_about("bob@example.com", 0.5) && !is_about("ana@example.com", 0.9) && !is_about("x@ours.example", 0.9));
         let mut both = treatment.clone();
         both.set(&Selector::of(vec![0]), Operator::Partial { keep_last: 2 });
-        let action = |value| both.rule(0, value, 0.9, |_| true).map(|(rule, _)| both.operator(rule).action());
+        let action = |value| both.rule(0, value, 0.9, |_, _| true).map(|(rule, _)| both.operator(rule).action());
         assert_eq!((action("x@ours.example"), action("bob@example.com")), (Some(Action::Partial), Some(Action::Redacted)));
     }
 
@@ -292,7 +300,7 @@ mod tests {
         let keeps = Rule { numbers: Numbers::Keep, ..Rule::new(Operator::Partial { keep_last: 2 }) };
         treatment.set_rule(&[Selector::of(vec![0])], keeps);
         treatment.set(&Selector::of(vec![0, 1]), Operator::Redact);
-        let ruled = |detector| treatment.rule(detector, "v", 0.5, |_| true);
+        let ruled = |detector| treatment.rule(detector, "v", 0.5, |_, _| true);
         assert_eq!((ruled(0), ruled(1)), (Some((1, Numbers::Keep)), Some((1, Numbers::String))));
     }
 

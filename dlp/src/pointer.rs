@@ -189,6 +189,8 @@ pub(crate) enum Ground {
     Text,
     /// In the document that is scanned.
     Document,
+    /// All in one place of another document, at which the rules of these bits hold.
+    Within(u64),
 }
 
 /// Finds out whether patterns match where a leaf stands. What it learns of one leaf it keeps for the next, which is mostly the
@@ -210,11 +212,12 @@ impl Places {
         *self = Places { ground, way: std::mem::take(&mut self.way), ..Places::default() };
     }
 
-    /// Whether a rule holds at a leaf, of which it says with patterns where it does.
-    pub(crate) fn hold(&mut self, patterns: &[PointerPattern], doc: &[u8], tape: &Tape, leaf: u32) -> bool {
+    /// Whether the rule of this number holds at a leaf, of which it says with patterns where it does.
+    pub(crate) fn hold(&mut self, rule: usize, patterns: &[PointerPattern], doc: &[u8], tape: &Tape, leaf: u32) -> bool {
         match self.ground {
             Ground::Text => false,
             Ground::Document => self.match_at(patterns, doc, tape, leaf),
+            Ground::Within(rules) => rules & (1 << rule) != 0,
         }
     }
 

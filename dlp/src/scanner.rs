@@ -105,7 +105,7 @@ impl Scratch {
             let stretch = Stretch { text: doc, hits: &self.hits, segments: &self.plain.segments, told: &self.told };
             confirm(judges, &stretch, treatment, &mut self.covered, |segment, detector, range, confidence| {
                 let raw = whole_number(segment, range.clone());
-                let holds_at = |patterns: &[_]| places.hold(patterns, doc, tape, segment.leaf);
+                let holds_at = |rule, patterns: &[_]| places.hold(rule, patterns, doc, tape, segment.leaf);
                 detections.extend(detection(treatment, holds_at, segment, detector, raw, doc, range, confidence));
             });
         }
@@ -120,7 +120,7 @@ impl Scratch {
             let stretch = Stretch { text: &sheet.text, hits: &self.hits, segments: &sheet.segments, told: &self.told };
             confirm(judges, &stretch, treatment, &mut self.covered, |segment, detector, range, confidence| {
                 let raw = sheet.raw_range(&whole_number(segment, range.clone()));
-                let holds_at = |patterns: &[_]| places.hold(patterns, doc, tape, segment.leaf);
+                let holds_at = |rule, patterns: &[_]| places.hold(rule, patterns, doc, tape, segment.leaf);
                 detections.extend(detection(treatment, holds_at, segment, detector, raw, &sheet.text, range, confidence));
             });
         }
@@ -133,7 +133,7 @@ impl Scratch {
             confirm(judges, &stretch, treatment, &mut self.covered, |segment, detector, range, confidence| {
                 // What is left of a blob in which something was replaced would be no blob, so it goes whole.
                 let raw = sheet.map[segment.range.start] as usize..segment.raw_end as usize;
-                let holds_at = |patterns: &[_]| places.hold(patterns, doc, tape, segment.leaf);
+                let holds_at = |rule, patterns: &[_]| places.hold(rule, patterns, doc, tape, segment.leaf);
                 let found = detection(treatment, holds_at, segment, detector, raw, &sheet.text, range, confidence);
                 detections.extend(found.map(|found| Detection { is_merged: true, number: None, ..found }));
             });
@@ -325,7 +325,7 @@ fn whole_number(segment: &Segment, range: Range<usize>) -> Range<usize> {
 #[allow(clippy::too_many_arguments)] // what was found where, and who says what is done to it
 fn detection(
     treatment: &Treatment,
-    holds_at: impl FnMut(&[PointerPattern]) -> bool,
+    holds_at: impl FnMut(usize, &[PointerPattern]) -> bool,
     segment: &Segment,
     detector: usize,
     raw: Range<usize>,

@@ -119,3 +119,81 @@ fn numbers_stay_numbers_where_a_rule_says_so() {
         assert_eq!(copy, result["structuredContent"]);
     }
 }
+
+/// Base64 as RFC 4648 has it, or with the alphabet for URLs and without padding.
+fn base64(bytes: &[u8], is_for_urls: bool) -> String {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let letter = |index: usize| match (index, is_for_urls) {
+        (62, false) => '+',
+        (63, false) => '/',
+        (62, true) => '-',
+        (63, true) => '_',
+        _ => char::from(alphabet[index]),
+    };
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = (0..3).fold(0usize, |bits, at| bits << 8 | usize::from(chunk.get(at).copied().unwrap_or(0)));
+        (0..=chunk.len()).for_each(|at| text.push(letter(bits >> (18 - 6 * at) & 63)));
+        if !is_for_urls {
+            text.push_str(&"=".repeat(3 - chunk.len()));
+        }
+    }
+    text
+}
+
+fn from_base64(text: &str) -> Vec<u8> {
+    let value = |b: u8| match b {
+        b'A'..=b'Z' => b - b'A',
+        b'a'..=b'z' => b - b'a' + 26,
+        b'0'..=b'9' => b - b'0' + 52,
+        b'+' | b'-' => 62,
+        b'/' | b'_' => 63,
+        _ => panic!("{text} is no base64"),
+    };
+    let values: Vec<u8> = text.trim_end_matches('=').bytes().map(value).collect();
+    let bytes = values.chunks(4).flat_map(|chunk| {
+        let bits = (0..4).fold(0u32, |bits, at| bits << 6 | u32::from(chunk.get(at).copied().unwrap_or(0)));
+        bits.to_be_bytes()[1..chunk.len()].to_vec()
+    });
+    bytes.collect()
+}
+
+#[test]
+fn resources_in_base64_are_decoded_by_their_mime_type_and_stay_readable() {
+    // Longer than any run of base64 that is looked at in ordinary strings, with the address behind its end.
+    let long = format!("{{\"pad\":\"{}\",\"mail\":\"ana@customer.example\",\"card\":4111111111111111}}", "é ".repeat(200_000));
+    let picture = base64(b"ana@customer.example, but drawn with a pencil", false);
+    let result = json!({
+        "contents": [
+            {"uri": "a", "mimeType": "application/json", "blob": base64(long.as_bytes(), false)},
+            {"uri": "b", "mimeType": "text/csv; charset=utf-8", "blob": base64(b"name,mail\nana,ana@customer.example\n???\n", true)},
+            {"uri": "c", "mimeType": "image/png", "blob": picture},
+            {"uri": "d", "mimeType": "text/plain", "blob": base64(b"nothing to see", false)},
+            {"uri": "e", "mimeType": "text/plain", "blob": "not base64: ana@customer.example"},
+            {"uri": "f", "blob": base64(b"of no type: ana@customer.example and more", false)},
+        ],
+        "content": [{"type": "resource", "resource": {"uri": "g", "mimeType": "text/x-log", "blob": base64(b"ana@customer.example", false)}}],
+    });
+    let rules = "[[dlp.rule]]\ndetect = [\"EMAIL_ADDRESS\"]\noperator = \"redact\"\n\
+        [[dlp.rule]]\ndetect = [\"CREDIT_CARD\"]\nwhere = { pointer = \"/result/contents/0/blob\" }\noperator = \"redact\"\nnumbers = \"keep\"\n";
+    let mut stage = stage(result.clone(), rules);
+    let answer = stage.gateway.call(&stage.token, "lookup", "{}").json();
+    let blob = |at: usize| answer["result"]["contents"][at]["blob"].as_str().unwrap();
+    let text = |blob: &str| String::from_utf8(from_base64(blob)).unwrap();
+    let masked = long.replace("ana@customer.example", "[EMAIL_ADDRESS]").replace("4111111111111111", "9000000000000000");
+    assert!(text(blob(0)) == masked && blob(0).len() % 4 == 0, "{}", &text(blob(0))[long.len() - 100..]);
+    assert_eq!(blob(1), base64(b"name,mail\nana,[EMAIL_ADDRESS]\n???\n", true));
+    for same in [2, 3] {
+        assert_eq!(answer["result"]["contents"][same], result["contents"][same]);
+    }
+    assert_eq!((blob(4), blob(5)), ("not base64: [EMAIL_ADDRESS]", "[EMAIL_ADDRESS]"));
+    assert_eq!(answer["result"]["content"][0]["resource"]["blob"], base64(b"[EMAIL_ADDRESS]", false));
+    stage.gateway.terminate();
+    let mut found = rows(&stage.gateway.audit(), "findings");
+    found.retain(|row| row["tool"] == "lookup");
+    let told: Vec<_> = found.iter().map(|row| (row["kind"].as_str(), row["pointer"].as_str(), row["length"].as_str())).collect();
+    let mails = told.iter().filter(|(kind, _, length)| (*kind, *length) == ("EMAIL_ADDRESS", "20")).count();
+    assert_eq!((mails, told.len()), (5, 6), "{told:#?}");
+    assert!(told.contains(&("CREDIT_CARD", "/result/contents/0/blob", "16")), "{told:#?}");
+    assert!(told.contains(&("EMAIL_ADDRESS", "/result/content/0/resource/blob", "20")), "{told:#?}");
+}
