@@ -107,6 +107,20 @@ impl Engine {
         count
     }
 
+    /// What a treatment would do to a finding of which only this is known. Values that may pass are not, so they do not count; of a
+    /// pointer that was cut off, the rest is taken to match. `None`: nothing, or there is no detector of this id.
+    pub fn action_on(
+        &self,
+        treatment: &Treatment,
+        detector: &str,
+        confidence: f32,
+        pointer: &str,
+        is_cut: bool,
+    ) -> Option<Action> {
+        let number = self.detectors().iter().position(|known| *known.id == *detector)?;
+        treatment.action(number, confidence, |patterns| patterns.iter().any(|pattern| pattern.matches_text(pointer, is_cut)))
+    }
+
     /// Scans leaves of a JSON document and masks what the treatment names.
     ///
     /// `tape` is the parse of `doc`; `leaves` are tape indices of strings, numbers and names, ascending. On

@@ -229,6 +229,22 @@ impl Treatment {
         strongest
     }
 
+    /// What is done to a finding whose value is not known, so that none may pass for its value.
+    pub(crate) fn action(
+        &self,
+        detector: usize,
+        confidence: f32,
+        holds_at: impl Fn(&[PointerPattern]) -> bool,
+    ) -> Option<Action> {
+        let bits = *self.by_detector.get(detector)?;
+        let rules = self.rules.iter().enumerate().filter(|(rule, _)| bits & (1 << rule) != 0).map(|(_, rule)| rule);
+        let is_about = |rule: &&Rule| {
+            let Conditions { confidence_min, pointers, .. } = &*rule.conditions;
+            confidence >= *confidence_min && (pointers.is_empty() || holds_at(pointers))
+        };
+        rules.filter(is_about).max_by_key(|rule| rule.operator.strength()).map(|rule| rule.operator.action())
+    }
+
     /// The rules that hold at one place, one bit each; `holds_at` is asked about those that say where they do.
     pub(crate) fn rules_at(&self, mut holds_at: impl FnMut(usize, &[PointerPattern]) -> bool) -> u64 {
         let rules = self.rules.iter().map(|rule| &rule.conditions.pointers).enumerate();

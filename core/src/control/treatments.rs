@@ -86,6 +86,17 @@ impl Treatments {
     }
 }
 
+/// What all rules about findings do, whichever calls they are about: for texts of which nobody says who sent them where.
+pub fn anywhere(config: &Config) -> Treatment {
+    let mut treatment = Treatment::none();
+    for rule in &config.dlp_rules {
+        if let Done::Masks(does) = &rule.does {
+            treatment.set_rule(&rule.detect, does.clone());
+        }
+    }
+    treatment
+}
+
 fn pair(config: &Config, rules: &[(&DlpRule, &Rule)], direction: Direction) -> Pair {
     let mut allowed = Treatment::none();
     if let Some(keyring) = &config.dlp_keyring {
