@@ -156,6 +156,8 @@ impl Engine {
         }
         scratch.places.begin(ground);
         scratch.scan(self.judges(), doc, tape, leaves, treatment);
+        // Whoever scans next and does not say where, scans text.
+        scratch.places.begin(Ground::Text);
         let pointer = |leaf| Value::new(doc, tape, leaf).pointer();
         conclude(self.detectors(), scratch, doc, Some(tape), treatment, pointer, out, findings)
     }
@@ -198,6 +200,7 @@ impl Engine {
             tape.hold_text(doc);
             scratch.places.begin(rules.map_or(Ground::Text, Ground::Within));
             scratch.scan(self.judges(), doc, &tape, &[0], treatment);
+            scratch.places.begin(Ground::Text);
             conclude(self.detectors(), scratch, doc, None, treatment, |_| String::new(), out, findings)
         };
         (scratch.tape, scratch.leaves) = (tape, leaves);

@@ -234,7 +234,7 @@ fn findings(name: &str, rows: &[Row]) -> io::Result<Option<RecordBatch>> {
     .map(Some)
 }
 
-fn properties() -> io::Result<WriterProperties> {
+pub(crate) fn properties() -> io::Result<WriterProperties> {
     let level = ZstdLevel::try_new(1).map_err(io::Error::other)?;
     let mut properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_2_0)
