@@ -304,6 +304,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::json::Bounds;
+    use proptest::prelude::*;
 
     const BOUNDS: Bounds = Bounds { depth_max: 512, nodes_max: 4_000_000, refuse_duplicates: false };
 
@@ -348,6 +349,44 @@ mod tests {
         assert_eq!(places("/a/s~1t~0", doc), ["/a/s~1t~0"]);
         assert_eq!(places("/a", doc), Vec::<String>::new());
         assert_eq!(places("/\u{e9}", "{\"\\u00e9\":\"x\"}"), ["/\u{e9}"]);
+    }
+
+    /// What the definition says, by trying everything.
+    fn defined(pattern: &[&str], pointer: &[&str]) -> bool {
+        match (pattern.split_first(), pointer.split_first()) {
+            (None, _) => pointer.is_empty(),
+            (Some((&"**", rest)), _) => (0..=pointer.len()).any(|skipped| defined(rest, &pointer[skipped..])),
+            (Some(_), None) => false,
+            (Some((token, rest)), Some((name, below))) => (*token == "*" || token == name) && defined(rest, below),
+        }
+    }
+
+    fn document(depth: u32) -> impl Strategy<Value = serde_json::Value> {
+        let leaf = (0u8..9).prop_map(serde_json::Value::from);
+        leaf.prop_recursive(depth, 40, 5, |inner| {
+            let object = prop::collection::btree_map("[ab01/~*]{0,2}", inner.clone(), 0..4);
+            prop_oneof![
+                prop::collection::vec(inner, 0..5).prop_map(serde_json::Value::from),
+                object.prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn patterns_match_what_the_definition_says(doc in document(5), pattern in "(/(a|b|0|1|2|ab|~0|~1|\\*|\\*\\*)){1,6}") {
+            let text = doc.to_string();
+            let mut tape = Tape::new();
+            tape.parse(text.as_bytes(), &BOUNDS).unwrap();
+            let tokens: Vec<&str> = pattern.split('/').skip(1).collect();
+            let expected = |pointer: &str| defined(&tokens, &pointer.split('/').skip(1).collect::<Vec<_>>());
+            let mut all = Vec::new();
+            crate::all_leaves(&tape, &mut all);
+            all.retain(|&leaf| tape.node(leaf).kind != Kind::Key);
+            let pointers = all.iter().map(|&leaf| tape.at(text.as_bytes(), leaf).pointer());
+            let expected: Vec<String> = pointers.filter(|pointer| expected(pointer)).collect();
+            prop_assert_eq!(places(&pattern, &text), expected);
+        }
     }
 
     #[test]
