@@ -21,6 +21,16 @@ FROM read_parquet('audit/findings/**/*.parquet', hive_partitioning = true, hive_
 GROUP BY ALL
 ORDER BY findings DESC, kind, tool;
 
+-- name: values that turned up in several calls, told by their keyed hash
+SELECT kind, hash, count(*) AS findings, count(DISTINCT call_id) AS calls, count(DISTINCT principal) AS principals,
+       list(DISTINCT upstream || '/' || tool) AS tools, min(ts) AS first, max(ts) AS latest
+FROM read_parquet('audit/findings/**/*.parquet', hive_partitioning = true, hive_types = {'dt': DATE, 'hour': INTEGER}, union_by_name = true)
+WHERE hash IS NOT NULL
+GROUP BY kind, hash
+HAVING count(DISTINCT call_id) > 1
+ORDER BY calls DESC, kind, hash
+LIMIT 100;
+
 -- name: calls of one session in order
 WITH calls AS (
     SELECT * FROM read_parquet('audit/calls/**/*.parquet', hive_partitioning = true, hive_types = {'dt': DATE, 'hour': INTEGER})

@@ -86,6 +86,29 @@ fn is_wide(bytes: &[u8]) -> bool {
     bytes.len() >= 2 && bytes.chunks_exact(2).all(|pair| pair[0] != 0 && pair[1] == 0)
 }
 
+/// How bytes are written in base64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Form {
+    is_for_urls: bool,
+    is_padded: bool,
+}
+
+/// The bytes that a whole text in base64 holds, whatever they are, and how it writes them; `None` where it is none.
+pub(crate) fn decode_whole(text: &str) -> Option<(Vec<u8>, Form)> {
+    let is_for_urls = text.bytes().any(|b| matches!(b, b'-' | b'_'));
+    // Where no padding is needed the text does not tell; then it is what is usual with the alphabet.
+    let is_padded = text.ends_with('=') || text.len().is_multiple_of(4) && !is_for_urls;
+    let engine = if is_for_urls { &FOR_URLS } else { &PLAIN };
+    Some((engine.decode(text).ok()?, Form { is_for_urls, is_padded }))
+}
+
+/// Bytes in base64, written like this.
+pub(crate) fn encode(bytes: &[u8], form: Form) -> String {
+    let config = GeneralPurposeConfig::new().with_encode_padding(form.is_padded);
+    let alphabet = if form.is_for_urls { &URL_SAFE } else { &STANDARD };
+    GeneralPurpose::new(alphabet, config).encode(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -121,6 +144,27 @@ mod tests {
             assert!(decoded.ends_with(text), "{:?}", String::from_utf8_lossy(&run));
         }
         assert!(decode(format!("0x{}", hex.to_uppercase()).as_bytes()).is_some_and(|decoded| decoded == text));
+    }
+
+    #[test]
+    fn whole_texts_keep_their_form() {
+        for (text, bytes) in [
+            ("", &b""[..]),
+            ("YQ==", b"a"),
+            ("YQ", b"a"),
+            ("YWI=", b"ab"),
+            ("YWJj", b"abc"),
+            ("+/8=", b"\xfb\xff"),
+            ("-_8", b"\xfb\xff"),
+            ("-_8=", b"\xfb\xff"),
+            ("__-_", b"\xff\xff\xbf"),
+        ] {
+            let (decoded, form) = decode_whole(text).unwrap();
+            assert_eq!((decoded.as_slice(), encode(&decoded, form).as_str()), (bytes, text));
+        }
+        for text in ["a", "YQ=a", "YW J", "+_8=", "YQ==\n", "é"] {
+            assert_eq!(decode_whole(text), None, "{text:?}");
+        }
     }
 
     #[test]

@@ -40,6 +40,9 @@ pub struct Finding {
     pub confidence: f32,
     /// What was done to it.
     pub action: Action,
+    /// A keyed hash of its value, by which equal values can be told to be equal; empty where the treatment has no key for it, and
+    /// beyond the findings that it gives one.
+    pub hash: String,
 }
 
 /// What became of an input.

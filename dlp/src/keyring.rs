@@ -22,6 +22,7 @@ const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// The keys of one scope, derived from a master key (RFC 5869).
 pub struct Keyring {
     hash: hmac::Key,
+    digits: hmac::Key,
     nonce: hmac::Key,
     token: LessSafeKey,
 }
@@ -57,6 +58,7 @@ impl Keyring {
         };
         Some(Keyring {
             hash: hmac::Key::new(hmac::HMAC_SHA256, &key("hash")?),
+            digits: hmac::Key::new(hmac::HMAC_SHA256, &key("digits")?),
             nonce: hmac::Key::new(hmac::HMAC_SHA256, &key("nonce")?),
             token: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key("token")?).ok()?),
         })
@@ -65,6 +67,30 @@ impl Keyring {
     /// A hash of a value of this type, in hexadecimal digits.
     pub fn hash(&self, kind: &str, value: &str) -> String {
         tag(&self.hash, kind, value)[..HASH_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Decimal digits in the place of a value of this type, the first of them no zero; other ones in each round.
+    pub(crate) fn digits(&self, kind: &str, value: &str, round: u32, count: usize) -> Vec<u8> {
+        let mut digits = Vec::with_capacity(count);
+        for block in 0u32.. {
+            if digits.len() >= count {
+                break;
+            }
+            let mut context = hmac::Context::with_key(&self.digits);
+            context.update(&round.to_be_bytes());
+            context.update(&block.to_be_bytes());
+            for part in [kind.as_bytes(), b"\0", value.as_bytes()] {
+                context.update(part);
+            }
+            // Of 256 values 250 are shared out among ten digits evenly.
+            let even = context.sign().as_ref().iter().copied().filter(|&byte| byte < 250).collect::<Vec<u8>>();
+            digits.extend(even.iter().map(|byte| b'0' + byte % 10));
+            // The first leads the number, so it is one of nine: zeros before it are left out.
+            let zeros = if digits.first() == Some(&b'0') { digits.iter().take_while(|&&digit| digit == b'0').count() } else { 0 };
+            digits.drain(..zeros);
+        }
+        digits.truncate(count);
+        digits
     }
 
     /// A token for a value of this type. Equal values have equal tokens: the nonce is made of the value, so that no nonce serves two of them.

@@ -11,15 +11,18 @@ mod classify;
 mod compile;
 mod confirm;
 mod detector;
+mod encoded;
 mod examples;
 mod finding;
 pub mod json;
 mod keyring;
 mod keys;
 mod names;
+mod number;
 mod open;
 mod operator;
 mod pattern;
+mod pointer;
 mod rewrite;
 mod scanner;
 mod shape;
@@ -35,7 +38,8 @@ pub use detector::{Category, Detector, Example};
 pub use examples::Fault;
 pub use finding::{Action, Finding, Verdict};
 pub use keyring::{Keyring, MASTER_BYTES_MIN};
-pub use operator::{Conditions, Operator, RULES_MAX, Selector, Treatment, UnknownType};
+pub use operator::{Conditions, Numbers, Operator, RULES_MAX, Rule, Selector, Treatment, UnknownType};
+pub use pointer::{POINTER_TOKENS_MAX, PointerFault, PointerPattern};
 use scanner::Document;
 pub use scanner::Scratch;
 pub use stream::{HELD_BYTES_MAX, TextStream};
@@ -45,6 +49,7 @@ use std::sync::Arc;
 use compile::Literals;
 use confirm::{Interests, Judges};
 use json::{Bounds, Kind, Tape, Value};
+use pointer::Ground;
 
 /// The compiled catalogue. Immutable; share it between threads, each with its own [`Scratch`].
 pub struct Engine {
@@ -54,7 +59,7 @@ pub struct Engine {
 }
 
 /// Findings of one document that say where they stand: the way to a place is walked anew for each.
-const POINTERS_MAX: usize = 64;
+pub const POINTERS_MAX: usize = 64;
 
 /// Bounds of text that is tried as JSON.
 const TEXT_BOUNDS: Bounds = Bounds { depth_max: 128, nodes_max: 4_000_000, refuse_duplicates: false };
@@ -109,6 +114,20 @@ impl Engine {
         count
     }
 
+    /// What a treatment would do to a finding of which only this is known. Values that may pass are not, so they do not count; of a
+    /// pointer that was cut off, the rest is taken to match. `None`: nothing, or there is no detector of this id.
+    pub fn action_on(
+        &self,
+        treatment: &Treatment,
+        detector: &str,
+        confidence: f32,
+        pointer: &str,
+        is_cut: bool,
+    ) -> Option<Action> {
+        let number = self.detectors().iter().position(|known| *known.id == *detector)?;
+        treatment.action(number, confidence, |patterns| patterns.iter().any(|pattern| pattern.matches_text(pointer, is_cut)))
+    }
+
     /// Scans leaves of a JSON document and masks what the treatment names.
     ///
     /// `tape` is the parse of `doc`; `leaves` are tape indices of strings, numbers and names, ascending. On
@@ -124,10 +143,28 @@ impl Engine {
         out: &mut Vec<u8>,
         findings: &mut Vec<Finding>,
     ) -> Verdict {
+        self.document_on(Ground::Document, scratch, doc, tape, leaves, treatment, out, findings)
+    }
+
+    #[allow(clippy::too_many_arguments)] // as above, and where the document stands
+    fn document_on(
+        &self,
+        ground: Ground,
+        scratch: &mut Scratch,
+        doc: &[u8],
+        tape: &Tape,
+        leaves: &[u32],
+        treatment: &Treatment,
+        out: &mut Vec<u8>,
+        findings: &mut Vec<Finding>,
+    ) -> Verdict {
         if treatment.is_empty() || leaves.is_empty() {
             return Verdict::Clean;
         }
+        scratch.places.begin(ground);
         scratch.scan(self.judges(), Document::new(doc, tape, leaves), treatment);
+        // Whoever scans next and does not say where, scans text.
+        scratch.places.begin(Ground::Text);
         let pointer = |leaf| Value::new(doc, tape, leaf).pointer();
         conclude(self.detectors(), scratch, doc, Some(tape), treatment, pointer, out, findings)
     }
@@ -144,6 +181,19 @@ impl Engine {
         out: &mut Vec<u8>,
         findings: &mut Vec<Finding>,
     ) -> Verdict {
+        self.text_within(None, scratch, text, treatment, out, findings)
+    }
+
+    /// Scans text that stands in another document, in a place at which the rules of these bits hold, or on its own.
+    fn text_within(
+        &self,
+        rules: Option<u64>,
+        scratch: &mut Scratch,
+        text: &str,
+        treatment: &Treatment,
+        out: &mut Vec<u8>,
+        findings: &mut Vec<Finding>,
+    ) -> Verdict {
         let doc = text.as_bytes();
         let looks_like_json = matches!(doc.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'));
         let mut tape = std::mem::take(&mut scratch.tape);
@@ -151,9 +201,10 @@ impl Engine {
         let verdict = if looks_like_json && tape.parse(doc, &TEXT_BOUNDS).is_ok() {
             leaves.clear();
             all_leaves(&tape, &mut leaves);
-            self.mask_document(scratch, doc, &tape, &leaves, treatment, out, findings)
+            let ground = rules.map_or(Ground::Document, Ground::Within);
+            self.document_on(ground, scratch, doc, &tape, &leaves, treatment, out, findings)
         } else {
-            self.mask_held(scratch, doc, &mut tape, treatment, out, findings)
+            self.mask_held(rules.map_or(Ground::Text, Ground::Within), scratch, doc, &mut tape, treatment, out, findings)
         };
         (scratch.tape, scratch.leaves) = (tape, leaves);
         verdict
@@ -172,13 +223,15 @@ impl Engine {
         findings: &mut Vec<Finding>,
     ) -> Verdict {
         let mut tape = std::mem::take(&mut scratch.tape);
-        let verdict = self.mask_held(scratch, text.as_bytes(), &mut tape, treatment, out, findings);
+        let verdict = self.mask_held(Ground::Text, scratch, text.as_bytes(), &mut tape, treatment, out, findings);
         scratch.tape = tape;
         verdict
     }
 
+    #[allow(clippy::too_many_arguments)] // as above, and where the text stands
     fn mask_held(
         &self,
+        ground: Ground,
         scratch: &mut Scratch,
         text: &[u8],
         tape: &mut Tape,
@@ -187,7 +240,9 @@ impl Engine {
         findings: &mut Vec<Finding>,
     ) -> Verdict {
         tape.hold_text(text);
+        scratch.places.begin(ground);
         scratch.scan(self.judges(), Document::new(text, tape, &[0]), treatment);
+        scratch.places.begin(Ground::Text);
         conclude(self.detectors(), scratch, text, None, treatment, |_| String::new(), out, findings)
     }
 }
@@ -226,6 +281,7 @@ fn conclude(
             len: detection.value.len(),
             confidence: detection.confidence,
             action: operator.action(),
+            hash: treatment.hash(count, &detector.kind, &detection.value),
         });
         verdict = verdict.and(operator);
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::finding::Action;
 use crate::keyring::Keyring;
+use crate::pointer::PointerPattern;
 
 /// What is done to a finding.
 #[derive(Clone, Debug)]
@@ -60,6 +61,8 @@ pub struct Conditions {
     pub confidence_min: f32,
     /// Values that may pass: whole ones, or with one `*` for any text.
     pub allow: Vec<String>,
+    /// Where it stands: one of these must match the pointer of its leaf. With none, it may stand anywhere.
+    pub pointers: Vec<PointerPattern>,
 }
 
 impl Conditions {
@@ -69,6 +72,35 @@ impl Conditions {
             Some((head, tail)) => value.len() >= head.len() + tail.len() && value.starts_with(head) && value.ends_with(tail),
         };
         confidence >= self.confidence_min && !self.allow.iter().any(is_allowed)
+    }
+}
+
+/// What becomes of a JSON number in which something is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Numbers {
+    /// A string that says what stood there.
+    #[default]
+    String,
+    /// Another number of the same length, for readers whose schema wants one. Where a value is hashed or tokenized, its digits are
+    /// made of the keyed hash, and nothing turns them back.
+    Keep,
+}
+
+/// What is done to findings, and under which conditions.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// What is done.
+    pub operator: Operator,
+    /// What must be true of a finding.
+    pub conditions: Arc<Conditions>,
+    /// What becomes of numbers. A number stays one if any rule about the finding wants it, whichever rule's operator holds.
+    pub numbers: Numbers,
+}
+
+impl Rule {
+    /// Does this to everything that is found; numbers become strings.
+    pub fn new(operator: Operator) -> Self {
+        Rule { operator, conditions: Arc::default(), numbers: Numbers::default() }
     }
 }
 
@@ -107,9 +139,11 @@ pub const RULES_MAX: usize = 64;
 /// What is done to what each detector finds. Where it is empty, nothing is even scanned.
 #[derive(Clone, Debug, Default)]
 pub struct Treatment {
-    rules: Vec<(Operator, Arc<Conditions>)>,
+    rules: Vec<Rule>,
     /// By the detector's number, the rules about it, one bit each; what is not there is left alone.
     by_detector: Vec<u64>,
+    /// The key of findings' hashes, and how many findings of a document get one.
+    hashes: Option<(Arc<Keyring>, usize)>,
 }
 
 impl Treatment {
@@ -128,14 +162,14 @@ impl Treatment {
     /// # Panics
     /// When there are [`RULES_MAX`] rules already.
     pub fn set(&mut self, selector: &Selector, operator: Operator) {
-        self.set_where(std::slice::from_ref(selector), operator, Arc::default());
+        self.set_rule(std::slice::from_ref(selector), Rule::new(operator));
     }
 
-    /// Applies `operator` to what the selectors select, where the conditions hold.
+    /// Applies a rule to what the selectors select.
     ///
     /// # Panics
     /// When there are [`RULES_MAX`] rules already.
-    pub fn set_where(&mut self, selectors: &[Selector], operator: Operator, conditions: Arc<Conditions>) {
+    pub fn set_rule(&mut self, selectors: &[Selector], rule: Rule) {
         assert!(self.rules.len() < RULES_MAX, "whoever makes treatments keeps to their bound");
         let bit = 1 << self.rules.len();
         for &number in selectors.iter().flat_map(|selector| &selector.numbers) {
@@ -144,7 +178,20 @@ impl Treatment {
             }
             self.by_detector[number] |= bit;
         }
-        self.rules.push((operator, conditions));
+        self.rules.push(rule);
+    }
+
+    /// Gives the first `most` findings of each document a keyed hash of their values.
+    pub fn hash_findings(&mut self, keyring: Arc<Keyring>, most: usize) {
+        self.hashes = Some((keyring, most));
+    }
+
+    /// The hash of the finding of this number in its document; empty where it gets none.
+    pub(crate) fn hash(&self, count: usize, kind: &str, value: &str) -> String {
+        match &self.hashes {
+            Some((keyring, most)) if count < *most => keyring.hash(kind, value),
+            _ => String::new(),
+        }
     }
 
     /// Whether any rule is about what the detector of this number finds.
@@ -152,16 +199,62 @@ impl Treatment {
         self.by_detector.get(detector).is_some_and(|&rules| rules != 0)
     }
 
-    /// The number of the strongest rule about a finding.
-    pub(crate) fn rule(&self, detector: usize, value: &str, confidence: f32) -> Option<usize> {
+    /// The number of the strongest rule about a finding, and what becomes of it in a number. `holds_at` says whether a rule with these pointers holds where it stands;
+    /// it is asked last, because it costs the most.
+    pub(crate) fn rule(
+        &self,
+        detector: usize,
+        value: &str,
+        confidence: f32,
+        mut holds_at: impl FnMut(usize, &[PointerPattern]) -> bool,
+    ) -> Option<(usize, Numbers)> {
         let bits = *self.by_detector.get(detector)?;
         let rules = (0..self.rules.len()).filter(|&rule| bits & (1 << rule) != 0);
-        rules.filter(|&rule| self.rules[rule].1.hold(value, confidence)).max_by_key(|&rule| self.rules[rule].0.strength())
+        let is_about = |&rule: &usize| {
+            let conditions = &self.rules[rule].conditions;
+            conditions.hold(value, confidence) && (conditions.pointers.is_empty() || holds_at(rule, &conditions.pointers))
+        };
+        let mut strongest: Option<(usize, Numbers)> = None;
+        for rule in rules.filter(is_about) {
+            let Rule { operator, numbers, .. } = &self.rules[rule];
+            strongest = Some(match strongest {
+                None => (rule, *numbers),
+                Some((before, form)) => {
+                    let form = if *numbers == Numbers::Keep { Numbers::Keep } else { form };
+                    let is_stronger = operator.strength() >= self.operator(before).strength();
+                    (if is_stronger { rule } else { before }, form)
+                }
+            });
+        }
+        strongest
+    }
+
+    /// What is done to a finding whose value is not known, so that none may pass for its value.
+    pub(crate) fn action(
+        &self,
+        detector: usize,
+        confidence: f32,
+        holds_at: impl Fn(&[PointerPattern]) -> bool,
+    ) -> Option<Action> {
+        let bits = *self.by_detector.get(detector)?;
+        let rules = self.rules.iter().enumerate().filter(|(rule, _)| bits & (1 << rule) != 0).map(|(_, rule)| rule);
+        let is_about = |rule: &&Rule| {
+            let Conditions { confidence_min, pointers, .. } = &*rule.conditions;
+            confidence >= *confidence_min && (pointers.is_empty() || holds_at(pointers))
+        };
+        rules.filter(is_about).max_by_key(|rule| rule.operator.strength()).map(|rule| rule.operator.action())
+    }
+
+    /// The rules that hold at one place, one bit each; `holds_at` is asked about those that say where they do.
+    pub(crate) fn rules_at(&self, mut holds_at: impl FnMut(usize, &[PointerPattern]) -> bool) -> u64 {
+        let rules = self.rules.iter().map(|rule| &rule.conditions.pointers).enumerate();
+        let held = rules.filter(|(rule, pointers)| pointers.is_empty() || holds_at(*rule, pointers));
+        held.fold(0, |bits, (rule, _)| bits | 1 << rule)
     }
 
     /// The operator of the rule of this number.
     pub(crate) fn operator(&self, rule: usize) -> &Operator {
-        &self.rules[rule].0
+        &self.rules[rule].operator
     }
 }
 
@@ -196,7 +289,8 @@ mod tests {
         treatment.set(&Selector::of(vec![0, 1, 2]), Operator::Redact);
         treatment.set(&Selector::of(vec![0]), Operator::Partial { keep_last: 4 });
         treatment.set(&Selector::of(vec![2]), Operator::Block);
-        let action = |detector| treatment.rule(detector, "v", 0.5).map(|rule| treatment.operator(rule).action());
+        let action =
+            |detector| treatment.rule(detector, "v", 0.5, |_, _| true).map(|(rule, _)| treatment.operator(rule).action());
         assert_eq!((action(0), action(2), action(9)), (Some(Action::Redacted), Some(Action::Blocked), None));
     }
 
@@ -204,14 +298,26 @@ mod tests {
     fn conditions_take_findings_out_of_a_rule() {
         let mut treatment = Treatment::none();
         let allow = vec!["ana@example.com".to_owned(), "*@ours.example".to_owned()];
-        treatment.set_where(&[Selector::of(vec![0])], Operator::Redact, Arc::new(Conditions { confidence_min: 0.6, allow }));
-        let is_about = |value, confidence| treatment.rule(0, value, confidence).is_some();
+        let conditions = Conditions { confidence_min: 0.6, allow, pointers: Vec::new() };
+        let rule = Rule { conditions: Arc::new(conditions), ..Rule::new(Operator::Redact) };
+        treatment.set_rule(&[Selector::of(vec![0])], rule);
+        let is_about = |value, confidence| treatment.rule(0, value, confidence, |_, _| true).is_some();
         assert!(is_about("bob@example.com", 0.7) && is_about("ana@example.community", 0.9));
         assert!(!is_about("bob@example.com", 0.5) && !is_about("ana@example.com", 0.9) && !is_about("x@ours.example", 0.9));
         let mut both = treatment.clone();
         both.set(&Selector::of(vec![0]), Operator::Partial { keep_last: 2 });
-        let action = |value| both.rule(0, value, 0.9).map(|rule| both.operator(rule).action());
+        let action = |value| both.rule(0, value, 0.9, |_, _| true).map(|(rule, _)| both.operator(rule).action());
         assert_eq!((action("x@ours.example"), action("bob@example.com")), (Some(Action::Partial), Some(Action::Redacted)));
+    }
+
+    #[test]
+    fn a_number_stays_one_if_any_rule_about_it_says_so() {
+        let mut treatment = Treatment::none();
+        let keeps = Rule { numbers: Numbers::Keep, ..Rule::new(Operator::Partial { keep_last: 2 }) };
+        treatment.set_rule(&[Selector::of(vec![0])], keeps);
+        treatment.set(&Selector::of(vec![0, 1]), Operator::Redact);
+        let ruled = |detector| treatment.rule(detector, "v", 0.5, |_, _| true);
+        assert_eq!((ruled(0), ruled(1)), (Some((1, Numbers::Keep)), Some((1, Numbers::String))));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Writes a document with its findings replaced.
 //!
 //! Invariant: outside the findings the bytes are the document's; the result is JSON of the same shape, in which a number that
-//! was masked is a string and no two names of an object fall together.
+//! was masked is a string, or another number where a rule says so, and no two names of an object fall together.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::detector::Detector;
 use crate::json::{Kind, Tape};
+use crate::number::{self, Probe};
 use crate::operator::{Operator, Treatment, replacement};
 use crate::scanner::Detection;
 
@@ -34,14 +36,23 @@ pub(crate) fn rewrite_range(
 ) {
     out.reserve(part.len() + detections.len() * 32);
     let mut at = part.start;
+    // For numbers that stay numbers, by detector.
+    let mut probes: HashMap<usize, Probe<'_>, ahash::RandomState> = HashMap::default();
     for (count, detection) in detections.iter().enumerate() {
         let operator = match treatment.operator(detection.rule) {
             Operator::Flag => continue,
             _ if detection.is_merged => &Operator::Redact,
             operator => operator,
         };
-        let text = replacement(operator, &detectors[detection.detector].kind, &detection.value);
+        let kind = &detectors[detection.detector].kind;
         out.extend_from_slice(doc.get(at..detection.raw.start).unwrap_or_default());
+        at = detection.raw.end;
+        if let Some(number) = &detection.number {
+            let probe = probes.entry(detection.detector).or_insert_with(|| Probe::of(detectors, kind));
+            out.extend_from_slice(number::replacement(operator, probe, &detection.value, number).as_bytes());
+            continue;
+        }
+        let text = replacement(operator, kind, &detection.value);
         match detection.kind {
             // A number cannot hold the text, so it becomes a string; within a JSON text in a string the quotes are escaped.
             Kind::Number if tape.is_some() => {
@@ -56,7 +67,6 @@ pub(crate) fn rewrite_range(
             }
             _ => out.extend_from_slice(text.as_bytes()),
         }
-        at = detection.raw.end;
     }
     out.extend_from_slice(doc.get(at..part.end).unwrap_or_default());
 }

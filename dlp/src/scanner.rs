@@ -12,7 +12,8 @@ use crate::json::{Bounds, Kind, Node, Tape};
 use crate::keys::KeyClass;
 use crate::names::Names;
 use crate::open;
-use crate::operator::Treatment;
+use crate::operator::{Numbers, Treatment};
+use crate::pointer::{Places, PointerPattern};
 use crate::sheet::{GAP, Segment, Sheet, Source, has_markup};
 use crate::text::End;
 
@@ -43,6 +44,8 @@ pub struct Scratch {
     nested: Tape,
     names: Names,
     covered: Covered,
+    /// Whether rules with a pointer are about a leaf; whoever scans begins it.
+    pub(crate) places: Places,
     pub(crate) detections: Vec<Detection>,
     /// The tape of text that turned out to be JSON.
     pub(crate) tape: Tape,
@@ -67,6 +70,8 @@ pub(crate) struct Detection {
     pub(crate) anchor: usize,
     /// Whether it was found in a run of base64, all of which is `raw`.
     pub(crate) is_of_blob: bool,
+    /// The whole number it was found in, where that is to stay a number.
+    pub(crate) number: Option<Box<str>>,
 }
 
 /// A document as it came: its text, its parse, and which of its leaves are scanned.
@@ -125,6 +130,7 @@ impl Scratch {
             nested: Tape::new(),
             names: Names::default(),
             covered: Covered::default(),
+            places: Places::default(),
             detections: Vec::new(),
             tape: Tape::new(),
             leaves: Vec::new(),
@@ -148,9 +154,9 @@ impl Scratch {
             if !document.tape.is_of_text() {
                 self.open_nested(judges, level);
             }
-            self.scan_sheet(judges, level, treatment);
+            self.scan_sheet(judges, document, level, treatment);
         }
-        self.scan_blobs(judges, treatment);
+        self.scan_blobs(judges, document, treatment);
         settle_overlaps(&mut self.detections, treatment);
     }
 
@@ -230,10 +236,11 @@ impl Scratch {
                 depth: 0,
             })
         };
-        let detections = &mut self.detections;
+        let (detections, places) = (&mut self.detections, &mut self.places);
         let mut found = |segment: &Segment, detector, found: Found| {
             let raw = whole_number(segment, found.range.clone());
-            detections.extend(detection(treatment, segment, detector, raw, &text[found.range], found.confidence));
+            let holds_at = |rule, patterns: &[_]| places.hold(rule, patterns, text, tape, segment.leaf);
+            detections.extend(detection(treatment, holds_at, segment, detector, raw, text, found.range, found.confidence));
         };
         let judge = judges.of_names(&self.hyperscan);
         let end = End::default();
@@ -264,17 +271,18 @@ impl Scratch {
         }
     }
 
-    fn scan_sheet(&mut self, judges: Judges<'_>, level: usize, treatment: &Treatment) {
+    fn scan_sheet(&mut self, judges: Judges<'_>, document: Document<'_>, level: usize, treatment: &Treatment) {
         let sheet = &self.sheets[level];
         if sheet.segments.is_empty() {
             return;
         }
         self.anchors.clear();
         self.anchors.find(judges.literals, &self.hyperscan, &sheet.text, 0..sheet.text.len(), GAP);
-        let detections = &mut self.detections;
+        let (detections, places) = (&mut self.detections, &mut self.places);
         let mut found = |segment: &Segment, detector, found: Found| {
             let raw = sheet.raw_range(&whole_number(segment, found.range.clone()));
-            detections.extend(detection(treatment, segment, detector, raw, &sheet.text[found.range], found.confidence));
+            let holds_at = |rule, patterns: &[_]| places.hold(rule, patterns, document.text, document.tape, segment.leaf);
+            detections.extend(detection(treatment, holds_at, segment, detector, raw, &sheet.text, found.range, found.confidence));
         };
         let end = End::default();
         let mut stretch =
@@ -289,18 +297,19 @@ impl Scratch {
     }
 
     /// Scans the text of runs of base64. What is left of a run in which something was replaced would be none, so it goes whole.
-    fn scan_blobs(&mut self, judges: Judges<'_>, treatment: &Treatment) {
+    fn scan_blobs(&mut self, judges: Judges<'_>, document: Document<'_>, treatment: &Treatment) {
         let sheet = &self.blobs;
         if sheet.segments.is_empty() {
             return;
         }
         self.anchors.clear();
         self.anchors.find(judges.literals, &self.hyperscan, &sheet.text, 0..sheet.text.len(), GAP);
-        let detections = &mut self.detections;
+        let (detections, places) = (&mut self.detections, &mut self.places);
         let mut found = |segment: &Segment, detector, found: Found| {
             let raw = sheet.raw_at(segment.range.start) as usize..segment.raw_end as usize;
-            let found = detection(treatment, segment, detector, raw, &sheet.text[found.range], found.confidence);
-            detections.extend(found.map(|found| Detection { is_merged: true, is_of_blob: true, ..found }));
+            let holds_at = |rule, patterns: &[_]| places.hold(rule, patterns, document.text, document.tape, segment.leaf);
+            let found = detection(treatment, holds_at, segment, detector, raw, &sheet.text, found.range, found.confidence);
+            detections.extend(found.map(|found| Detection { is_merged: true, is_of_blob: true, number: None, ..found }));
         };
         let end = End::default();
         let mut stretch =
@@ -322,6 +331,8 @@ impl Scratch {
         self.blobs.clear();
         self.anchors.clear();
         self.names.bound();
+        let tape = &mut self.nested;
+        tape.hold_text(text);
         let [sheet, ..] = &mut self.sheets;
         sheet.clear();
         let known = if is_whole { text.len() } else { open::whole_escapes(text) };
@@ -347,10 +358,11 @@ impl Scratch {
             stretch.covered.forget(judges.detectors.len());
             confirm(judges, &mut stretch, treatment, &words, &mut |_, _, _| {}, |_, _| Some(segment.clone()));
         }
-        let detections = &mut self.detections;
+        let (detections, places) = (&mut self.detections, &mut self.places);
         let mut found = |segment: &Segment, detector, found: Found| {
             let (raw, anchor) = (sheet.raw_range(&found.range), sheet.raw_at(found.anchor) as usize);
-            let detection = detection(treatment, segment, detector, raw, &sheet.text[found.range], found.confidence);
+            let holds_at = |rule, patterns: &[_]| places.hold(rule, patterns, text, tape, 0);
+            let detection = detection(treatment, holds_at, segment, detector, raw, &sheet.text, found.range, found.confidence);
             detections.extend(detection.map(|detection| Detection { anchor, ..detection }));
         };
         stretch.covered.forget(judges.detectors.len());
@@ -373,7 +385,9 @@ impl Scratch {
             unsettled = unsettled.min(judges.literals.spaced_beginning(known)).max(from_on_sheet);
         }
         let unsettled_raw = sheet.raw_at(unsettled) as usize;
-        self.scan_blobs(judges, treatment);
+        let tape = std::mem::take(&mut self.nested);
+        self.scan_blobs(judges, Document::new(text, &tape, &[]), treatment);
+        self.nested = tape;
         settle_overlaps(&mut self.detections, treatment);
         // What is found but not settled is found again when more has arrived, so what made its detector look is kept.
         let keep =
@@ -464,16 +478,21 @@ fn whole_number(segment: &Segment, range: Range<usize>) -> Range<usize> {
 }
 
 /// A detection, if a rule of the treatment is about it.
+#[allow(clippy::too_many_arguments)] // what was found where, and who says what is done to it
 fn detection(
     treatment: &Treatment,
+    holds_at: impl FnMut(usize, &[PointerPattern]) -> bool,
     segment: &Segment,
     detector: usize,
     raw: Range<usize>,
-    value: &[u8],
+    text: &[u8],
+    value: Range<usize>,
     confidence: f32,
 ) -> Option<Detection> {
-    let value = String::from_utf8_lossy(value).into_owned();
-    let rule = treatment.rule(detector, &value, confidence)?;
+    let value = String::from_utf8_lossy(&text[value]).into_owned();
+    let (rule, numbers) = treatment.rule(detector, &value, confidence, holds_at)?;
+    let stays_number = segment.kind == Kind::Number && numbers == Numbers::Keep;
+    let number = stays_number.then(|| String::from_utf8_lossy(&text[segment.range.clone()]).into());
     Some(Detection {
         detector,
         rule,
@@ -486,5 +505,6 @@ fn detection(
         is_merged: false,
         anchor: usize::MAX,
         is_of_blob: false,
+        number,
     })
 }

@@ -30,6 +30,8 @@ pub struct TextStream {
     /// What a value that was too long to be held ends with.
     endless: Option<Ending>,
     is_blocked: bool,
+    /// Findings that were told.
+    told: usize,
 }
 
 /// How a value ends whose length has no bound.
@@ -233,7 +235,7 @@ impl Feed<'_> {
     }
 
     /// Tells findings, and says what they mean for the text.
-    fn tell(&mut self, stream: &TextStream, detections: &[Detection]) -> Verdict {
+    fn tell(&mut self, stream: &mut TextStream, detections: &[Detection]) -> Verdict {
         let mut verdict = Verdict::Clean;
         for detection in detections {
             let operator = self.treatment.operator(detection.rule);
@@ -247,7 +249,9 @@ impl Feed<'_> {
                 len: detection.value.len(),
                 confidence: detection.confidence,
                 action: operator.action(),
+                hash: self.treatment.hash(stream.told, &detector.kind, &detection.value),
             });
+            stream.told += 1;
             verdict = verdict.and(operator);
         }
         verdict

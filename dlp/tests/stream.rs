@@ -181,7 +181,7 @@ fn a_block_stops_the_stream_for_good() {
     assert_eq!(feed(b"hello there, ana@custo"), Verdict::Clean);
     assert_eq!(feed(b"mer.example, and so on"), Verdict::Blocked);
     assert_eq!(feed(b"more"), Verdict::Blocked);
-    assert_eq!((String::from_utf8(out).unwrap().as_str(), findings.len()), ("hello ", 1));
+    assert_eq!((String::from_utf8(out).unwrap().as_str(), findings.len()), ("hello there, ", 1));
 }
 
 thread_local! {

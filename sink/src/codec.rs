@@ -1,7 +1,8 @@
 //! How the two records of a call are written as bytes and read back.
 //!
 //! Invariant: what was encoded decodes to the same record; a field longer than its bound is cut at a character and marked, never
-//! refused; bytes that are no record decode to nothing.
+//! refused; bytes that are no record decode to nothing. What a later version adds stands at the end of a record, so that each version
+//! reads what the others wrote.
 
 use std::net::IpAddr;
 
@@ -19,9 +20,12 @@ const FINDINGS_MAX: usize = 32;
 const POINTER_BYTES_MAX: usize = 48;
 
 /// The most bytes an encoded outcome can have.
-pub(crate) const OUTCOME_BYTES_MAX: usize = 64 + TEXT_SHORT_MAX + FINDINGS_MAX * (16 + POINTER_BYTES_MAX + 2 * TEXT_SHORT_MAX);
+pub(crate) const OUTCOME_BYTES_MAX: usize =
+    64 + TEXT_SHORT_MAX + FINDINGS_MAX * (16 + POINTER_BYTES_MAX + 2 * TEXT_SHORT_MAX + 2 + HASH_BYTES_MAX);
 /// The most bytes kept of the names in a finding and of an outcome's reason.
 const TEXT_SHORT_MAX: usize = 48;
+/// The most bytes kept of a finding's hash.
+const HASH_BYTES_MAX: usize = 16;
 
 fn cut(text: &[u8], most: usize) -> &[u8] {
     if text.len() <= most {
@@ -52,6 +56,8 @@ fn put_findings(out: &mut Vec<u8>, findings: &[FindingRef<'_>]) {
         out.extend_from_slice(&finding.confidence.to_le_bytes());
         out.extend_from_slice(&[finding.action.code(), finding.direction.code()]);
     }
+    // The first version had no hashes, so they stand behind all that it had.
+    kept.iter().for_each(|finding| put_text(out, finding.hash.as_bytes(), HASH_BYTES_MAX));
 }
 
 impl Decision<'_> {
@@ -134,7 +140,14 @@ impl<'a> Reader<'a> {
 
     fn findings(&mut self) -> Option<Vec<OwnedFinding>> {
         let count = self.u8()?;
-        (0..count).map(|_| self.finding()).collect()
+        let mut findings = (0..count).map(|_| self.finding()).collect::<Option<Vec<_>>>()?;
+        // A record of the first version ends here.
+        if !self.0.is_empty() {
+            for finding in &mut findings {
+                finding.hash = self.text()?;
+            }
+        }
+        Some(findings)
     }
 
     fn finding(&mut self) -> Option<OwnedFinding> {
@@ -146,6 +159,7 @@ impl<'a> Reader<'a> {
             confidence: f32::from_le_bytes(self.array()?),
             action: FindingAction::of_code(self.u8()?)?,
             direction: Direction::of_code(self.u8()?)?,
+            hash: String::new(),
         })
     }
 }
@@ -247,9 +261,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_goes_in_comes_out(text in ".{0,80}", roles in prop::collection::vec("[a-z]{0,8}", 0..4), length in any::<u32>()) {
+        fn what_goes_in_comes_out(text in ".{0,80}", roles in prop::collection::vec("[a-z]{0,8}", 0..4), length in any::<u32>(), hash in "([0-9a-f]{16})?") {
             let finding = FindingRef { kind: "CREDIT_CARD", detector: "credit-card", pointer: "/a", length,
-                action: FindingAction::Redact, confidence: 0.5, direction: Direction::Request };
+                action: FindingAction::Redact, confidence: 0.5, direction: Direction::Request, hash: &hash };
             let findings = [finding];
             let decision = decision(&text, &roles, &findings);
             let mut bytes = Vec::new();
@@ -260,7 +274,12 @@ mod tests {
             prop_assert_eq!(&read.roles, &roles);
             prop_assert_eq!(read.src_ip, "127.0.0.1");
             prop_assert_eq!(read.findings.len(), 1);
-            for end in 0..bytes.len() {
+            prop_assert_eq!(&read.findings[0].hash, &hash);
+            // What the first version wrote: all of it but the hashes.
+            let first_version = bytes.len() - 2 - hash.len();
+            let read = decode_decision(&bytes[..first_version]).unwrap();
+            prop_assert_eq!((read.findings[0].length, read.findings[0].hash.as_str()), (length, ""));
+            for end in (0..bytes.len()).filter(|&end| end != first_version) {
                 prop_assert!(decode_decision(&bytes[..end]).is_none());
             }
         }
@@ -281,6 +300,7 @@ mod tests {
             action: FindingAction::Block,
             confidence: 1.0,
             direction: Direction::Response,
+            hash: &long,
         };
         let findings = vec![finding; 500];
         let outcome = Outcome {

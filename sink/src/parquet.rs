@@ -24,7 +24,7 @@ use crate::record::OwnedFinding;
 use crate::segment::{DIR_MODE, FILE_MODE};
 
 /// The version of the tables' schema; columns are only ever added, at the end.
-const SCHEMA_VERSION: &str = "1";
+const SCHEMA_VERSION: &str = "2";
 
 /// Columns in which few values repeat: a dictionary pays there.
 const REPEATING: [&str; 22] = [
@@ -205,10 +205,13 @@ fn findings(name: &str, rows: &[Row]) -> io::Result<Option<RecordBatch>> {
     };
     let mut times = TimestampMicrosecondBuilder::new();
     let (mut lengths, mut confidences) = (Int32Builder::new(), Float32Builder::new());
+    let mut hashes = StringBuilder::new();
     for (row, found) in &all {
         times.append_value(row.decision.ts_us);
         lengths.append_value(i32::try_from(found.length).unwrap_or(i32::MAX));
         confidences.append_value(found.confidence);
+        // No hash equals no hash in no join.
+        hashes.append_option(Some(&found.hash).filter(|hash| !hash.is_empty()));
     }
     let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     batch(vec![
@@ -226,11 +229,12 @@ fn findings(name: &str, rows: &[Row]) -> io::Result<Option<RecordBatch>> {
         (Field::new("length", DataType::Int32, false), Arc::new(lengths.finish())),
         text("action", &|_, found| found.action.name().to_owned()),
         (Field::new("confidence", DataType::Float32, false), Arc::new(confidences.finish())),
+        (Field::new("hash", DataType::Utf8, true), Arc::new(hashes.finish())),
     ])
     .map(Some)
 }
 
-fn properties() -> io::Result<WriterProperties> {
+pub(crate) fn properties() -> io::Result<WriterProperties> {
     let level = ZstdLevel::try_new(1).map_err(io::Error::other)?;
     let mut properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_2_0)

@@ -110,6 +110,8 @@ pub struct FindingRef<'a> {
     /// 0 to 1.
     pub confidence: f32,
     pub direction: Direction,
+    /// A keyed hash of the value, in hexadecimal digits; empty where there is no key.
+    pub hash: &'a str,
 }
 
 /// What is known of a call before it is forwarded.
@@ -173,6 +175,7 @@ pub(crate) struct OwnedFinding {
     pub action: FindingAction,
     pub confidence: f32,
     pub direction: Direction,
+    pub hash: String,
 }
 
 /// A decision as it is read back.

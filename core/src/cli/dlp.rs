@@ -1,4 +1,4 @@
-//! `sluicegate dlp`: the detectors, and whether they find what they must.
+//! `sluicegate dlp`: the detectors, whether they find what they must, and what they would find.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +7,8 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use sluicegate_dlp::{Catalogue, Engine, EngineError};
 
-use super::check::report;
+use super::check;
+use super::report::{self, ReportArguments};
 use crate::config;
 
 /// The arguments of `dlp`.
@@ -31,21 +32,26 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Count what rules would find in files, directories and audits; no value is ever written
+    Report(ReportArguments),
 }
 
 /// Runs a subcommand.
 pub(super) fn dlp(arguments: &DlpArguments) -> ExitCode {
-    let (Command::Test { config } | Command::List { config }) = &arguments.command;
+    let config = match &arguments.command {
+        Command::Test { config } | Command::List { config } => config,
+        Command::Report(arguments) => return report::report(arguments),
+    };
     let catalogue = match config {
         None => Catalogue::built_in().map(Arc::new).map_err(|(file, error)| EngineError::Catalogue(file, error)),
         Some(path) => match config::load(path) {
             Ok(config) => Ok(config.catalogue),
-            Err(problems) => return report(path, &problems),
+            Err(problems) => return check::report(path, &problems),
         },
     };
     let done = match &arguments.command {
         Command::Test { .. } => catalogue.and_then(test),
-        Command::List { .. } => catalogue.map(|catalogue| list(&catalogue)),
+        _ => catalogue.map(|catalogue| list(&catalogue)),
     };
     done.unwrap_or_else(|error| {
         eprintln!("sluicegate dlp: {error}");

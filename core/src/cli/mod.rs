@@ -3,6 +3,8 @@
 mod check;
 mod demo;
 mod dlp;
+mod input;
+mod report;
 mod run;
 mod scan;
 
@@ -35,9 +37,9 @@ enum Command {
     },
     /// Play the whole story offline: issuer, leaky server, client, gateway, audit
     Demo(demo::DemoArguments),
-    /// Find secrets and personal data in text; findings come out as JSON lines
+    /// Find secrets and personal data in files, directories and audits; findings come out as JSON lines
     Scan(scan::ScanArguments),
-    /// List the detectors, or test them on their own examples
+    /// List the detectors, test them on their own examples, or report what rules would find
     Dlp(dlp::DlpArguments),
 }
 

@@ -1,4 +1,4 @@
-//! `sluicegate scan`: the masking engine on files, standard input or JSON lines.
+//! `sluicegate scan`: the masking engine on files, directories, standard input, audits and JSON lines.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -10,21 +10,28 @@ use serde::Deserialize;
 use serde_json::json;
 use sluicegate_dlp::{Engine, Finding, Operator, Scratch, Treatment, Verdict};
 
-/// Bytes of one input, or of one line; a longer one is refused.
-const INPUT_BYTES_MAX: u64 = 1 << 30;
+use super::input::{Inputs, Look, Piece};
+
+/// Bytes of one piece; a longer input is cut behind the end of a line.
+const PIECE_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes of one line of `--jsonl`; a longer one is refused.
+const LINE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// The arguments of `scan`.
 #[derive(Args)]
 pub(super) struct ScanArguments {
-    /// The file to scan; `-` or nothing is standard input
-    #[arg(value_name = "FILE")]
-    file: Option<PathBuf>,
-    /// Write the masked text instead of findings
-    #[arg(long, conflicts_with = "jsonl")]
+    /// Files and directories to scan; `-` or nothing is standard input
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Write the masked text instead of findings; for one file
+    #[arg(long, conflicts_with_all = ["jsonl", "audit"])]
     mask: bool,
     /// Read lines of {"id", "text"} from this file (`-`: standard input) and write {"id", "findings", "masked"} in the same order
-    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["paths", "audit"])]
     jsonl: Option<PathBuf>,
+    /// Scan what callers wrote, as the audit in this directory keeps it
+    #[arg(long, value_name = "DIR")]
+    audit: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -39,10 +46,22 @@ struct Scanner {
     treatment: Treatment,
 }
 
+/// Writes findings, or the masked text, as the pieces come.
+struct Writer<'o, W> {
+    scanner: &'o mut Scanner,
+    out: &'o mut W,
+    masks: bool,
+    /// Whether a finding says in which file it stands, because there may be several.
+    names_files: bool,
+}
+
 /// Scans; what cannot be read is reported on standard error.
 pub(super) fn scan(arguments: &ScanArguments) -> ExitCode {
     match try_scan(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(problems) => {
+            problems.iter().for_each(|problem| eprintln!("sluicegate scan: {problem}"));
+            if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
         // Whoever reads us has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
@@ -52,48 +71,59 @@ pub(super) fn scan(arguments: &ScanArguments) -> ExitCode {
     }
 }
 
-fn try_scan(arguments: &ScanArguments) -> io::Result<()> {
+/// Scans; returns what could not be read.
+fn try_scan(arguments: &ScanArguments) -> io::Result<Vec<String>> {
+    let is_one = arguments.paths.len() <= 1 && arguments.audit.is_none();
+    let is_one_file = is_one && arguments.paths.first().is_none_or(|path| !path.is_dir());
+    if arguments.mask && !is_one_file {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "--mask writes the text of one file; name one"));
+    }
     let engine = Engine::new().map_err(io::Error::other)?;
     let treatment = engine.catalogue().everything(Operator::Redact);
     let mut scanner = Scanner { scratch: engine.scratch().map_err(io::Error::other)?, engine, treatment };
     let mut out = BufWriter::new(io::stdout().lock());
     if let Some(path) = &arguments.jsonl {
-        return lines(&mut scanner, open(Some(path))?, &mut out);
+        return lines(&mut scanner, open(path)?, &mut out).map(|()| Vec::new());
     }
-    let mut text = String::new();
-    open(arguments.file.as_ref())?.take(INPUT_BYTES_MAX).read_to_string(&mut text)?;
-    let (findings, masked) = scanner.scan(&text);
-    if arguments.mask {
-        out.write_all(&masked.unwrap_or_else(|| text.into_bytes()))?;
-    } else {
-        for finding in &findings {
-            writeln!(out, "{}", describe(finding))?;
-        }
+    let mut inputs = Inputs::new(PIECE_BYTES_MAX, false);
+    let mut writer = Writer { scanner: &mut scanner, out: &mut out, masks: arguments.mask, names_files: !is_one_file };
+    let standard_input = [PathBuf::from("-")];
+    let paths = if is_one && arguments.paths.is_empty() { &standard_input[..] } else { &arguments.paths };
+    inputs.look_through(paths, &mut writer)?;
+    if let Some(dir) = &arguments.audit {
+        inputs.look_through_audit(dir, &mut writer)?;
     }
-    out.flush()
+    out.flush()?;
+    Ok(inputs.problems)
 }
 
-fn open(path: Option<&PathBuf>) -> io::Result<Box<dyn BufRead>> {
-    match path.filter(|path| path.as_os_str() != "-") {
-        None => Ok(Box::new(BufReader::new(io::stdin()))),
-        Some(path) => {
-            let file = File::open(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-            Ok(Box::new(BufReader::new(file)))
-        }
+fn open(path: &PathBuf) -> io::Result<Box<dyn BufRead>> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(BufReader::new(io::stdin())));
     }
+    let file = File::open(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    Ok(Box::new(BufReader::new(file)))
 }
 
-fn lines(scanner: &mut Scanner, input: Box<dyn BufRead>, out: &mut impl Write) -> io::Result<()> {
-    for (number, line) in input.lines().enumerate() {
-        let line = line?;
+fn lines(scanner: &mut Scanner, mut input: Box<dyn BufRead>, out: &mut impl Write) -> io::Result<()> {
+    let mut line = String::new();
+    for number in 1u64.. {
+        line.clear();
+        let wrong = |message: String| io::Error::new(io::ErrorKind::InvalidData, format!("line {number}: {message}"));
+        let read = input.by_ref().take(LINE_BYTES_MAX + 1).read_line(&mut line).map_err(|error| wrong(error.to_string()))?;
+        if read == 0 {
+            break;
+        }
+        if read as u64 > LINE_BYTES_MAX {
+            return Err(wrong(format!("is longer than {LINE_BYTES_MAX} bytes")));
+        }
         if line.trim().is_empty() {
             continue;
         }
-        let Line { id, text } = serde_json::from_str(&line)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {error}", number + 1)))?;
+        let Line { id, text } = serde_json::from_str(&line).map_err(|error| wrong(error.to_string()))?;
         let (findings, masked) = scanner.scan(&text);
         let masked = masked.map_or(text, |bytes| String::from_utf8_lossy(&bytes).into_owned());
-        let findings: Vec<_> = findings.iter().map(describe).collect();
+        let findings: Vec<_> = findings.iter().map(|finding| describe(finding, 0)).collect();
         writeln!(out, "{}", json!({"id": id, "findings": findings, "masked": masked}))?;
     }
     out.flush()
@@ -107,12 +137,32 @@ impl Scanner {
     }
 }
 
-fn describe(finding: &Finding) -> serde_json::Value {
+impl<W: Write> Look for Writer<'_, W> {
+    fn piece(&mut self, piece: &Piece<'_>) -> io::Result<()> {
+        let (findings, masked) = self.scanner.scan(piece.text);
+        if self.masks {
+            return self.out.write_all(masked.as_deref().unwrap_or(piece.text.as_bytes()));
+        }
+        for finding in &findings {
+            let mut told = describe(finding, piece.offset);
+            if self.names_files {
+                told["file"] = piece.source.to_string_lossy().into();
+            }
+            if let Some((row, column)) = piece.cell {
+                (told["row"], told["column"]) = (row.into(), column.into());
+            }
+            writeln!(self.out, "{told}")?;
+        }
+        Ok(())
+    }
+}
+
+fn describe(finding: &Finding, offset: u64) -> serde_json::Value {
     json!({
         "type": *finding.kind,
         "detector": *finding.detector,
-        "start": finding.start,
-        "end": finding.end,
+        "start": offset + finding.start as u64,
+        "end": offset + finding.end as u64,
         "confidence": (f64::from(finding.confidence) * 100.0).round() / 100.0,
     })
 }

@@ -119,7 +119,8 @@ impl Checker<'_, '_> {
         let dlp_rules = dlp_rules(&mut self, &raw.dlp, &catalogue, keyring.as_ref());
         let audit = self.audit(&raw.audit);
         let admin = raw.admin.as_ref().and_then(|admin| self.admin(&admin.listen));
-        Some(Config { server: server?, issuers, upstreams, rules, catalogue, dlp_rules, audit, admin, limits })
+        let dlp_keyring = keyring;
+        Some(Config { server: server?, issuers, upstreams, rules, catalogue, dlp_rules, dlp_keyring, audit, admin, limits })
     }
 
     /// A number within bounds, or the default.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use sluicegate_dlp::written::Written;
-use sluicegate_dlp::{Catalogue, Conditions, Engine, Keyring, MASTER_BYTES_MIN, Operator, RULES_MAX, Selector};
+use sluicegate_dlp::{
+    Catalogue, Conditions, Engine, Keyring, MASTER_BYTES_MIN, Numbers, Operator, PointerPattern, RULES_MAX, Rule, Selector,
+};
 use toml::Spanned;
 
 use super::check::Checker;
@@ -191,6 +193,13 @@ impl OneDlpRule<'_, '_, '_, '_> {
         if let Some(operator) = &raw.operator {
             self.add(operator.span(), "operator", "stands beside `detokenize`", "make two rules of it");
         }
+        if let Some(numbers) = &raw.numbers {
+            self.add(numbers.span(), "numbers", "is for rules that mask", "remove the key; digits are never turned back");
+        }
+        if let Some(pointer) = &raw.place.pointer {
+            let hint = "remove the key; a token says itself where it stands";
+            self.add(pointer.span(), "where.pointer", "is for rules that mask", hint);
+        }
         if raw.place.tool.is_none() || raw.place.upstream.is_none() {
             let hint = "add `where = { upstream = \"…\", tool = \"…\" }`";
             self.add(flag.span(), "detokenize", "does not say which tool may have the values", hint);
@@ -207,8 +216,48 @@ impl OneDlpRule<'_, '_, '_, '_> {
                 self.add(value.span(), "confidence_min", "is out of bounds", "use 0.0 to 1.0");
             }
         }
-        let conditions = Arc::new(Conditions { confidence_min, allow: raw.allow.clone() });
-        self.operator().map(|operator| Done::Masks(operator, conditions))
+        let pointers = self.pointers();
+        let conditions = Arc::new(Conditions { confidence_min, allow: raw.allow.clone(), pointers });
+        let numbers = self.numbers();
+        self.operator().map(|operator| Done::Masks(Rule { operator, conditions, numbers }))
+    }
+
+    /// What becomes of JSON numbers.
+    fn numbers(&mut self) -> Numbers {
+        let Some(text) = &self.raw.numbers else { return Numbers::String };
+        let operator = self.raw.operator.as_ref().map_or("", |name| name.get_ref());
+        if matches!(operator, "flag" | "block") {
+            let message = format!("means nothing beside the operator {operator:?}, which replaces nothing");
+            self.add(text.span(), "numbers", message, "remove the key");
+        }
+        match text.get_ref().as_str() {
+            "string" => Numbers::String,
+            "keep" => Numbers::Keep,
+            _ => {
+                let hint = "use \"string\", or \"keep\" for another number of the same length";
+                self.add(text.span(), "numbers", "is not a form of numbers", hint);
+                Numbers::String
+            }
+        }
+    }
+
+    /// Where in a message the rule is about; nothing where it does not say.
+    fn pointers(&mut self) -> Vec<PointerPattern> {
+        let Some(text) = &self.raw.place.pointer else { return Vec::new() };
+        let pattern = match PointerPattern::parse(text.get_ref()) {
+            Ok(pattern) => pattern,
+            Err(fault) => {
+                self.add(text.span(), "where.pointer", fault.to_string(), fault.hint());
+                return Vec::new();
+            }
+        };
+        if let Some(name) = pattern.first_name().filter(|name| !PAYLOADS.contains(name)) {
+            let message = format!("begins with /{name}, under which no message has anything to mask");
+            let hint = "it begins at the message: \"/params/arguments/**\", \"/result/**\", \"/error/**\", or \"/**\"";
+            self.add(text.span(), "where.pointer", message, hint);
+        }
+        // The messages of a batch stand in an array.
+        vec![pattern.in_elements(), pattern]
     }
 
     fn keyring(&mut self, span: std::ops::Range<usize>, field: &str) -> Option<Arc<Keyring>> {
@@ -256,5 +305,7 @@ impl OneDlpRule<'_, '_, '_, '_> {
     }
 }
 
+/// The members of a JSON-RPC message whose leaves are scanned.
+const PAYLOADS: [&str; 3] = ["params", "result", "error"];
 /// What a rule about findings can do.
 const OPERATORS_HINT: &str = "use \"flag\", \"redact\", \"partial\", \"hash\", \"tokenize\" or \"block\"";

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
-use sluicegate_dlp::{Catalogue, Conditions, Keyring, Operator, Selector};
+use sluicegate_dlp::{Catalogue, Keyring, Selector};
 use sluicegate_identity::IssuerPolicy;
 
 use super::limits::Limits;
@@ -30,6 +30,8 @@ pub struct Config {
     pub catalogue: Arc<Catalogue>,
     /// `[[dlp.rule]]`
     pub dlp_rules: Vec<DlpRule>,
+    /// The keys of `[dlp] key`
+    pub dlp_keyring: Option<Arc<Keyring>>,
     /// `[audit]`
     pub audit: Audit,
     /// `[admin]`
@@ -169,7 +171,7 @@ pub struct DlpRule {
 /// What a rule about findings does.
 pub enum Done {
     /// It masks or blocks them.
-    Masks(Operator, Arc<Conditions>),
+    Masks(sluicegate_dlp::Rule),
     /// It turns tokens back in what goes to the upstream.
     TurnsBack(Arc<Keyring>),
 }

@@ -135,6 +135,7 @@ pub(super) struct RawDlpRule {
     pub place: RawPlace,
     pub operator: Option<Text>,
     pub keep: Option<Spanned<i64>>,
+    pub numbers: Option<Text>,
     pub confidence_min: Option<Spanned<f64>>,
     #[serde(default)]
     pub allow: Vec<String>,
@@ -155,6 +156,7 @@ pub(super) struct RawPlace {
     pub tool: Option<Text>,
     pub principal: Option<Text>,
     pub direction: Option<Text>,
+    pub pointer: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use sluicegate_dlp::{Catalogue, Conditions, Keyring, Operator, Selector, Treatment};
+use sluicegate_dlp::{Keyring, Operator, POINTERS_MAX, Rule, Selector, Treatment};
 
 use crate::config::{Config, Direction, DlpRule, Done};
 use crate::policy::Glob;
@@ -33,7 +33,7 @@ pub struct Treatments {
     request: Pair,
     response: Pair,
     /// Rules that are about some calls only.
-    by_call: Vec<(Calls, Vec<Selector>, Operator, Arc<Conditions>)>,
+    by_call: Vec<(Calls, Vec<Selector>, Rule)>,
     /// Who may have tokens turned back.
     turn_back: Vec<(Calls, Arc<Keyring>)>,
 }
@@ -49,17 +49,17 @@ impl Treatments {
     pub fn of_upstream(config: &Config, index: usize) -> Self {
         let name = &config.upstreams[index].name;
         let (mut by_call, mut turn_back) = (Vec::new(), Vec::new());
-        let mut always: Vec<(&DlpRule, &Operator, &Arc<Conditions>)> = Vec::new();
+        let mut always: Vec<(&DlpRule, &Rule)> = Vec::new();
         for rule in config.dlp_rules.iter().filter(|rule| rule.upstream.matches(name)) {
             match &rule.does {
                 Done::TurnsBack(keyring) => turn_back.push((Calls::of(rule), Arc::clone(keyring))),
-                Done::Masks(operator, conditions) if rule.tool.is_some() || rule.principal.is_some() => {
-                    by_call.push((Calls::of(rule), rule.detect.clone(), operator.clone(), conditions.clone()));
+                Done::Masks(does) if rule.tool.is_some() || rule.principal.is_some() => {
+                    by_call.push((Calls::of(rule), rule.detect.clone(), does.clone()));
                 }
-                Done::Masks(operator, conditions) => always.push((rule, operator, conditions)),
+                Done::Masks(does) => always.push((rule, does)),
             }
         }
-        let pair = |direction| pair(&config.catalogue, &always, direction);
+        let pair = |direction| pair(config, &always, direction);
         Treatments { request: pair(Direction::Request), response: pair(Direction::Response), by_call, turn_back }
     }
 
@@ -73,8 +73,8 @@ impl Treatments {
             return Arc::clone(base);
         }
         let mut treatment = Treatment::clone(base);
-        for (_, selectors, operator, conditions) in adds {
-            treatment.set_where(selectors, operator.clone(), Arc::clone(conditions));
+        for (_, selectors, does) in adds {
+            treatment.set_rule(selectors, does.clone());
         }
         Arc::new(treatment)
     }
@@ -86,14 +86,29 @@ impl Treatments {
     }
 }
 
-fn pair(catalogue: &Catalogue, rules: &[(&DlpRule, &Operator, &Arc<Conditions>)], direction: Direction) -> Pair {
+/// What all rules about findings do, whichever calls they are about: for texts of which nobody says who sent them where.
+pub fn anywhere(config: &Config) -> Treatment {
+    let mut treatment = Treatment::none();
+    for rule in &config.dlp_rules {
+        if let Done::Masks(does) = &rule.does {
+            treatment.set_rule(&rule.detect, does.clone());
+        }
+    }
+    treatment
+}
+
+fn pair(config: &Config, rules: &[(&DlpRule, &Rule)], direction: Direction) -> Pair {
     let mut allowed = Treatment::none();
-    for (rule, operator, conditions) in rules {
+    if let Some(keyring) = &config.dlp_keyring {
+        // More findings than say where they stand are not kept.
+        allowed.hash_findings(Arc::clone(keyring), POINTERS_MAX);
+    }
+    for (rule, does) in rules {
         if rule.direction == Direction::Both || rule.direction == direction {
-            allowed.set_where(&rule.detect, (*operator).clone(), Arc::clone(conditions));
+            allowed.set_rule(&rule.detect, (*does).clone());
         }
     }
     let mut masked = allowed.clone();
-    masked.set(&catalogue.all(), Operator::Redact);
+    masked.set(&config.catalogue.all(), Operator::Redact);
     Pair { allowed: Arc::new(allowed), masked: Arc::new(masked) }
 }

@@ -5,6 +5,8 @@
 
 use sluicegate_dlp::json::{Kind, Tape, Value};
 
+use super::media::{Media, media};
+
 /// Members of `params` and `result` that steer the protocol. Their values are not scanned: `requestState` must stay byte for byte
 /// (it is sealed by the server), cursors, tokens and ids would no longer find what they name.
 const STEERING: [&str; 14] = [
@@ -27,15 +29,33 @@ const STEERING: [&str; 14] = [
 /// Members of list entries that describe a shape for validators; a masked schema would refuse good values.
 const SCHEMAS: [&str; 2] = ["inputSchema", "outputSchema"];
 
-/// Appends the tape indices of all payload leaves of the message at `root`, ascending.
-pub fn walk(tape: &Tape, root: Value<'_>, leaves: &mut Vec<u32>) {
+/// The payload of a message: tape indices, each list ascending.
+#[derive(Debug, Default)]
+pub struct Leaves {
+    /// Strings, numbers and names.
+    pub texts: Vec<u32>,
+    /// Strings whose MIME type says that they are text in base64. They stand in no other list.
+    pub encoded: Vec<u32>,
+}
+
+impl Leaves {
+    /// Forgets all of them.
+    pub fn clear(&mut self) {
+        self.texts.clear();
+        self.encoded.clear();
+    }
+}
+
+/// Appends all payload leaves of the message at `root`.
+pub fn walk(tape: &Tape, root: Value<'_>, all: &mut Leaves) {
+    let leaves = &mut all.texts;
     if root.kind() != Kind::Object {
         return push_all(tape, root, leaves);
     }
     for (key, value) in root.members() {
         match key.raw() {
             b"jsonrpc" | b"id" | b"method" => {}
-            b"params" | b"result" => walk_body(tape, value, leaves),
+            b"params" | b"result" => walk_body(tape, value, leaves, &mut all.encoded),
             b"error" => walk_error(tape, value, leaves),
             _ => {
                 leaves.push(key.index());
@@ -45,7 +65,7 @@ pub fn walk(tape: &Tape, root: Value<'_>, leaves: &mut Vec<u32>) {
     }
 }
 
-fn walk_body(tape: &Tape, body: Value<'_>, leaves: &mut Vec<u32>) {
+fn walk_body(tape: &Tape, body: Value<'_>, leaves: &mut Vec<u32>, encoded: &mut Vec<u32>) {
     if body.kind() != Kind::Object {
         return push_all(tape, body, leaves);
     }
@@ -53,9 +73,15 @@ fn walk_body(tape: &Tape, body: Value<'_>, leaves: &mut Vec<u32>) {
         match key.raw() {
             name if STEERING.iter().any(|steering| steering.as_bytes() == name) => {}
             b"_meta" => walk_meta(tape, value, leaves),
-            b"content" | b"contents" => walk_entries(tape, value, &["type", "mimeType"], leaves),
+            b"content" => walk_entries(tape, value, &["type", "mimeType"], leaves, &mut |key, value, _, leaves| {
+                let is_resource = key.raw() == b"resource" && value.kind() == Kind::Object;
+                is_resource && walk_resource(tape, key, value, leaves, encoded)
+            }),
+            b"contents" => walk_entries(tape, value, &["type", "mimeType"], leaves, &mut |key, value, entry, leaves| {
+                walk_blob(key, value, entry, leaves, encoded)
+            }),
             b"tools" | b"prompts" | b"resources" | b"resourceTemplates" => {
-                walk_entries(tape, value, &["name", "uri", "uriTemplate", "mimeType"], leaves);
+                walk_entries(tape, value, &["name", "uri", "uriTemplate", "mimeType"], leaves, &mut |_, _, _, _| false);
             }
             _ => {
                 leaves.push(key.index());
@@ -77,8 +103,11 @@ fn walk_error(tape: &Tape, error: Value<'_>, leaves: &mut Vec<u32>) {
     }
 }
 
+/// Takes a member of an entry for itself: name, value, entry, leaves. `false`: it is a member like any other.
+type Special<'s> = &'s mut dyn FnMut(Value<'_>, Value<'_>, Value<'_>, &mut Vec<u32>) -> bool;
+
 /// The entries of a content or list array; `steering` members of an entry stay as they are.
-fn walk_entries(tape: &Tape, entries: Value<'_>, steering: &[&str], leaves: &mut Vec<u32>) {
+fn walk_entries(tape: &Tape, entries: Value<'_>, steering: &[&str], leaves: &mut Vec<u32>, special: Special<'_>) {
     if entries.kind() != Kind::Array {
         return push_all(tape, entries, leaves);
     }
@@ -92,13 +121,52 @@ fn walk_entries(tape: &Tape, entries: Value<'_>, steering: &[&str], leaves: &mut
             let name = key.raw();
             let steers = steering.iter().chain(&SCHEMAS).any(|member| member.as_bytes() == name);
             // The bytes of a picture or a sound are not text, in whatever alphabet they travel.
-            if steers || (is_media && name == b"data") {
+            if steers || (is_media && name == b"data") || special(key, value, entry, leaves) {
                 continue;
             }
             leaves.push(key.index());
             push_all(tape, value, leaves);
         }
     }
+}
+
+/// A resource within a content entry.
+fn walk_resource(tape: &Tape, key: Value<'_>, resource: Value<'_>, leaves: &mut Vec<u32>, encoded: &mut Vec<u32>) -> bool {
+    leaves.push(key.index());
+    for (key, value) in resource.members() {
+        if !walk_blob(key, value, resource, leaves, encoded) {
+            leaves.push(key.index());
+            push_all(tape, value, leaves);
+        }
+    }
+    true
+}
+
+/// The bytes of a resource, by what its MIME type says; `false` where this member is something else, or they may be anything.
+fn walk_blob(key: Value<'_>, value: Value<'_>, resource: Value<'_>, leaves: &mut Vec<u32>, encoded: &mut Vec<u32>) -> bool {
+    if key.raw() != b"blob" || value.kind() != Kind::String {
+        return false;
+    }
+    match media_of(resource) {
+        Media::Unclear => return false,
+        Media::Text => encoded.push(value.index()),
+        Media::Opaque => {}
+    }
+    leaves.push(key.index());
+    true
+}
+
+/// What the MIME type of a resource says. Where it says several things, readers differ in which they believe, so bytes are opaque only
+/// if all say so.
+fn media_of(resource: Value<'_>) -> Media {
+    let types = resource.members().filter(|(key, _)| key.text() == "mimeType");
+    let said = types.map(|(_, value)| if value.kind() == Kind::String { media(&value.text()) } else { Media::Unclear });
+    said.reduce(|one, other| match (one, other) {
+        (Media::Text, _) | (_, Media::Text) => Media::Text,
+        (Media::Opaque, Media::Opaque) => Media::Opaque,
+        _ => Media::Unclear,
+    })
+    .unwrap_or(Media::Unclear)
 }
 
 /// `_meta`: the protocol's own members stay, everything else is payload.
@@ -135,16 +203,58 @@ mod tests {
     use sluicegate_dlp::json::Bounds;
 
     fn leaves(text: &str) -> Vec<String> {
+        walked(text).0
+    }
+
+    /// The payload, and what of it is text in base64.
+    fn walked(text: &str) -> (Vec<String>, Vec<String>) {
         let mut tape = Tape::new();
         tape.parse(text.as_bytes(), &Bounds { depth_max: 64, nodes_max: 1000, refuse_duplicates: false }).unwrap();
-        let mut found = Vec::new();
+        let mut found = Leaves::default();
         walk(&tape, tape.root(text.as_bytes()), &mut found);
-        assert!(found.windows(2).all(|pair| pair[0] < pair[1]), "leaves must ascend");
+        for list in [&found.texts, &found.encoded] {
+            assert!(list.windows(2).all(|pair| pair[0] < pair[1]), "leaves must ascend");
+        }
         let raw = |i: u32| {
             let node = tape.node(i);
             text[node.start as usize..node.end as usize].to_owned()
         };
-        found.into_iter().map(raw).collect()
+        let all = |list: Vec<u32>| list.into_iter().map(raw).collect();
+        (all(found.texts), all(found.encoded))
+    }
+
+    #[test]
+    fn blobs_are_taken_by_their_mime_type() {
+        let entry = |mime: &str| format!(r#"{{"id":1,"result":{{"contents":[{{"uri":"u",{mime}"blob":"QQ"}}]}}}}"#);
+        for (mime, texts, encoded) in [
+            (r#""mimeType":"text/plain","#, &["uri", "u", "blob"][..], &["QQ"][..]),
+            (r#""mimeType":"image/png","#, &["uri", "u", "blob"], &[]),
+            ("", &["uri", "u", "blob", "QQ"], &[]),
+            (r#""mimeType":7,"#, &["uri", "u", "blob", "QQ"], &[]),
+            (r#""mimeType":"text/plain;charset=latin1","#, &["uri", "u", "blob", "QQ"], &[]),
+            (
+                r#""mimeType":"image/png","mime\u0054ype":"text/html","#,
+                &["uri", "u", r"mime\u0054ype", "text/html", "blob"],
+                &["QQ"],
+            ),
+            (r#""mimeType":"image/png","mimeType":"x","#, &["uri", "u", "blob", "QQ"], &[]),
+        ] {
+            let (found_texts, found_encoded) = walked(&entry(mime));
+            assert_eq!(
+                (found_texts.as_slice(), found_encoded.as_slice()),
+                (owned(texts).as_slice(), owned(encoded).as_slice()),
+                "{mime}"
+            );
+        }
+        let embedded = r#"{"id":1,"result":{"content":[{"type":"resource","resource":{"uri":"u","mimeType":"application\/json","blob":"QQ"}},
+            {"type":"text","text":"a","blob":"b","mimeType":"image/png"}]}}"#;
+        let (texts, encoded) = walked(embedded);
+        assert_eq!(texts, ["resource", "uri", "u", "mimeType", "application\\/json", "blob", "text", "a", "blob", "b"]);
+        assert_eq!(encoded, ["QQ"]);
+    }
+
+    fn owned(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
     }
 
     #[test]

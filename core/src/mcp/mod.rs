@@ -5,5 +5,6 @@ pub mod era;
 pub mod headers;
 pub mod leaf;
 pub mod listing;
+pub mod media;
 pub mod reply;
 pub mod session;

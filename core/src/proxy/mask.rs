@@ -11,7 +11,7 @@ use sluicegate_dlp::{Action, Engine, Finding, Keyring, Scratch, Treatment, Verdi
 
 use crate::config::Limits;
 use crate::credential::echo::Echo;
-use crate::mcp::leaf;
+use crate::mcp::leaf::{self, Leaves};
 
 /// What became of a message.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,10 +29,11 @@ const ECHOES_TOLD_MAX: usize = 16;
 /// Bounds of a message that was within its bounds before a credential was taken out of it.
 const REPARSED: Bounds = Bounds { depth_max: u16::MAX, nodes_max: u32::MAX - 1, refuse_duplicates: false };
 
-/// The finding of a credential in an answer; its length is not told.
+/// The finding of a credential in an answer; neither its length nor a hash of it is told.
 fn echoed(pointer: String) -> Finding {
     let (kind, detector) = ("secret/upstream-credential".into(), "credential-echo".into());
-    Finding { kind, detector, pointer, start: 0, end: 0, len: 0, confidence: 1.0, action: Action::Redacted }
+    let (start, end, len, hash) = (0, 0, 0, String::new());
+    Finding { kind, detector, pointer, start, end, len, confidence: 1.0, action: Action::Redacted, hash }
 }
 
 /// A worker's memory for scanning, and the engine it belongs to.
@@ -41,7 +42,7 @@ pub struct MaskRoom {
     scratch: Scratch,
     /// The tape of the message that was parsed last.
     pub tape: Tape,
-    leaves: Vec<u32>,
+    leaves: Leaves,
     out: Vec<u8>,
 }
 
@@ -52,7 +53,7 @@ impl MaskRoom {
     /// When the engine has no memory to give.
     pub fn new(engine: Arc<Engine>) -> Result<Self, sluicegate_dlp::EngineError> {
         let scratch = engine.scratch()?;
-        Ok(MaskRoom { engine, scratch, tape: Tape::new(), leaves: Vec::new(), out: Vec::new() })
+        Ok(MaskRoom { engine, scratch, tape: Tape::new(), leaves: Leaves::default(), out: Vec::new() })
     }
 
     /// Parses a message into the room's tape.
@@ -95,11 +96,33 @@ impl MaskRoom {
         self.leaves.clear();
         leaf::walk(tape, tape.root(doc), &mut self.leaves);
         self.out.clear();
-        self.scan(tape, doc, treatment, findings)
+        if self.leaves.encoded.is_empty() {
+            return self.scan(tape, doc, treatment, findings);
+        }
+        let Leaves { texts, encoded } = &mut self.leaves;
+        let count = texts.len();
+        match self.engine.mask_base64(&mut self.scratch, doc, tape, encoded, treatment, &mut self.out, findings, texts) {
+            Verdict::Blocked => return Masked::Blocked,
+            _ if texts.len() > count => texts.sort_unstable(),
+            _ => {}
+        }
+        if self.out.is_empty() {
+            return self.scan(tape, doc, treatment, findings);
+        }
+        // What is left is a document with other places, but the same nodes.
+        let (decoded, mut fresh) = (std::mem::take(&mut self.out), Tape::new());
+        if fresh.parse(&decoded, &REPARSED).is_err() {
+            return Masked::Blocked;
+        }
+        match self.scan(&fresh, &decoded, treatment, findings) {
+            Masked::Clean => Masked::Rewritten(decoded),
+            masked => masked,
+        }
     }
 
     fn scan(&mut self, tape: &Tape, doc: &[u8], treatment: &Treatment, findings: &mut Vec<Finding>) -> Masked {
-        let verdict = self.engine.mask_document(&mut self.scratch, doc, tape, &self.leaves, treatment, &mut self.out, findings);
+        let verdict =
+            self.engine.mask_document(&mut self.scratch, doc, tape, &self.leaves.texts, treatment, &mut self.out, findings);
         match verdict {
             Verdict::Clean => Masked::Clean,
             Verdict::Masked => Masked::Rewritten(std::mem::take(&mut self.out)),
@@ -111,7 +134,7 @@ impl MaskRoom {
     pub fn for_the_record<'a>(&mut self, tape: &Tape, doc: &'a [u8], part: Value<'_>, redact_all: &Treatment) -> Cow<'a, [u8]> {
         let span = part.span();
         self.leaves.clear();
-        leaf::push_all(tape, part, &mut self.leaves);
+        leaf::push_all(tape, part, &mut self.leaves.texts);
         self.out.clear();
         match self.scan(tape, doc, redact_all, &mut Vec::new()) {
             Masked::Clean => Cow::Borrowed(doc.get(span).unwrap_or_default()),
@@ -144,10 +167,10 @@ pub fn turn_back(doc: &[u8], keyring: &Keyring) -> Option<Vec<u8>> {
     memchr::memmem::find(doc, b"tok1.")?;
     let mut tape = Tape::new();
     tape.parse(doc, &REPARSED).ok()?;
-    let mut leaves = Vec::new();
+    let mut leaves = Leaves::default();
     leaf::walk(&tape, tape.root(doc), &mut leaves);
     let (mut out, mut at) = (Vec::with_capacity(doc.len()), 0);
-    for value in leaves.into_iter().map(|leaf| tape.at(doc, leaf)).filter(|value| value.kind() == Kind::String) {
+    for value in leaves.texts.into_iter().map(|leaf| tape.at(doc, leaf)).filter(|value| value.kind() == Kind::String) {
         let Some(text) = keyring.detokenize(&value.text()) else { continue };
         let span = value.span();
         out.extend_from_slice(&doc[at..span.start]);

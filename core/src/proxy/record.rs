@@ -160,6 +160,7 @@ fn findings(found: &[Finding], direction: sink::Direction) -> Vec<sink::FindingR
             action: action(finding),
             confidence: finding.confidence,
             direction,
+            hash: &finding.hash,
         })
         .collect()
 }

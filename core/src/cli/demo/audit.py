@@ -82,10 +82,18 @@ def search(secrets):
     return f"none of the {len(secrets)} card numbers, addresses, keys, tokens and credentials of the acts in {len(texts)} values"
 
 
+def equal_values():
+    missing = rows_of(f"select kind from {FINDINGS} where hash is null and kind <> 'secret/upstream-credential'")
+    assert not missing, f"findings have no hash: {missing}"
+    rows = rows_of(f"select kind, count(distinct hash) as hashes, count(*) as findings from {FINDINGS} where hash is not null group by kind")
+    assert rows and all(row["hashes"] < row["findings"] for row in rows), f"equal values have different hashes: {rows}"
+    return "findings of equal values have equal hashes: " + ", ".join(f"{r['findings']} {r['kind']}, {r['hashes']} values" for r in rows)
+
+
 ledger = json.load(sys.stdin)
 answers = run_documented(sys.argv[1])
 try:
-    told = [compare(ledger), search(ledger["secrets"])]
+    told = [compare(ledger), equal_values(), search(ledger["secrets"])]
     assert answers["gaps in the sequence, which there must not be"] == [], "the sequence of calls has a gap"
 except AssertionError as wrong:
     sys.exit(f"\n{wrong}")

@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::client::Client;
 use super::directory::{Directory, MARK};
 use super::failure::Failure;
+use super::random_text;
 
 /// How long the gateway may take to start, and to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,9 +50,10 @@ impl Plan {
         self
     }
 
-    /// Writes configuration and credential.
+    /// Writes configuration, credential and key.
     pub(super) fn write(&self, dir: &Directory, issuer: &str, credential: &str) -> Result<(), Failure> {
         dir.write("upstream-credential", credential)?;
+        dir.write("dlp-key", &(random_text()? + &random_text()?))?;
         let audiences: Vec<_> = self.upstreams.iter().map(|(name, _)| format!("\"{}\"", self.endpoint(name))).collect();
         let Plan { listen, admin, upstreams } = self;
         let mut text = format!(
@@ -107,6 +109,9 @@ id = "no-drop"
 what = { upstream = "*", tool = "*" }
 args = [{ at = "/**", regex = "(?i)\\bdrop\\s+table\\b" }]
 effect = "block"
+
+[dlp]
+key = { file = "dlp-key" }
 
 [[dlp.rule]]
 detect = ["CREDIT_CARD", "EMAIL_ADDRESS", "secret/*"]
