@@ -34,7 +34,7 @@ pub use examples::Fault;
 pub use finding::{Action, Finding, Verdict};
 pub use keyring::{Keyring, MASTER_BYTES_MIN};
 pub use operator::{Conditions, Numbers, Operator, RULES_MAX, Rule, Selector, Treatment, UnknownType};
-pub use pointer::{POINTER_TOKENS_MAX, PointerFault, PointerPattern};
+pub use pointer::{POINTER_TOKEN_BYTES_MAX, POINTER_TOKENS_MAX, PointerFault, PointerPattern};
 pub use scanner::Scratch;
 
 use std::sync::Arc;
