@@ -107,8 +107,8 @@ impl Engine {
         count
     }
 
-    /// What a treatment would do to a finding of which only this is known. Values that may pass are not, so they do not count; of a
-    /// pointer that was cut off, the rest is taken to match. `None`: nothing, or there is no detector of this id.
+    /// What a treatment would do to a finding of which only this is known. Values that may pass are not, so they do not
+    /// count; of a pointer that was cut off, the rest is taken to match. `None`: nothing, or there is no detector of this id.
     pub fn action_on(
         &self,
         treatment: &Treatment,

@@ -194,8 +194,8 @@ fn walk_blob(key: Value<'_>, value: Value<'_>, resource: Value<'_>, leaves: &mut
     true
 }
 
-/// What the MIME type of a resource says. Where it says several things, readers differ in which they believe, so bytes are opaque only
-/// if all say so.
+/// What the MIME type of a resource says. Where it says several things, readers differ in which they believe, so bytes are
+/// opaque only if all say so.
 fn media_of(resource: Value<'_>) -> Media {
     let types = resource.members().filter(|(key, _)| key.text() == "mimeType");
     let said = types.map(|(_, value)| if value.kind() == Kind::String { media(&value.text()) } else { Media::Unclear });
