@@ -1,7 +1,7 @@
 //! Texts that travel whole in base64, as resources do: decoded, scanned as what they are, and encoded again.
 //!
-//! Invariant: outside the encoded leaves the bytes are the document's; each that is replaced decodes to its text with the findings
-//! masked, in the same alphabet and with padding if it had some.
+//! Invariant: outside the encoded leaves the bytes are the document's; each that is replaced decodes to its text with the
+//! findings masked, in the same alphabet and with padding if it had some.
 
 use crate::blob;
 use crate::finding::{Finding, Verdict};
@@ -14,10 +14,10 @@ use crate::{Engine, POINTERS_MAX};
 impl Engine {
     /// Scans the texts that strings of a JSON document hold in base64, each whole and, where it is one, as a JSON text.
     ///
-    /// `tape` is the parse of `doc`; `leaves` are tape indices of strings, ascending. On [`Verdict::Masked`] the document with these
-    /// strings replaced has been appended to `out`; its tape has the same indices. Otherwise `out` is as it was. Findings are
-    /// appended; they have the pointers of their leaves, and places in the decoded texts. Leaves that hold no base64 of a text in
-    /// UTF-8 are appended to `others`; nothing was scanned in them.
+    /// `tape` is the parse of `doc`; `leaves` are tape indices of strings, ascending. On [`Verdict::Masked`] the document
+    /// with these strings replaced has been appended to `out`; its tape has the same indices. Otherwise `out` is as it was.
+    /// Findings are appended; they have the pointers of their leaves, and places in the decoded texts. Leaves that hold no
+    /// base64 of a text in UTF-8 are appended to `others`; nothing was scanned in them.
     #[allow(clippy::too_many_arguments)] // document, what of it, what to do, and the places for the results
     pub fn mask_base64(
         &self,

@@ -39,7 +39,7 @@ pub use examples::Fault;
 pub use finding::{Action, Finding, Verdict};
 pub use keyring::{Keyring, MASTER_BYTES_MIN};
 pub use operator::{Conditions, Numbers, Operator, RULES_MAX, Rule, Selector, Treatment, UnknownType};
-pub use pointer::{POINTER_TOKENS_MAX, PointerFault, PointerPattern};
+pub use pointer::{POINTER_TOKEN_BYTES_MAX, POINTER_TOKENS_MAX, PointerFault, PointerPattern};
 use scanner::Document;
 pub use scanner::Scratch;
 pub use stream::{HELD_BYTES_MAX, TextStream};
@@ -114,8 +114,8 @@ impl Engine {
         count
     }
 
-    /// What a treatment would do to a finding of which only this is known. Values that may pass are not, so they do not count; of a
-    /// pointer that was cut off, the rest is taken to match. `None`: nothing, or there is no detector of this id.
+    /// What a treatment would do to a finding of which only this is known. Values that may pass are not, so they do not
+    /// count; of a pointer that was cut off, the rest is taken to match. `None`: nothing, or there is no detector of this id.
     pub fn action_on(
         &self,
         treatment: &Treatment,

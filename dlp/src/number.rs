@@ -17,7 +17,8 @@ const ROUNDS_MAX: u32 = 12;
 
 /// The parts of a JSON number in which digits stand.
 struct Form {
-    /// Places of the digits that are replaced: all before the exponent, but for a fraction of zeros, which is what makes `1.0` whole.
+    /// Places of the digits that are replaced: all before the exponent, but for a fraction of zeros, which is what makes
+    /// `1.0` whole.
     digits: Vec<usize>,
     /// Places of the exponent's digits, which become zeros: any other could make the number infinite.
     exponent: Vec<usize>,

@@ -1,6 +1,7 @@
 //! What is done to findings, which findings, and under which conditions.
 //!
-//! Invariant: where several rules are about one finding, the strongest operator holds: block, redact, hash, tokenize, partial, flag.
+//! Invariant: where several rules are about one finding, the strongest operator holds: block, redact, hash, tokenize,
+//! partial, flag.
 
 use std::fmt;
 use std::sync::Arc;
@@ -81,8 +82,8 @@ pub enum Numbers {
     /// A string that says what stood there.
     #[default]
     String,
-    /// Another number of the same length, for readers whose schema wants one. Where a value is hashed or tokenized, its digits are
-    /// made of the keyed hash, and nothing turns them back.
+    /// Another number of the same length, for readers whose schema wants one. Where a value is hashed or tokenized, its
+    /// digits are made of the keyed hash, and nothing turns them back.
     Keep,
 }
 
@@ -199,8 +200,8 @@ impl Treatment {
         self.by_detector.get(detector).is_some_and(|&rules| rules != 0)
     }
 
-    /// The number of the strongest rule about a finding, and what becomes of it in a number. `holds_at` says whether a rule with these pointers holds where it stands;
-    /// it is asked last, because it costs the most.
+    /// The number of the strongest rule about a finding, and what becomes of it in a number. `holds_at` says whether a rule
+    /// with these pointers holds where it stands; it is asked last, because it costs the most.
     pub(crate) fn rule(
         &self,
         detector: usize,

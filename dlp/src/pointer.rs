@@ -269,8 +269,8 @@ impl Places {
         pattern.is_at_end(reached)
     }
 
-    /// The index of an array's element, counted from the one that was counted last where that stands before it. `None`: to count on
-    /// would pass the bound.
+    /// The index of an array's element, counted from the one that was counted last where that stands before it. `None`: to
+    /// count on would pass the bound.
     fn index_of(&mut self, tape: &Tape, array: u32, element: u32, bound: usize) -> Option<usize> {
         let place = self.counted.iter().position(|known| known.is_some_and(|(known, ..)| known == array));
         let known = place.and_then(|place| self.counted[place]).filter(|&(_, from, _)| from <= element);

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use proptest::prelude::*;
 use serde_json::Value;
 use sluicegate_dlp::{Engine, Finding, Keyring, Numbers, Operator, Rule, Scratch, Treatment, Verdict};
 
@@ -139,4 +140,47 @@ fn no_example_of_a_number_is_found_again() {
 fn name_before(text: &str) -> String {
     let end = text.trim_end_matches(|c: char| !c.is_alphanumeric());
     end.rsplit(['"', '{', ',']).next().unwrap_or_default().to_owned()
+}
+
+thread_local! {
+    static STAGE: std::cell::RefCell<(Engine, Scratch)> = {
+        let engine = Engine::new().unwrap();
+        let scratch = engine.scratch().unwrap();
+        std::cell::RefCell::new((engine, scratch))
+    };
+}
+
+/// Names are masked too, so only what stands under them is compared: numbers that are numbers still.
+fn is_alike(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(a, b)| is_alike(a, b))
+        }
+        (Value::Object(one), Value::Object(other)) => one.len() == other.len(),
+        (one, other) => one.is_number() == other.is_number() && one.is_string() == other.is_string(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn documents_keep_their_shape(
+        numbers in prop::collection::vec("-?(4111111111111111|5500005555555559|219099998|123|[1-9][0-9]{0,18})(\\.0|\\.[0-9]{1,3})?([eE][+-]?[0-9]{1,2})?", 1..6),
+        name in prop::sample::select(vec!["n", "card", "ssn", "phone", "cvv", "dob", "password", "datadog_key", "account_number"]),
+        which in 0usize..4, nested in any::<bool>(),
+    ) {
+        let inner = format!("{{\"{name}\":[{}]}}", numbers.join(","));
+        let doc = if nested { serde_json::json!([inner, 1]).to_string() } else { inner.clone() };
+        let masked = STAGE.with_borrow_mut(|(engine, scratch)| {
+            let treatment = treatment(engine, operators().remove(which));
+            mask(engine, scratch, &treatment, &doc).0
+        });
+        let parsed: Value = serde_json::from_str(&masked).map_err(|error| TestCaseError::fail(format!("{masked}: {error}")))?;
+        let parsed = if nested { serde_json::from_str(parsed[0].as_str().unwrap()).unwrap() } else { parsed };
+        let original: Value = serde_json::from_str(&inner).unwrap();
+        let under = |value: &Value| value.as_object().unwrap().values().next().unwrap().clone();
+        prop_assert!(is_alike(&under(&original), &under(&parsed)), "{} became {}", doc, masked);
+        prop_assert_eq!(masked.len(), doc.len());
+    }
 }

@@ -1,8 +1,8 @@
 //! How the two records of a call are written as bytes and read back.
 //!
-//! Invariant: what was encoded decodes to the same record; a field longer than its bound is cut at a character and marked, never
-//! refused; bytes that are no record decode to nothing. What a later version adds stands at the end of a record, so that each version
-//! reads what the others wrote.
+//! Invariant: what was encoded decodes to the same record; a field longer than its bound is cut at a character and marked,
+//! never refused; bytes that are no record decode to nothing. What a later version adds stands at the end of a record, so
+//! that each version reads what the others wrote.
 
 use std::net::IpAddr;
 

@@ -1,6 +1,7 @@
 //! Reads text columns of sealed Parquet files back, row by row.
 //!
-//! Invariant: memory holds one batch of rows, however long a file is; a file that is none, or was cut, is an error and nothing else.
+//! Invariant: memory holds one batch of rows, however long a file is; a file that is none, or was cut, is an error and
+//! nothing else.
 
 use std::fs::File;
 use std::io;
@@ -59,8 +60,8 @@ pub fn table_files(audit: &Path, table: &str) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Calls `each` with every row's cells of these columns, in their order; columns that the file has not are [`Cell::None`]. Returns
-/// how many of them it has.
+/// Calls `each` with every row's cells of these columns, in their order; columns that the file has not are [`Cell::None`].
+/// Returns how many of them it has.
 ///
 /// # Errors
 /// The system's, and for a file that is no Parquet file.

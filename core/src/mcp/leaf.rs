@@ -26,6 +26,9 @@ const STEERING: [&str; 14] = [
     "progressToken",
 ];
 
+/// Members of a content entry that say what it is.
+const CONTENT_STEERING: [&str; 2] = ["type", "mimeType"];
+
 /// Members of list entries that describe a shape for validators; a masked schema would refuse good values.
 const SCHEMAS: [&str; 2] = ["inputSchema", "outputSchema"];
 
@@ -73,13 +76,11 @@ fn walk_body(tape: &Tape, body: Value<'_>, leaves: &mut Vec<u32>, encoded: &mut 
         match key.raw() {
             name if STEERING.iter().any(|steering| steering.as_bytes() == name) => {}
             b"_meta" => walk_meta(tape, value, leaves),
-            b"content" => walk_entries(tape, value, &["type", "mimeType"], leaves, &mut |key, value, _, leaves| {
-                let is_resource = key.raw() == b"resource" && value.kind() == Kind::Object;
-                is_resource && walk_resource(tape, key, value, leaves, encoded)
-            }),
-            b"contents" => walk_entries(tape, value, &["type", "mimeType"], leaves, &mut |key, value, entry, leaves| {
+            b"content" => walk_content(tape, value, leaves, encoded),
+            b"contents" => walk_entries(tape, value, &CONTENT_STEERING, leaves, &mut |key, value, entry, leaves| {
                 walk_blob(key, value, entry, leaves, encoded)
             }),
+            b"messages" => walk_messages(tape, value, leaves, encoded),
             b"tools" | b"prompts" | b"resources" | b"resourceTemplates" => {
                 walk_entries(tape, value, &["name", "uri", "uriTemplate", "mimeType"], leaves, &mut |_, _, _, _| false);
             }
@@ -103,6 +104,40 @@ fn walk_error(tape: &Tape, error: Value<'_>, leaves: &mut Vec<u32>) {
     }
 }
 
+/// The messages of a prompt: each has one content entry, or an array of them.
+fn walk_messages(tape: &Tape, messages: Value<'_>, leaves: &mut Vec<u32>, encoded: &mut Vec<u32>) {
+    if messages.kind() != Kind::Array {
+        return push_all(tape, messages, leaves);
+    }
+    for message in messages.elements() {
+        if message.kind() != Kind::Object {
+            push_all(tape, message, leaves);
+            continue;
+        }
+        for (key, value) in message.members() {
+            leaves.push(key.index());
+            if key.raw() == b"content" {
+                walk_content(tape, value, leaves, encoded);
+            } else {
+                push_all(tape, value, leaves);
+            }
+        }
+    }
+}
+
+/// Content: an array of entries, or one; resources stand within them.
+fn walk_content(tape: &Tape, content: Value<'_>, leaves: &mut Vec<u32>, encoded: &mut Vec<u32>) {
+    let mut special = |key: Value<'_>, value: Value<'_>, _: Value<'_>, leaves: &mut Vec<u32>| {
+        let is_resource = key.raw() == b"resource" && value.kind() == Kind::Object;
+        is_resource && walk_resource(tape, key, value, leaves, encoded)
+    };
+    if content.kind() == Kind::Object {
+        walk_entry(tape, content, &CONTENT_STEERING, leaves, &mut special);
+    } else {
+        walk_entries(tape, content, &CONTENT_STEERING, leaves, &mut special);
+    }
+}
+
 /// Takes a member of an entry for itself: name, value, entry, leaves. `false`: it is a member like any other.
 type Special<'s> = &'s mut dyn FnMut(Value<'_>, Value<'_>, Value<'_>, &mut Vec<u32>) -> bool;
 
@@ -112,21 +147,24 @@ fn walk_entries(tape: &Tape, entries: Value<'_>, steering: &[&str], leaves: &mut
         return push_all(tape, entries, leaves);
     }
     for entry in entries.elements() {
-        if entry.kind() != Kind::Object {
-            push_all(tape, entry, leaves);
+        walk_entry(tape, entry, steering, leaves, &mut *special);
+    }
+}
+
+fn walk_entry(tape: &Tape, entry: Value<'_>, steering: &[&str], leaves: &mut Vec<u32>, special: Special<'_>) {
+    if entry.kind() != Kind::Object {
+        return push_all(tape, entry, leaves);
+    }
+    let is_media = entry.get("type").is_some_and(|kind| matches!(kind.raw(), b"image" | b"audio"));
+    for (key, value) in entry.members() {
+        let name = key.raw();
+        let steers = steering.iter().chain(&SCHEMAS).any(|member| member.as_bytes() == name);
+        // The bytes of a picture or a sound are not text, in whatever alphabet they travel.
+        if steers || (is_media && name == b"data") || special(key, value, entry, leaves) {
             continue;
         }
-        let is_media = entry.get("type").is_some_and(|kind| matches!(kind.raw(), b"image" | b"audio"));
-        for (key, value) in entry.members() {
-            let name = key.raw();
-            let steers = steering.iter().chain(&SCHEMAS).any(|member| member.as_bytes() == name);
-            // The bytes of a picture or a sound are not text, in whatever alphabet they travel.
-            if steers || (is_media && name == b"data") || special(key, value, entry, leaves) {
-                continue;
-            }
-            leaves.push(key.index());
-            push_all(tape, value, leaves);
-        }
+        leaves.push(key.index());
+        push_all(tape, value, leaves);
     }
 }
 
@@ -156,8 +194,8 @@ fn walk_blob(key: Value<'_>, value: Value<'_>, resource: Value<'_>, leaves: &mut
     true
 }
 
-/// What the MIME type of a resource says. Where it says several things, readers differ in which they believe, so bytes are opaque only
-/// if all say so.
+/// What the MIME type of a resource says. Where it says several things, readers differ in which they believe, so bytes are
+/// opaque only if all say so.
 fn media_of(resource: Value<'_>) -> Media {
     let types = resource.members().filter(|(key, _)| key.text() == "mimeType");
     let said = types.map(|(_, value)| if value.kind() == Kind::String { media(&value.text()) } else { Media::Unclear });
@@ -251,6 +289,18 @@ mod tests {
         let (texts, encoded) = walked(embedded);
         assert_eq!(texts, ["resource", "uri", "u", "mimeType", "application\\/json", "blob", "text", "a", "blob", "b"]);
         assert_eq!(encoded, ["QQ"]);
+    }
+
+    #[test]
+    fn prompts_have_content_in_their_messages() {
+        let prompt = r#"{"id":1,"result":{"description":"d","messages":[
+            {"role":"user","content":{"type":"resource","resource":{"uri":"u","mimeType":"text/x","blob":"QQ"}}},
+            {"role":"user","content":[{"type":"text","text":"a"},{"type":"image","data":"QUJD","mimeType":"image/png"}]},
+            {"role":"user","content":"b"},7]}}"#;
+        let (texts, encoded) = walked(prompt);
+        let expected =
+            "description d role user content resource uri u mimeType text/x blob role user content text a role user content b 7";
+        assert_eq!((texts.join(" "), encoded.as_slice()), (expected.to_owned(), &["QQ".to_owned()][..]));
     }
 
     fn owned(texts: &[&str]) -> Vec<String> {
