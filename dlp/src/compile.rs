@@ -2,7 +2,7 @@
 //!
 //! Invariant: the databases hold literals only, scanned in block mode for end offsets; what stands at a match is decided in Rust.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use hyperscan::prelude::*;
@@ -54,12 +54,17 @@ pub(crate) struct Literals {
     entries: Vec<Entry>,
     /// The numbers of literals that are looked for everywhere and hold a space, so that they are of more than one word.
     spaced: Vec<usize>,
+    /// The beginnings of literals that values begin with.
+    beginnings: HashSet<Box<[u8]>, ahash::RandomState>,
 }
+
+/// Bytes of a literal's beginning that may be one rather than the end of any word.
+const BEGINNING_BYTES_MIN: usize = 3;
 
 /// One literal, and who waits for it.
 pub(crate) struct Entry {
     text: String,
-    any_case: bool,
+    pub(crate) any_case: bool,
     /// Whether it is looked for in front of values only.
     is_word: bool,
     pub(crate) detectors: Vec<usize>,
@@ -94,7 +99,10 @@ impl Literals {
         let (everywhere, words) = (build(&entries, false)?, build(&entries, true)?);
         let is_spaced = |entry: &Entry| !entry.is_word && entry.text.contains(char::is_whitespace);
         let spaced = (0..entries.len()).filter(|&number| is_spaced(&entries[number])).collect();
-        Ok(Literals { everywhere, words, entries, spaced })
+        let of_values = entries.iter().filter(|entry| !entry.any_case).map(|entry| entry.text.as_bytes());
+        let beginnings =
+            of_values.flat_map(|text| (BEGINNING_BYTES_MIN..text.len()).map(|length| text[..length].into())).collect();
+        Ok(Literals { everywhere, words, entries, spaced, beginnings })
     }
 
     pub(crate) fn scratch(&self) -> Result<Scratch, EngineError> {
@@ -106,6 +114,13 @@ impl Literals {
     /// The literal of this number.
     pub(crate) fn entry(&self, number: u32) -> &Entry {
         &self.entries[number as usize]
+    }
+
+    /// Where, at the end of a text, the beginning of a literal stands that values begin with; the text's end where none does.
+    pub(crate) fn beginning(&self, text: &[u8]) -> usize {
+        let longest = (BEGINNING_BYTES_MIN..24).rev().filter(|length| *length <= text.len());
+        let length = longest.into_iter().find(|length| self.beginnings.contains(&text[text.len() - length..]));
+        text.len() - length.unwrap_or(0)
     }
 
     /// Where, at the end of a text, the first words of a literal stand of which the last ones are still to come; the text's end where none do.

@@ -14,6 +14,7 @@ use crate::detector::{Anchor, Confirm, Detector, Place, Sight};
 use crate::json::Kind;
 use crate::keys::KeyClass;
 use crate::names::{Judge, Names};
+use crate::open;
 use crate::operator::Treatment;
 use crate::scanner::Detection;
 use crate::shape;
@@ -121,8 +122,24 @@ pub(crate) struct Stretch<'t> {
     pub(crate) covered: &'t mut Covered,
     /// Where the text of its last segment ends.
     pub(crate) end: &'t End,
-    /// The first place about which a detector could say more if more of the text were known.
-    pub(crate) unsettled: usize,
+    /// The places about which a detector could say more if more of the text were known.
+    pub(crate) unsettled: Unsettled,
+}
+
+/// The first of the places in a text about which a detector could say more if more of it were known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unsettled {
+    /// Where begins what makes a detector look.
+    pub(crate) anchor: usize,
+    /// Where a value may begin.
+    pub(crate) value: usize,
+}
+
+impl Unsettled {
+    /// None in a text of this length.
+    pub(crate) fn none(length: usize) -> Self {
+        Unsettled { anchor: length, value: length }
+    }
 }
 
 impl Stretch<'_> {
@@ -172,10 +189,16 @@ impl Stretch<'_> {
     }
 
     /// Remembers a place whose detector looked behind what is known.
-    fn note_unsettled(&mut self, at: usize, seen: Sight) {
+    fn note_unsettled(&mut self, segment: &Segment, at: usize, seen: Sight) {
         if self.end.was_passed() {
-            let length = if let Sight::Literal(length) = seen { length } else { 0 };
-            self.unsettled = self.unsettled.min(at.saturating_sub(length));
+            let known = &self.text[..segment.range.end];
+            let (anchor, value) = match seen {
+                // What is found without regard of case is a name, and what it names stands behind it.
+                Sight::Literal { length, any_case: true } => (at.saturating_sub(length), open::behind_name(known, at)),
+                Sight::Literal { length, .. } => (at.saturating_sub(length), open::word(known, at.saturating_sub(length))),
+                _ => (at, open::word(known, at)),
+            };
+            self.unsettled = Unsettled { anchor: self.unsettled.anchor.min(anchor), value: self.unsettled.value.min(value) };
         }
     }
 
@@ -203,10 +226,10 @@ impl Stretch<'_> {
             Confirm::By(confirm) => confirm(&place),
             Confirm::Pattern(pattern) => pattern.confirm(&place),
         };
-        self.note_unsettled(at, seen);
+        self.note_unsettled(segment, at, seen);
         if let Some((range, confidence)) = confirmed {
             self.covered.set(detector, start + range.end);
-            let length = if let Sight::Literal(length) = seen { length } else { 0 };
+            let length = if let Sight::Literal { length, .. } = seen { length } else { 0 };
             let range = start + range.start..start + range.end;
             found(segment, detector, Found { range, confidence, anchor: at - length });
         }
@@ -238,7 +261,8 @@ pub(crate) fn confirm(
                 let entry = judges.literals.entry(literal);
                 // A literal that began in front of the leaf is none of the leaf's.
                 if hit.at >= segment.range.start + entry.length() {
-                    ask_all(&entry.detectors, Sight::Literal(entry.length()));
+                    let (length, any_case) = (entry.length(), entry.any_case);
+                    ask_all(&entry.detectors, Sight::Literal { length, any_case });
                 }
             }
             Seen::Digits => {
@@ -250,7 +274,7 @@ pub(crate) fn confirm(
                             stretch.ask(judges, treatment, segment, detector, hit.at, Sight::Digits, &starts, found);
                         }
                     });
-                    stretch.note_unsettled(hit.at, Sight::Digits);
+                    stretch.note_unsettled(segment, hit.at, Sight::Digits);
                 }
             }
             Seen::At => ask_all(&judges.interests.at, Sight::At),

@@ -79,8 +79,13 @@ impl Anchor {
 /// What was seen at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sight {
-    /// A literal of this many bytes.
-    Literal(usize),
+    /// A literal.
+    Literal {
+        /// Its bytes.
+        length: usize,
+        /// Whether the case of its letters does not matter.
+        any_case: bool,
+    },
     /// The first digit of a group.
     Digits,
     /// A `@`.

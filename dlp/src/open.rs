@@ -17,12 +17,26 @@ pub(crate) const CONTEXT_BYTES: usize = 256;
 const WORD_BYTES_HELD: usize = 320;
 /// Bytes of a number that are held back, with what separates its digits.
 const NUMBER_BYTES_HELD: usize = 48;
+/// Digits of a number that looks like a value.
+const NUMBER_DIGITS_MIN: usize = 6;
+/// Bytes of a name, and of what stands between it and its value.
+const NAME_BYTES_MAX: usize = 48;
 /// Bytes of the longest escape of JSON, that of a character of two units, with as many behind it as say how it is read.
 const ESCAPE_BYTES_MAX: usize = 20;
 /// Bytes behind an escape that say how it is read: a character alone, or one of two that stand for one.
 const ESCAPE_BYTES_BEHIND: usize = 8;
 /// Bytes of the longest markup that is read.
 const MARKUP_BYTES_MAX: usize = 40;
+
+/// What of a text's end is held back until more arrives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// Whatever could become a part of a value, so that what comes out is what the whole text becomes.
+    #[default]
+    Words,
+    /// Only what has begun to look like a value; of what has not, a few characters may be out before it does.
+    Values,
+}
 
 /// How much of a text is there with whole characters and whole escapes, and with what stands behind those that are read in its light.
 pub(crate) fn whole_escapes(text: &[u8]) -> usize {
@@ -97,6 +111,19 @@ pub(crate) fn each_block(run: Range<usize>, is_open: bool, mut each: impl FnMut(
     }
     each(from..run.end);
     None
+}
+
+/// Where what a name names may begin: behind the name of which a part ends at `at`, and behind what assigns it.
+pub(crate) fn behind_name(text: &[u8], at: usize) -> usize {
+    let run = |at: usize, is_part: fn(&&u8) -> bool| text[at..].iter().take(NAME_BYTES_MAX).take_while(is_part).count();
+    let name_end = at + run(at, |b| b.is_ascii_alphanumeric() || b"_.-".contains(b));
+    name_end + run(name_end, |b| !b.is_ascii_alphanumeric())
+}
+
+/// The beginning of a number at a text's end that is long enough to be told; the end where there is none.
+pub(crate) fn long_number(text: &[u8]) -> usize {
+    let from = number(text);
+    if text[from..].iter().filter(|b| b.is_ascii_digit()).count() >= NUMBER_DIGITS_MIN { from } else { text.len() }
 }
 
 /// The beginning of the digits at a text's end, with what may separate them; the end where there are none.

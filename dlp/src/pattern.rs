@@ -199,7 +199,7 @@ impl Pattern {
                 let (value, _) = self.match_in(whole.trim_ascii_end(), start, true)?;
                 self.judge(place, value)
             }
-            Sight::Literal(length) if self.is_assigned => {
+            Sight::Literal { length, .. } if self.is_assigned => {
                 if !is_word_of_name(text, place.at.checked_sub(length)?, place.at) {
                     return None;
                 }
@@ -212,7 +212,7 @@ impl Pattern {
                     ends_alone(text, end).then(|| self.judge(place, value)).flatten()
                 })
             }
-            Sight::Literal(length) if !self.leads.is_empty() => {
+            Sight::Literal { length, .. } if !self.leads.is_empty() => {
                 let anchor = place.at.checked_sub(length)?;
                 self.leads.iter().find_map(|lead| {
                     let start = anchor.checked_sub(*lead)?;
@@ -221,7 +221,7 @@ impl Pattern {
                     is_alone.then(|| self.judge(place, value)).flatten()
                 })
             }
-            Sight::Literal(length) => {
+            Sight::Literal { length, .. } => {
                 let start = place.at.checked_sub(length)?;
                 if self.begins_word && before(text, start).is_some_and(u8::is_ascii_alphanumeric) {
                     return None;

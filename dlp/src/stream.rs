@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use crate::Engine;
 use crate::finding::{Finding, Verdict};
+use crate::open::Hold;
 use crate::operator::{Operator, Treatment};
 use crate::rewrite;
-use crate::scanner::{Detection, Scratch, Settled};
+use crate::scanner::{Detection, Part, Scratch, Settled};
 
 /// Bytes that are held back at most, but for one piece of [`PIECE_BYTES`].
 pub const HELD_BYTES_MAX: usize = 32 << 10;
@@ -25,6 +26,8 @@ pub struct TextStream {
     held: Vec<u8>,
     /// How much of `held` went out already.
     out: usize,
+    /// Up to where in `held` what made detectors look is settled.
+    resume: usize,
     /// How many bytes of the text stand before `held`.
     offset: usize,
     /// What a value that was too long to be held ends with.
@@ -154,8 +157,9 @@ impl Feed<'_> {
             }
             stream.endless = None;
         }
-        let Settled { end, context } =
-            self.scratch.scan_open(self.engine.judges(), &stream.held, stream.out, is_last, self.treatment);
+        let part = Part { out: stream.out, resume: stream.resume, is_last, hold: Hold::Words };
+        let Settled { end, resume, context } = self.scratch.scan_open(self.engine.judges(), &stream.held, part, self.treatment);
+        stream.resume = resume;
         let mut verdict = self.release(stream, end);
         if verdict == Verdict::Blocked {
             return verdict;
@@ -174,7 +178,8 @@ impl Feed<'_> {
         };
         let kept = context.min(stream.out);
         stream.held.drain(..kept);
-        (stream.out, stream.offset) = (stream.out - kept, stream.offset + kept);
+        (stream.out, stream.resume) = (stream.out - kept, stream.resume.saturating_sub(kept));
+        stream.offset += kept;
         verdict
     }
 
@@ -230,7 +235,7 @@ impl Feed<'_> {
         rewrite::rewrite_range(detectors, &stream.held, range, None, &[found], self.treatment, self.out);
         stream.offset += stream.held.len();
         stream.held.clear();
-        (stream.out, stream.endless) = (0, Some(ending));
+        (stream.out, stream.resume, stream.endless) = (0, 0, Some(ending));
         Verdict::Masked
     }
 

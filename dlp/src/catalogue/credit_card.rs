@@ -55,7 +55,7 @@ const DIGITS_MIN: usize = 12;
 const GROUP_DIGITS_MAX: usize = 20;
 
 fn confirm(place: &Place<'_>) -> Confirmed {
-    if matches!(place.seen, Sight::Literal(_)) {
+    if matches!(place.seen, Sight::Literal { .. }) {
         return behind_word(place.text, place.at);
     }
     let mut groups = [Group { start: 0, end: 0 }; GROUPS_MAX];

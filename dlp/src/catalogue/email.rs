@@ -37,7 +37,7 @@ const FILE_ENDINGS: [&[u8]; 12] =
 
 fn confirm(place: &Place<'_>) -> Confirmed {
     let text = place.text;
-    if let Sight::Literal(length) = place.seen {
+    if let Sight::Literal { length, .. } = place.seen {
         return spelled(text, place.at.checked_sub(length)?, place.at);
     }
     let local_byte = |b: &&u8| b.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(*b);

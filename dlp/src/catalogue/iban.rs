@@ -29,7 +29,7 @@ pub(crate) static DETECTOR: Native = Native {
 };
 
 fn confirm(place: &Place<'_>) -> Confirmed {
-    if matches!(place.seen, Sight::Literal(_)) {
+    if matches!(place.seen, Sight::Literal { .. }) {
         return behind_word(place.text, place.at);
     }
     let start = place.at.checked_sub(2)?;

@@ -41,7 +41,7 @@ const OTHERS: [&str; 9] = ["sku", "badge", "ticket", "order", "serial", "product
 
 fn confirm(place: &Place<'_>) -> Confirmed {
     let text = place.text;
-    if matches!(place.seen, Sight::Literal(_)) {
+    if matches!(place.seen, Sight::Literal { .. }) {
         return behind_word(text, place.at);
     }
     let first = run(text, place.at, 10, |b| b.is_ascii_digit());
