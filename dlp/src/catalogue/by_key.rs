@@ -76,6 +76,9 @@ pub(crate) static ASSIGNED: Native = Native {
         ("<key>ApiKey</key>\n<string>k7qm2xt9vr4wz8nb3yl6</string>", "k7qm2xt9vr4wz8nb3yl6"),
         ("| API key | k7qm2xt9vr4wz8nb3yl6 |", "k7qm2xt9vr4wz8nb3yl6"),
         ("acme_auth=k7qm2xt9vr4wz8nb3yl6", "k7qm2xt9vr4wz8nb3yl6"),
+        ("ACME_TOKEN=_QWOoFS6m48cjA-O5zd9ouZ", "_QWOoFS6m48cjA-O5zd9ouZ"),
+        ("ACME_TOKEN=-24b53vkvfwbq182uxgb", "-24b53vkvfwbq182uxgb"),
+        ("The API key\nk7qm2xt9vr4wz8nb3yl6\n", "k7qm2xt9vr4wz8nb3yl6"),
         ("mot de passe : k7qm2xt9", "k7qm2xt9"),
         ("my password is k7qm2xt9.", "k7qm2xt9"),
         ("Your API key is k7qm2xt9vr4wz8nb3yl6!", "k7qm2xt9vr4wz8nb3yl6"),
@@ -363,7 +366,7 @@ fn is_expression(text: &[u8], assigned: &assignment::Assigned, value: &[u8], nam
         && value.first().is_some_and(u8::is_ascii_uppercase)
         && (value.ends_with(b"|") || is_name && (behind.starts_with(b" =") || behind.starts_with(b"<")));
     value.iter().any(|b| b"(){}[]$".contains(b))
-        || matches!(value.first(), Some(b'&' | b'*' | b'.' | b'/' | b'_'))
+        || matches!(value.first(), Some(b'&' | b'*' | b'.' | b'/' | b'_')) && !(digits > 2 && is_strong(value))
         || is_integer
         || is_type
         || is_file(value)
