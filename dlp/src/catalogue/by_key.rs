@@ -257,7 +257,13 @@ fn is_strong(value: &[u8]) -> bool {
     let is_token = value.iter().all(|&b| b.is_ascii_alphanumeric() || b"_-.+/=~:".contains(&b));
     let has_cases = value.iter().any(u8::is_ascii_uppercase) && value.iter().any(u8::is_ascii_lowercase);
     let is_hex = value.len() >= 32 && value.iter().all(u8::is_ascii_hexdigit);
-    let is_mixed = digits >= 3 && letters >= 3 || digits >= 20 || is_hex || has_cases && value.len() >= 32;
+    // Names have a capital every five letters at most.
+    let turns = value.windows(2).filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase()).count();
+    let is_mixed = digits >= 1 && value.len() >= 20 && turns * 6 >= value.len()
+        || digits >= 3 && letters >= 3
+        || digits >= 20
+        || is_hex
+        || has_cases && value.len() >= 32;
     let is_path = digits == 0 && value.contains(&b'/')
         || value.contains(&b'/') && value.iter().filter(|&&b| b == b'/').count() * 6 > value.len()
         || value.starts_with(b"http");
