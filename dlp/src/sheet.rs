@@ -90,10 +90,14 @@ impl Sheet {
     /// Reads `%41`, `&#65;` and `\x41` as the characters they stand for, from `start` on; only those of printable ASCII.
     fn undo_markup(&mut self, start: usize) {
         let Some(first) = memchr::memchr3(b'%', b'&', b'\\', &self.text[start..]) else { return };
+        // In a JSON text a quote or a backslash that comes out of markup would end a string that goes on.
+        let is_json = matches!(self.text[start..].trim_ascii_start().first(), Some(b'{' | b'['));
+        let keeps = |byte: Option<u8>| is_json && matches!(byte, Some(b'"' | b'\\'));
         let (mut read, mut write) = (start + first, start + first);
         while read < self.text.len() {
             // Here stands a sign that may begin markup; what follows up to the next one stays as it is.
-            let (byte, length) = markup(&self.text[read..]).unwrap_or((Some(self.text[read]), 1));
+            let (byte, length) =
+                markup(&self.text[read..]).filter(|(byte, _)| !keeps(*byte)).unwrap_or((Some(self.text[read]), 1));
             if let Some(byte) = byte {
                 (self.text[write], self.map[write]) = (byte, self.map[read]);
                 write += 1;
@@ -345,6 +349,8 @@ mod tests {
 
     #[test]
     fn a_json_text_within_the_string_stays_one() {
+        assert_eq!(read(r#"{\"a\":\"%22&quot;%41\"}"#), r#"{"a":"%22&quot;A"}"#);
+        assert_eq!(read("%7B%22a%22%3A1%7D"), r#"{"a":1}"#);
         assert_eq!(read(r#"{\"a\":\"\\u0041\\u0022\\\\u0041\\x5c\"}"#), r#"{"a":"A\u0022\\u0041\x5c"}"#);
     }
 
