@@ -125,6 +125,7 @@ pub(crate) static ASSIGNED: Native = Native {
         "let key = from_hex(\"0123456789abcdef23456789abcdef01\").unwrap();",
         "const SERVER_INFO_META_KEY: &str = \"io.modelcontextprotocol/serverInfo\";",
         "the password is required, the token is opaque",
+        "the password is sha256-hashed, the passphrase is base64-encoded",
         "| token | a string of hexadecimal digits |",
         "let raw_private_key: Curve25519SeedBin<'_> = read();",
         "move |token: CancellationToken| {",
@@ -276,6 +277,14 @@ fn is_strong(value: &[u8]) -> bool {
         && entropy(&value[..value.len().min(64)]) >= if is_hex { 2.5 } else { 2.8 }
 }
 
+/// Whether a value names the way in which a password is kept: `sha256`, `base64-encoded`.
+fn is_method(value: &[u8]) -> bool {
+    const METHODS: [&[u8]; 9] = [b"sha", b"md5", b"base64", b"base32", b"utf", b"pbkdf2", b"aes", b"rfc", b"argon2"];
+    let begins = |method: &&&[u8]| value.get(..method.len()).is_some_and(|head| head.eq_ignore_ascii_case(method));
+    let ends = |rest: &[u8]| rest.iter().find(|b| !b.is_ascii_digit()).is_none_or(|b| matches!(b, b'-' | b'_'));
+    METHODS.iter().find(begins).is_some_and(|method| ends(&value[method.len()..]))
+}
+
 fn has_digit(value: &[u8]) -> bool {
     value.iter().any(u8::is_ascii_digit)
 }
@@ -319,7 +328,7 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
         && (bytes.len() < 8 || bytes.iter().all(|b| b.is_ascii_lowercase() || *b == b'.'));
     let is_secret = match (class, assigned.link) {
         (KeyClass::Password, Link::Nearness | Link::Said) if assigned.is_quoted() || is_option || assigned.link == Link::Said => {
-            is_plausible(bytes, 6) && has_digit(bytes) && bytes.iter().any(u8::is_ascii_alphabetic)
+            is_plausible(bytes, 6) && has_digit(bytes) && bytes.iter().any(u8::is_ascii_alphabetic) && !is_method(bytes)
         }
         (_, Link::Said) => is_strong(bytes),
         (KeyClass::Password | KeyClass::Secret, _) if assigned.is_argument && (bytes.len() < 8 || !has_digit(bytes)) => false,
