@@ -130,6 +130,7 @@ pub(crate) static ASSIGNED: Native = Native {
         "let raw_private_key: Curve25519SeedBin<'_> = read();",
         "move |token: CancellationToken| {",
         "PreSharedKey => 0x0029,",
+        "server->password = \"busybox@\";",
         "archive.extract(\"test.txt\", pwd=\"python\")",
         "openssl pkcs8 -in private-key.pem > rsa-2048-private-key.pk8",
         "see [it](defaults#about-the-key-exchange-x25519mlkem768)",
@@ -165,7 +166,7 @@ fn confirm_named(place: &Place<'_>) -> Confirmed {
 }
 
 /// What stands in the place of a secret without being one.
-const PLACEHOLDERS: [&[u8]; 16] = [
+const PLACEHOLDERS: [&[u8]; 19] = [
     b"null",
     b"none",
     b"true",
@@ -182,6 +183,10 @@ const PLACEHOLDERS: [&[u8]; 16] = [
     b"pass",
     b"secret",
     b"token",
+    // The password of RFC 7617's example.
+    b"open sesame",
+    b"open_sesame",
+    b"opensesame",
 ];
 
 /// Whether a value is made when a program runs, of parts that stand elsewhere: `Basic ${auth}`, `%s:%s`, `{0}-{1}`.
@@ -357,9 +362,11 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     Some((value.start..end, 0.75))
 }
 
-/// Whether a value is a short word in quotes, as tests and manuals have them for a password: `pwd="python"`.
+/// Whether a value is a short word in quotes, as tests and manuals have them for a password: `pwd="python"`. One with a `@` at its end
+/// is what anonymous users of FTP give for an address.
 fn is_short_word(assigned: &assignment::Assigned, value: &[u8]) -> bool {
-    assigned.is_quoted() && value.len() < 8 && value.iter().all(u8::is_ascii_lowercase)
+    let word = value.strip_suffix(b"@").unwrap_or(value);
+    assigned.is_quoted() && word.len() < 8 && word.iter().all(u8::is_ascii_lowercase)
 }
 
 /// Whether a value without quotes is what a program writes there: a name, a path, a call.

@@ -308,6 +308,7 @@ files! {
     "vcs/tailscale.toml"
     "vcs/teamcity.toml"
     "vcs/travis.toml"
+    "web/build_files.toml"
     "web/command_lines.toml"
     "web/cookies.toml"
     "web/curl.toml"
