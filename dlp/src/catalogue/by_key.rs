@@ -130,6 +130,7 @@ pub(crate) static ASSIGNED: Native = Native {
         "let raw_private_key: Curve25519SeedBin<'_> = read();",
         "move |token: CancellationToken| {",
         "PreSharedKey => 0x0029,",
+        "s3 key: images/2024/11/25/photo-1234567890abcdef.png",
         "server->password = \"busybox@\";",
         "archive.extract(\"test.txt\", pwd=\"python\")",
         "openssl pkcs8 -in private-key.pem > rsa-2048-private-key.pk8",
@@ -250,9 +251,30 @@ fn is_plausible(value: &[u8], least: usize) -> bool {
     value.len() >= least && value.len() <= 8192 && !is_template && !is_filler(value) && !is_word && spaces <= 2
 }
 
-/// Whether a value is the name of a file, in which a key may be.
+/// Whether a value is the name of a file, in which a key may be, or which a store knows by it.
 fn is_file(value: &[u8]) -> bool {
-    const ENDINGS: [&[u8]; 10] = [b".pem", b".key", b".crt", b".der", b".pk8", b".json", b".yaml", b".yml", b".txt", b".toml"];
+    const ENDINGS: [&[u8]; 20] = [
+        b".pem",
+        b".key",
+        b".crt",
+        b".der",
+        b".pk8",
+        b".json",
+        b".yaml",
+        b".yml",
+        b".txt",
+        b".toml",
+        b".png",
+        b".jpg",
+        b".pdf",
+        b".csv",
+        b".gz",
+        b".zip",
+        b".log",
+        b".xml",
+        b".html",
+        b".parquet",
+    ];
     ENDINGS.iter().any(|ending| value.ends_with(ending))
 }
 
