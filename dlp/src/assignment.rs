@@ -100,7 +100,11 @@ pub(crate) fn read(text: Text<'_>, name: Range<usize>) -> Option<Assigned> {
     here += if is_said { 3 } else { 0 };
     let signs = run(text, here, 4, |b| matches!(b, b'=' | b':' | b'>' | b'?' | b'.' | b'|' | b'!' | b'-' | b'+' | b','));
     let sign = text.get(here..here + signs)?;
+    // Behind `=` and `>` the value begins, with whatever it begins.
+    let sign = sign.iter().rposition(|b| matches!(b, b'=' | b'>')).map_or(sign, |last| &sign[..=last]);
+    let signs = sign.len();
     let mut link = match sign {
+        b"" if spaces + closing == 0 && line_break(text, here) > 0 => Link::Nearness,
         b"" if is_said => Link::Said,
         b"|" if spaces > 0 => Link::Nearness,
         // `env.NAME || "value"`
@@ -124,6 +128,9 @@ pub(crate) fn read(text: Text<'_>, name: Range<usize>) -> Option<Assigned> {
     if sign == b":" {
         here += block(text, here);
     }
+    if matches!(sign, b"" | b":") && line_break(text, here) > 0 {
+        return on_next_line(text, here);
+    }
     if sign == b">" && text.reads(here, b"<![CDATA[") {
         let start = here + "<![CDATA[".len();
         let value = start..start + run(text, start, VALUE_BYTES_JUDGED, |b| b != b']');
@@ -137,8 +144,8 @@ pub(crate) fn read(text: Text<'_>, name: Range<usize>) -> Option<Assigned> {
     // Openings of strings in several languages, escaped or not.
     let opening = run(text, here, 6, |b| matches!(b, b'"' | b'\'' | b'`' | b'\\' | b'@'));
     let mut quotes = text.get(here..here + opening)?;
-    // A backslash behind the quote is the beginning of what stands in it.
-    if quotes.len() > 1 && quotes.ends_with(b"\\") {
+    // A backslash or an `@` behind the quote is the beginning of what stands in it.
+    if quotes.len() > 1 && matches!(quotes.last(), Some(b'\\' | b'@')) {
         quotes = &quotes[..quotes.len() - 1];
     }
     let quote = quotes.iter().copied().rfind(|b| matches!(b, b'"' | b'\'' | b'`'));
@@ -157,6 +164,25 @@ pub(crate) fn read(text: Text<'_>, name: Range<usize>) -> Option<Assigned> {
     let length = run(text, here, VALUE_BYTES_JUDGED, |b| !ends(quote, is_query, b));
     let is_argument = called > 1;
     (length > 0).then_some(Assigned { value: here..here + length, link, quote, is_query, is_argument })
+}
+
+fn line_break(text: Text<'_>, at: usize) -> usize {
+    if text.reads(at, b"\r\n") { 2 } else { usize::from(text.get(at) == Some(&b'\n')) }
+}
+
+/// The one word of the line behind the one that ends at `at`, as headings and YAML have values below their names.
+fn on_next_line(text: Text<'_>, at: usize) -> Option<Assigned> {
+    let line = at + line_break(text, at);
+    let start = line + run(text, line, 24, |b| b == b' ');
+    let value = start..start + run(text, start, VALUE_BYTES_JUDGED, |b| !ends(None, false, b));
+    let is_whole = text.get(value.end).is_none() || line_break(text, value.end) > 0;
+    (!value.is_empty() && is_whole).then_some(Assigned {
+        value,
+        link: Link::Nearness,
+        quote: None,
+        is_query: false,
+        is_argument: false,
+    })
 }
 
 /// Where the value of a form's field begins, whose name stands in the header before it: `name="password"`, an empty line, the value.
@@ -307,6 +333,8 @@ mod tests {
             "token = b'V4lue'",
             "token = Buffer.from(\"V4lue\")",
             "token = new SecretKeySpec(\"V4lue\")",
+            "token\nV4lue\n",
+            "token:\n    V4lue",
             "token: |\n  V4lue\n",
             "token: >-\r\n    V4lue\n",
             "token><![CDATA[V4lue]]><",
@@ -325,6 +353,8 @@ mod tests {
     #[test]
     fn a_value_hangs_on_its_name() {
         assert_eq!(read(b"f('token', 'V4lue')", 3..8).map(|read| read.value), Some(12..17));
+        assert_eq!(read(b"token=-V4lue", 0..5).map(|read| read.value), Some(6..12));
+        assert_eq!(read(b"token = '@V4lue'", 0..5).map(|read| read.value), Some(9..15));
         assert_eq!(read(b"token-V4lue", 0..5).map(|read| read.value), Some(5..11));
         for text in [
             "token', 'V4lue')",
@@ -333,7 +363,7 @@ mod tests {
             "token(V4lue)",
             "token || V4lue",
             "token; V4lue",
-            "token\nV4lue",
+            "token\nV4lue and",
             "token",
         ] {
             assert_eq!(read(text, 0..5), None, "{text:?}");

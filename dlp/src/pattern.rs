@@ -346,7 +346,8 @@ fn is_placeholder(bytes: &[u8]) -> bool {
 pub(crate) fn is_identifier(bytes: &[u8]) -> bool {
     let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
     let is_name = bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-'));
-    let is_hex = bytes.iter().all(u8::is_ascii_hexdigit);
+    // A pair like `cafebabe:deadbeef` is one of digits of base 16, though all of them are letters.
+    let is_hex = bytes.split(|b| *b == b':').all(|part| !part.is_empty() && part.iter().all(u8::is_ascii_hexdigit));
     let upper = bytes.iter().filter(|b| b.is_ascii_uppercase()).count();
     let is_constant = bytes.contains(&b'_') && !bytes.iter().any(u8::is_ascii_lowercase);
     // Words begin with a capital at most, where random letters are one half of each.

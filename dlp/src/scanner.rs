@@ -177,6 +177,7 @@ impl Scratch {
         self.sheets.iter_mut().for_each(Sheet::clear);
         self.blobs.clear();
         self.names.bound();
+        self.sheets.iter_mut().for_each(|sheet| sheet.opens_json = !document.tape.is_of_text());
         self.lay_out(judges, document);
         self.scan_in_place(judges, document, treatment);
         for level in 0..self.sheets.len() {
@@ -368,6 +369,7 @@ impl Scratch {
         self.nested.hold_text(text);
         let [sheet, ..] = &mut self.sheets;
         sheet.clear();
+        sheet.opens_json = false;
         let whole = if part.is_last { text.len() } else { open::whole_escapes(text) };
         let segment = |range| Segment { range, raw_end: whole as u32, leaf: 0, kind: Kind::String, told: 0, depth: 0 };
         sheet.push(&text[..whole], Source::Document(0), segment);

@@ -31,6 +31,8 @@ pub(crate) struct Sheet {
     /// Where the text is written in the document: each entry holds until the next one begins.
     origins: Vec<Origin>,
     pub(crate) segments: Vec<Segment>,
+    /// Whether strings that are JSON texts themselves will be opened.
+    pub(crate) opens_json: bool,
     /// Memory for text with markup.
     spare: Option<Box<Sheet>>,
 }
@@ -149,12 +151,19 @@ impl Sheet {
         self.text.truncate(start);
         let source = Source::Sheet(&written, 0);
         let (text, mut read) = (&written.text[..], 0);
-        while let Some((sign, byte, length)) = next_markup(text, read) {
+        // In a JSON text a quote or a backslash that comes out of markup would end a string that goes on.
+        let is_json = self.opens_json && matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
+        let mut from = 0;
+        while let Some((sign, byte, length)) = next_markup(text, from) {
+            from = sign + length;
+            if is_json && matches!(byte, Some(b'"' | b'\\')) {
+                continue;
+            }
             self.push_run(&text[read..sign], source, read);
             if let Some(byte) = byte {
                 self.push_character(char::from(byte), source, sign);
             }
-            read = sign + length;
+            read = from;
         }
         self.push_run(&text[read..], source, read);
         self.spare = Some(Box::new(written));
@@ -396,7 +405,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> String {
-        let mut sheet = Sheet::default();
+        let mut sheet = Sheet { opens_json: true, ..Sheet::default() };
         let segment = |range| Segment { range, raw_end: text.len() as u32, leaf: 0, kind: Kind::String, told: 0, depth: 0 };
         sheet.push(text.as_bytes(), Source::Document(0), segment);
         String::from_utf8_lossy(&sheet.text[..sheet.text.len() - 1]).into_owned()
@@ -431,6 +440,8 @@ mod tests {
 
     #[test]
     fn a_json_text_within_the_string_stays_one() {
+        assert_eq!(read(r#"{\"a\":\"%22&quot;%41\"}"#), r#"{"a":"%22&quot;A"}"#);
+        assert_eq!(read("%7B%22a%22%3A1%7D"), r#"{"a":1}"#);
         assert_eq!(read(r#"{\"a\":\"\\u0041\\u0022\\\\u0041\\x5c\"}"#), r#"{"a":"A\u0022\\u0041\x5c"}"#);
     }
 

@@ -77,6 +77,9 @@ pub(crate) static ASSIGNED: Native = Native {
         ("<key>ApiKey</key>\n<string>k7qm2xt9vr4wz8nb3yl6</string>", "k7qm2xt9vr4wz8nb3yl6"),
         ("| API key | k7qm2xt9vr4wz8nb3yl6 |", "k7qm2xt9vr4wz8nb3yl6"),
         ("acme_auth=k7qm2xt9vr4wz8nb3yl6", "k7qm2xt9vr4wz8nb3yl6"),
+        ("ACME_TOKEN=_QWOoFS6m48cjA-O5zd9ouZ", "_QWOoFS6m48cjA-O5zd9ouZ"),
+        ("ACME_TOKEN=-24b53vkvfwbq182uxgb", "-24b53vkvfwbq182uxgb"),
+        ("The API key\nk7qm2xt9vr4wz8nb3yl6\n", "k7qm2xt9vr4wz8nb3yl6"),
         ("mot de passe : k7qm2xt9", "k7qm2xt9"),
         ("my password is k7qm2xt9.", "k7qm2xt9"),
         ("Your API key is k7qm2xt9vr4wz8nb3yl6!", "k7qm2xt9vr4wz8nb3yl6"),
@@ -123,10 +126,13 @@ pub(crate) static ASSIGNED: Native = Native {
         "let key = from_hex(\"0123456789abcdef23456789abcdef01\").unwrap();",
         "const SERVER_INFO_META_KEY: &str = \"io.modelcontextprotocol/serverInfo\";",
         "the password is required, the token is opaque",
+        "the password is sha256-hashed, the passphrase is base64-encoded",
         "| token | a string of hexadecimal digits |",
         "let raw_private_key: Curve25519SeedBin<'_> = read();",
         "move |token: CancellationToken| {",
         "PreSharedKey => 0x0029,",
+        "s3 key: images/2024/11/25/photo-1234567890abcdef.png",
+        "server->password = \"busybox@\";",
         "archive.extract(\"test.txt\", pwd=\"python\")",
         "openssl pkcs8 -in private-key.pem > rsa-2048-private-key.pk8",
         "see [it](defaults#about-the-key-exchange-x25519mlkem768)",
@@ -163,7 +169,7 @@ fn confirm_named(place: &Place<'_>) -> Confirmed {
 }
 
 /// What stands in the place of a secret without being one.
-const PLACEHOLDERS: [&[u8]; 16] = [
+const PLACEHOLDERS: [&[u8]; 19] = [
     b"null",
     b"none",
     b"true",
@@ -180,6 +186,10 @@ const PLACEHOLDERS: [&[u8]; 16] = [
     b"pass",
     b"secret",
     b"token",
+    // The password of RFC 7617's example.
+    b"open sesame",
+    b"open_sesame",
+    b"opensesame",
 ];
 
 /// Whether a value is made when a program runs, of parts that stand elsewhere: `Basic ${auth}`, `%s:%s`, `{0}-{1}`.
@@ -243,9 +253,30 @@ fn is_plausible(value: &[u8], least: usize) -> bool {
     value.len() >= least && value.len() <= 8192 && !is_template && !is_filler(value) && !is_word && spaces <= 2
 }
 
-/// Whether a value is the name of a file, in which a key may be.
+/// Whether a value is the name of a file, in which a key may be, or which a store knows by it.
 fn is_file(value: &[u8]) -> bool {
-    const ENDINGS: [&[u8]; 10] = [b".pem", b".key", b".crt", b".der", b".pk8", b".json", b".yaml", b".yml", b".txt", b".toml"];
+    const ENDINGS: [&[u8]; 20] = [
+        b".pem",
+        b".key",
+        b".crt",
+        b".der",
+        b".pk8",
+        b".json",
+        b".yaml",
+        b".yml",
+        b".txt",
+        b".toml",
+        b".png",
+        b".jpg",
+        b".pdf",
+        b".csv",
+        b".gz",
+        b".zip",
+        b".log",
+        b".xml",
+        b".html",
+        b".parquet",
+    ];
     ENDINGS.iter().any(|ending| value.ends_with(ending))
 }
 
@@ -256,7 +287,13 @@ fn is_strong(value: &[u8]) -> bool {
     let is_token = value.iter().all(|&b| b.is_ascii_alphanumeric() || b"_-.+/=~:".contains(&b));
     let has_cases = value.iter().any(u8::is_ascii_uppercase) && value.iter().any(u8::is_ascii_lowercase);
     let is_hex = value.len() >= 32 && value.iter().all(u8::is_ascii_hexdigit);
-    let is_mixed = digits >= 3 && letters >= 3 || digits >= 20 || is_hex || has_cases && value.len() >= 32;
+    // Names have a capital every five letters at most.
+    let turns = value.windows(2).filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase()).count();
+    let is_mixed = digits >= 1 && value.len() >= 20 && turns * 6 >= value.len()
+        || digits >= 3 && letters >= 3
+        || digits >= 20
+        || is_hex
+        || has_cases && value.len() >= 32;
     let is_path = digits == 0 && value.contains(&b'/')
         || value.contains(&b'/') && value.iter().filter(|&&b| b == b'/').count() * 6 > value.len()
         || value.starts_with(b"http");
@@ -267,6 +304,14 @@ fn is_strong(value: &[u8]) -> bool {
         && !is_path
         && !is_filler(value)
         && entropy(&value[..value.len().min(64)]) >= if is_hex { 2.5 } else { 2.8 }
+}
+
+/// Whether a value names the way in which a password is kept: `sha256`, `base64-encoded`.
+fn is_method(value: &[u8]) -> bool {
+    const METHODS: [&[u8]; 9] = [b"sha", b"md5", b"base64", b"base32", b"utf", b"pbkdf2", b"aes", b"rfc", b"argon2"];
+    let begins = |method: &&&[u8]| value.get(..method.len()).is_some_and(|head| head.eq_ignore_ascii_case(method));
+    let ends = |rest: &[u8]| rest.iter().find(|b| !b.is_ascii_digit()).is_none_or(|b| matches!(b, b'-' | b'_'));
+    METHODS.iter().find(begins).is_some_and(|method| ends(&value[method.len()..]))
 }
 
 fn has_digit(value: &[u8]) -> bool {
@@ -312,7 +357,7 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
         && (bytes.len() < 8 || bytes.iter().all(|b| b.is_ascii_lowercase() || *b == b'.'));
     let is_secret = match (class, assigned.link) {
         (KeyClass::Password, Link::Nearness | Link::Said) if assigned.is_quoted() || is_option || assigned.link == Link::Said => {
-            is_plausible(bytes, 6) && has_digit(bytes) && bytes.iter().any(u8::is_ascii_alphabetic)
+            is_plausible(bytes, 6) && has_digit(bytes) && bytes.iter().any(u8::is_ascii_alphabetic) && !is_method(bytes)
         }
         (_, Link::Said) => is_strong(bytes),
         (KeyClass::Password | KeyClass::Secret, _) if assigned.is_argument && (bytes.len() < 8 || !has_digit(bytes)) => false,
@@ -341,9 +386,11 @@ fn confirm_assigned(place: &Place<'_>) -> Confirmed {
     Some((value.start..end, 0.75))
 }
 
-/// Whether a value is a short word in quotes, as tests and manuals have them for a password: `pwd="python"`.
+/// Whether a value is a short word in quotes, as tests and manuals have them for a password: `pwd="python"`. One with a `@` at its end
+/// is what anonymous users of FTP give for an address.
 fn is_short_word(assigned: &assignment::Assigned, value: &[u8]) -> bool {
-    assigned.is_quoted() && value.len() < 8 && value.iter().all(u8::is_ascii_lowercase)
+    let word = value.strip_suffix(b"@").unwrap_or(value);
+    assigned.is_quoted() && word.len() < 8 && word.iter().all(u8::is_ascii_lowercase)
 }
 
 /// Whether a value without quotes is what a program writes there: a name, a path, a call.
@@ -365,7 +412,7 @@ fn is_expression(text: Text<'_>, assigned: &assignment::Assigned, value: &[u8], 
         && value.first().is_some_and(u8::is_ascii_uppercase)
         && (value.ends_with(b"|") || is_name && (behind(b" =") || behind(b"<")));
     value.iter().any(|b| b"(){}[]$".contains(b))
-        || matches!(value.first(), Some(b'&' | b'*' | b'.' | b'/' | b'_'))
+        || matches!(value.first(), Some(b'&' | b'*' | b'.' | b'/' | b'_')) && !(digits > 2 && is_strong(value))
         || is_integer
         || is_type
         || is_file(value)

@@ -17,7 +17,7 @@ pub(crate) static V4: Native = Native {
         ("from 80.207.205.81.", "80.207.205.81"),
         ("http://10.0.0.1:8080/", "10.0.0.1"),
         ("{\"ip\":\"10.61.51.6\"}", "10.61.51.6"),
-        ("resolver 8.8.8.8;", "8.8.8.8"),
+        ("{\"resolver\":\"8.8.8.8\"}", "8.8.8.8"),
         ("{\"src_ip\":\"2.17.4.30\"}", "2.17.4.30"),
         ("inet 192.168.1.77/24 brd", "192.168.1.77"),
     ],
@@ -38,6 +38,8 @@ pub(crate) static V4: Native = Native {
         "const OID_EDDSA: &str = \"1.3.101.112\";",
         "RFC 5280 4.2.1.10, a permitted name",
         "(see 5.2.2.2) advance by 1",
+        "addr = IPv4Address('1.2.3.4')",
+        "nameserver 8.8.8.8",
         "// 4.2.6.1",
         "the networks 10.0.0.0/8 and 172.16.0.0/12",
         "http://169.254.169.254/latest/meta-data/",
@@ -59,6 +61,7 @@ pub(crate) static V6: Native = Native {
     ],
     negatives: &[
         "ff02::1:ff00:4a2",
+        "1:2:3:4:5:6:7:8",
         "64:ff9b::a00:1",
         "the network 2001:db8:4a2::/48",
         "std::fs::read",
@@ -141,8 +144,9 @@ fn confirm_v4(place: &Place<'_>) -> Confirmed {
         return None;
     }
     let is_nobody = is_network(octets, text, here) || octets[0] >= 224 || octets == [169, 254, 169, 254];
-    (!is_nobody && !is_version(place) && (!looks_counted(octets) || is_called_address(place, here)))
-        .then_some((place.at..here, 0.8))
+    let is_address = !looks_counted(octets) || is_called_address(place, here);
+    let is_meant = !is_made_up(octets) || says_address(place.name.to_ascii_lowercase().as_bytes());
+    (!is_nobody && is_address && is_meant && !is_version(place)).then_some((place.at..here, 0.8))
 }
 
 /// Whether an address is that of a whole network, `10.0.0.0/8`: its prefix stands behind, and nothing but zeros behind that.
@@ -161,19 +165,26 @@ fn looks_counted(octets: [u8; 4]) -> bool {
     octets[0] != 10 && octets.iter().all(|octet| *octet < 32) || matches!(octets, [1, 2 | 3, ..] | [2, 5, ..])
 }
 
+/// Whether the numbers are those that come to mind for an example, or name a resolver that answers everybody: `1.2.3.4`, `8.8.8.8`.
+fn is_made_up(octets: [u8; 4]) -> bool {
+    octets[..3] == [1, 2, 3] || octets[1..].iter().all(|octet| *octet == octets[0]) || octets == [8, 8, 4, 4]
+}
+
+/// Whether a text in small letters says that an address follows.
+fn says_address(text: &[u8]) -> bool {
+    let says_ip = memchr::memmem::find_iter(text, b"ip").any(|at| {
+        let begins = at.checked_sub(1).is_none_or(|at| !text[at].is_ascii_alphabetic());
+        begins && text.get(at + 2).is_none_or(|b| !b.is_ascii_alphabetic() || *b == b'v' || *b == b'a')
+    });
+    says_ip || ADDRESSES.iter().any(|word| memchr::memmem::find(text, word).is_some())
+}
+
 /// Whether the name, the words before or a port behind say that it is an address.
 fn is_called_address(place: &Place<'_>, end: usize) -> bool {
     let head = place.text[place.at.saturating_sub(CONTEXT_BYTES)..place.at].to_ascii_lowercase();
     let name = place.name.to_ascii_lowercase();
-    let says_ip = |text: &[u8]| {
-        memchr::memmem::find_iter(text, b"ip").any(|at| {
-            let begins = at.checked_sub(1).is_none_or(|at| !text[at].is_ascii_alphabetic());
-            begins && text.get(at + 2).is_none_or(|b| !b.is_ascii_alphabetic() || *b == b'v' || *b == b'a')
-        })
-    };
     let is_port = place.text.get(end) == Some(&b':') && place.text.get(end + 1).is_some_and(u8::is_ascii_digit);
-    let says = |text: &[u8]| says_ip(text) || ADDRESSES.iter().any(|word| memchr::memmem::find(text, word).is_some());
-    is_port || says(&head) || says(name.as_bytes())
+    is_port || says_address(&head) || says_address(name.as_bytes())
 }
 
 fn is_version(place: &Place<'_>) -> bool {
@@ -200,9 +211,12 @@ fn confirm_v6(place: &Place<'_>) -> Confirmed {
     let groups = candidate.split(':').filter(|group| !group.is_empty()).count();
     let has_digit = candidate.bytes().any(|b| b.is_ascii_digit());
     let address = candidate.parse::<Ipv6Addr>().ok().filter(|_| groups >= 3 && has_digit)?;
-    // A group's address, one that stands for IPv4 behind a gateway, and a whole network are nobody's.
+    // What IANA has given out: global unicast, unique local, link-local, and IPv4 mapped. A whole network is nobody's address.
+    let is_given_out = matches!(
+        address.segments(),
+        [0x2000..=0x3fff | 0xfc00..=0xfdff | 0xfe80..=0xfebf, ..] | [0, 0, 0, 0, 0, 0xffff, ..]
+    );
     let has_prefix = text.get(end) == Some(&b'/') && text.get(end + 1).is_some_and(u8::is_ascii_digit);
     let is_network = has_prefix && candidate.ends_with("::");
-    let is_nobody = address.is_multicast() || address.segments()[..2] == [0x64, 0xff9b] || is_network;
-    (!is_nobody).then_some((start..end, 0.85))
+    (is_given_out && !is_network).then_some((start..end, 0.85))
 }

@@ -26,16 +26,19 @@ pub(crate) static TOKEN: Native = Native {
     negatives: &["xoxb-short", "xoxb-this-is-a-placeholder", "axoxb-1234567890-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx"],
 };
 
+/// What the address of an incoming webhook begins with.
+const HOST: &str = "hooks.slack.com/services/";
+
 pub(crate) static WEBHOOK: Native = Native {
     id: "slack-webhook",
     kind: "secret/slack-webhook",
     category: Category::Secret,
-    anchors: &[Anchor::literal("hooks.slack.com/services/")],
+    anchors: &[Anchor::literal(HOST)],
     confirm: confirm_webhook,
     source: "Slack API docs: sending messages using incoming webhooks",
     positives: &[(
         "post https://hooks.slack.com/services/T01234567/B01234567/abcdefghijABCDEFGHIJ0123 there",
-        "T01234567/B01234567/abcdefghijABCDEFGHIJ0123",
+        "https://hooks.slack.com/services/T01234567/B01234567/abcdefghijABCDEFGHIJ0123",
     )],
     negatives: &["https://hooks.slack.com/services/", "https://hooks.slack.com/services/your/webhook/url"],
 };
@@ -44,16 +47,19 @@ fn confirm_token(place: &Place<'_>) -> Confirmed {
     let start = place.at.checked_sub(5)?;
     let length = run(place.text, place.at, 255, |b| b.is_ascii_alphanumeric() || b == b'-');
     let digits = place.text[place.at..place.at + length].iter().filter(|b| b.is_ascii_digit()).count();
-    (length >= 16 && digits >= 6 && !is_word(before(place.text, start))).then_some((start..place.at + length, 0.95))
+    (length >= 12 && digits >= 4 && !is_word(before(place.text, start))).then_some((start..place.at + length, 0.95))
 }
 
 fn confirm_webhook(place: &Place<'_>) -> Confirmed {
     let length = run(place.text, place.at, 128, |b| b.is_ascii_alphanumeric() || b == b'/');
     let path = &place.text[place.at..place.at + length];
-    let mut parts = path.split(|&b| b == b'/');
-    let (team, hook, secret) = (parts.next()?, parts.next()?, parts.next()?);
-    let is_hook = team.first() == Some(&b'T') && hook.first() == Some(&b'B') && secret.len() >= 16;
+    let mut parts = path.split(|&b| b == b'/').map(|part| (part.first().copied(), part.len()));
+    let is_hook =
+        matches!([parts.next(), parts.next(), parts.next()], [Some((Some(b'T'), _)), Some((Some(b'B'), _)), Some((_, 16..))]);
     // Webhooks of other makes have other parts, but the same length.
     let is_like_one = (43..=56).contains(&length) && path.iter().filter(|b| b.is_ascii_digit()).count() >= 4;
-    (is_hook || is_like_one).then_some((place.at..place.at + length, 0.97))
+    // Whoever has the address may post, so it goes whole.
+    let host = place.at.checked_sub(HOST.len())?;
+    let start = host - if place.text[..host].ends_with(b"https://") { "https://".len() } else { 0 };
+    (is_hook || is_like_one).then_some((start..place.at + length, 0.97))
 }
