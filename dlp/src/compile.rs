@@ -100,8 +100,9 @@ impl Literals {
         let is_spaced = |entry: &Entry| !entry.is_word && entry.text.contains(char::is_whitespace);
         let spaced = (0..entries.len()).filter(|&number| is_spaced(&entries[number])).collect();
         let of_values = entries.iter().filter(|entry| !entry.any_case).map(|entry| entry.text.as_bytes());
-        let beginnings =
-            of_values.flat_map(|text| (BEGINNING_BYTES_MIN..text.len()).map(|length| text[..length].into())).collect();
+        let heads = of_values.flat_map(|text| (BEGINNING_BYTES_MIN..text.len()).map(|length| &text[..length]));
+        // What is written like any word is no sign of a value.
+        let beginnings = heads.filter(|head| !head.iter().all(u8::is_ascii_lowercase)).map(Into::into).collect();
         Ok(Literals { everywhere, words, entries, spaced, beginnings })
     }
 

@@ -57,6 +57,15 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The verdict on two parts of an input.
+    pub(crate) fn with(self, other: Verdict) -> Verdict {
+        match (self, other) {
+            (Verdict::Blocked, _) | (_, Verdict::Blocked) => Verdict::Blocked,
+            (Verdict::Masked, _) | (_, Verdict::Masked) => Verdict::Masked,
+            _ => Verdict::Clean,
+        }
+    }
+
     /// The verdict on an input with one finding more, to which this is done.
     pub(crate) fn and(self, operator: &Operator) -> Verdict {
         match (self, operator) {

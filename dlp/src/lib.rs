@@ -7,6 +7,7 @@ mod anchors;
 mod assignment;
 mod blob;
 mod catalogue;
+mod channel;
 mod classify;
 mod compile;
 mod confirm;
@@ -33,6 +34,7 @@ mod validate;
 pub mod written;
 
 pub use catalogue::Catalogue;
+pub use channel::{CHANNEL_TEXT_BYTES_MAX, Channels, Held, Message};
 pub use compile::EngineError;
 pub use detector::{Category, Detector, Example};
 pub use examples::Fault;
@@ -40,8 +42,8 @@ pub use finding::{Action, Finding, Verdict};
 pub use keyring::{Keyring, MASTER_BYTES_MIN};
 pub use operator::{Conditions, Numbers, Operator, RULES_MAX, Rule, Selector, Treatment, UnknownType};
 pub use pointer::{POINTER_TOKEN_BYTES_MAX, POINTER_TOKENS_MAX, PointerFault, PointerPattern};
-use scanner::Document;
 pub use scanner::Scratch;
+use scanner::{Detection, Document};
 pub use stream::{HELD_BYTES_MAX, TextStream};
 
 use std::sync::Arc;
@@ -268,8 +270,23 @@ fn conclude(
     out: &mut Vec<u8>,
     findings: &mut Vec<Finding>,
 ) -> Verdict {
+    let verdict = tell(detectors, &scratch.detections, treatment, pointer, findings);
+    if verdict == Verdict::Masked {
+        rewrite::rewrite(detectors, doc, tape, &scratch.detections, treatment, out);
+    }
+    verdict
+}
+
+/// Turns what was detected into findings; says what they mean for the document.
+fn tell(
+    detectors: &[Detector],
+    detections: &[Detection],
+    treatment: &Treatment,
+    pointer: impl Fn(u32) -> String,
+    findings: &mut Vec<Finding>,
+) -> Verdict {
     let mut verdict = Verdict::Clean;
-    for (count, detection) in scratch.detections.iter().enumerate() {
+    for (count, detection) in detections.iter().enumerate() {
         let operator = treatment.operator(detection.rule);
         let detector = &detectors[detection.detector];
         findings.push(Finding {
@@ -284,9 +301,6 @@ fn conclude(
             hash: treatment.hash(count, &detector.kind, &detection.value),
         });
         verdict = verdict.and(operator);
-    }
-    if verdict == Verdict::Masked {
-        rewrite::rewrite(detectors, doc, tape, &scratch.detections, treatment, out);
     }
     verdict
 }

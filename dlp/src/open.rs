@@ -117,12 +117,25 @@ pub(crate) fn each_block(run: Range<usize>, is_open: bool, mut each: impl FnMut(
 pub(crate) fn behind_name(text: &[u8], at: usize) -> usize {
     let run = |at: usize, is_part: fn(&&u8) -> bool| text[at..].iter().take(NAME_BYTES_MAX).take_while(is_part).count();
     let name_end = at + run(at, |b| b.is_ascii_alphanumeric() || b"_.-".contains(b));
-    name_end + run(name_end, |b| !b.is_ascii_alphanumeric())
+    let value = name_end + run(name_end, |b| !b.is_ascii_alphanumeric());
+    let is_assigned = text[name_end..value].iter().any(|b| !b.is_ascii_whitespace());
+    if text[value..].starts_with(b"is ") {
+        return value + 3;
+    }
+    // Where nothing but spaces stand between, plain words go on with the sentence.
+    let is_sentence = !is_assigned && text[value..].iter().all(|b| b.is_ascii_lowercase() || *b == b' ');
+    if is_sentence { text.len() } else { value }
 }
 
 /// The beginning of a number at a text's end that is long enough to be told; the end where there is none.
 pub(crate) fn long_number(text: &[u8]) -> usize {
     let from = number(text);
+    let is_digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
+    let date = text.last_chunk::<10>().filter(|date| is_digits(&date[..4]) && is_digits(&date[5..7]) && is_digits(&date[8..]));
+    // A day is no beginning of a number, unless a word says what it is, and then a detector looks at it.
+    if date.is_some_and(|date| from + 10 == text.len() && date[4] == date[7]) {
+        return text.len();
+    }
     if text[from..].iter().filter(|b| b.is_ascii_digit()).count() >= NUMBER_DIGITS_MIN { from } else { text.len() }
 }
 

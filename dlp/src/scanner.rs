@@ -391,6 +391,10 @@ impl Scratch {
             });
             unsettled.value = unsettled.value.min(open_from.unwrap_or(usize::MAX));
         }
+        if !part.is_last {
+            // Digits at the end make no detector look yet, and may together with those that follow.
+            unsettled.anchor = unsettled.anchor.min(open::number(known));
+        }
         let held = match part.hold {
             _ if part.is_last => known.len(),
             Hold::Words => {

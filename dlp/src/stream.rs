@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::Engine;
+use crate::confirm::settle_overlaps;
 use crate::finding::{Finding, Verdict};
 use crate::open::Hold;
 use crate::operator::{Operator, Treatment};
@@ -16,6 +17,8 @@ use crate::scanner::{Detection, Part, Scratch, Settled};
 pub const HELD_BYTES_MAX: usize = 32 << 10;
 /// Bytes that are looked at, at most, before what is settled goes out.
 const PIECE_BYTES: usize = 4 << 10;
+/// Bytes that are held back at most of a text of which only values are.
+const VALUE_HELD_BYTES_MAX: usize = 4 << 10;
 /// Findings of one piece that are told.
 const MARK_BYTES_MAX: usize = 64;
 
@@ -35,6 +38,9 @@ pub struct TextStream {
     is_blocked: bool,
     /// Findings that were told.
     told: usize,
+    hold: Hold,
+    /// What was found in parts of it that were also looked at alone.
+    own: Vec<Detection>,
 }
 
 /// How a value ends whose length has no bound.
@@ -82,9 +88,26 @@ impl TextStream {
         TextStream::default()
     }
 
+    /// A text of which only what has begun to look like a value is held back.
+    pub(crate) fn of_values() -> Self {
+        TextStream { hold: Hold::Values, ..TextStream::default() }
+    }
+
+    fn held_max(&self) -> usize {
+        if self.hold == Hold::Words { HELD_BYTES_MAX } else { VALUE_HELD_BYTES_MAX }
+    }
+
     /// How many bytes are held back.
     pub fn held(&self) -> usize {
         self.held.len() - self.out
+    }
+
+    /// Forgets so many bytes at the start of what is kept.
+    fn shift_own(&mut self, bytes: usize) {
+        self.own.retain(|found| found.raw.end > bytes.max(self.out));
+        for found in &mut self.own {
+            found.raw = found.raw.start.saturating_sub(bytes)..found.raw.end - bytes;
+        }
     }
 
     /// Memory it has, in bytes.
@@ -133,16 +156,25 @@ impl Engine {
 }
 
 /// One piece on its way through an engine.
-struct Feed<'f> {
-    engine: &'f Engine,
-    scratch: &'f mut Scratch,
-    treatment: &'f Treatment,
-    out: &'f mut Vec<u8>,
-    findings: &'f mut Vec<Finding>,
+pub(crate) struct Feed<'f> {
+    pub(crate) engine: &'f Engine,
+    pub(crate) scratch: &'f mut Scratch,
+    pub(crate) treatment: &'f Treatment,
+    pub(crate) out: &'f mut Vec<u8>,
+    pub(crate) findings: &'f mut Vec<Finding>,
 }
 
 impl Feed<'_> {
-    fn take(&mut self, stream: &mut TextStream, piece: &[u8], is_last: bool) -> Verdict {
+    /// Takes a piece that was also looked at alone: `own` is what was found in it there, and `start` where the piece began.
+    pub(crate) fn take_after(&mut self, stream: &mut TextStream, piece: &[u8], own: Vec<Detection>, start: u32) -> Verdict {
+        let shift = |at: usize| at - start as usize + stream.held.len();
+        let shifted = |found: Detection| Detection { raw: shift(found.raw.start)..shift(found.raw.end), ..found };
+        let own: Vec<Detection> = own.into_iter().map(shifted).collect();
+        stream.own.extend(own);
+        self.take(stream, piece, false)
+    }
+
+    pub(crate) fn take(&mut self, stream: &mut TextStream, piece: &[u8], is_last: bool) -> Verdict {
         if stream.is_blocked {
             return Verdict::Blocked;
         }
@@ -152,19 +184,21 @@ impl Feed<'_> {
             let length = if is_last && !is_end { stream.held.len() } else { length };
             stream.held.drain(..length);
             stream.offset += length;
+            stream.shift_own(length);
             if !is_end {
                 return Verdict::Masked;
             }
             stream.endless = None;
         }
-        let part = Part { out: stream.out, resume: stream.resume, is_last, hold: Hold::Words };
-        let Settled { end, resume, context } = self.scratch.scan_open(self.engine.judges(), &stream.held, part, self.treatment);
+        let part = Part { out: stream.out, resume: stream.resume, is_last, hold: stream.hold };
+        let settled = self.scratch.scan_open(self.engine.judges(), &stream.held, part, self.treatment);
+        let Settled { end, resume, context } = self.with_own(stream, settled, part);
         stream.resume = resume;
         let mut verdict = self.release(stream, end);
         if verdict == Verdict::Blocked {
             return verdict;
         }
-        (stream.out, verdict) = match stream.held.len() - end > HELD_BYTES_MAX {
+        (stream.out, verdict) = match stream.held.len() - end > stream.held_max() {
             false => (end, verdict),
             true => match self.release_endless(stream, end) {
                 Verdict::Blocked => return Verdict::Blocked,
@@ -180,7 +214,18 @@ impl Feed<'_> {
         stream.held.drain(..kept);
         (stream.out, stream.resume) = (stream.out - kept, stream.resume.saturating_sub(kept));
         stream.offset += kept;
+        stream.shift_own(kept);
         verdict
+    }
+
+    /// Joins what was found in parts alone to what was found in the whole.
+    fn with_own(&mut self, stream: &TextStream, settled: Settled, part: Part) -> Settled {
+        if stream.own.is_empty() {
+            return settled;
+        }
+        self.scratch.detections.extend(stream.own.iter().cloned());
+        settle_overlaps(&mut self.scratch.detections, self.treatment);
+        settled.before_unsettled(&self.scratch.detections, part)
     }
 
     /// Sends out what is settled.
@@ -203,6 +248,8 @@ impl Feed<'_> {
     fn detections(&self, from: usize) -> impl Iterator<Item = Detection> {
         let clipped = move |found: &Detection| {
             let mut found = found.clone();
+            // Of what is partly out, the rest is no value that could be compared or turned back.
+            found.is_merged |= found.raw.start < from;
             found.raw.start = found.raw.start.max(from);
             found
         };
@@ -235,6 +282,7 @@ impl Feed<'_> {
         rewrite::rewrite_range(detectors, &stream.held, range, None, &[found], self.treatment, self.out);
         stream.offset += stream.held.len();
         stream.held.clear();
+        stream.own.clear();
         (stream.out, stream.resume, stream.endless) = (0, 0, Some(ending));
         Verdict::Masked
     }
