@@ -196,6 +196,8 @@ impl Stretch<'_> {
                 // What is found without regard of case is a name, and what it names stands behind it.
                 Sight::Literal { length, any_case: true } => (at.saturating_sub(length), open::behind_name(known, at)),
                 Sight::Literal { length, .. } => (at.saturating_sub(length), open::word(known, at.saturating_sub(length))),
+                // A time of day is no address yet.
+                Sight::Colon if memchr::memchr_iter(b':', &known[at..]).nth(1).is_none() => (at, known.len()),
                 _ => (at, open::word(known, at)),
             };
             self.unsettled = Unsettled { anchor: self.unsettled.anchor.min(anchor), value: self.unsettled.value.min(value) };

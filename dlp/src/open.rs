@@ -133,7 +133,8 @@ pub(crate) fn long_number(text: &[u8]) -> usize {
     let is_digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
     let date = text.last_chunk::<10>().filter(|date| is_digits(&date[..4]) && is_digits(&date[5..7]) && is_digits(&date[8..]));
     // A day is no beginning of a number, unless a word says what it is, and then a detector looks at it.
-    if date.is_some_and(|date| from + 10 == text.len() && date[4] == date[7]) {
+    let is_alone = text.len().checked_sub(11).is_none_or(|before| !text[before].is_ascii_digit());
+    if date.is_some_and(|date| is_alone && date[4] == date[7]) {
         return text.len();
     }
     if text[from..].iter().filter(|b| b.is_ascii_digit()).count() >= NUMBER_DIGITS_MIN { from } else { text.len() }

@@ -17,6 +17,8 @@ use crate::scanner::{Detection, Part, Scratch, Settled};
 pub const HELD_BYTES_MAX: usize = 32 << 10;
 /// Bytes that are looked at, at most, before what is settled goes out.
 const PIECE_BYTES: usize = 4 << 10;
+/// Bytes that are kept at most in front of what may still be asked about.
+const CONTEXT_BYTES_MAX: usize = 2 << 10;
 /// Bytes that are held back at most of a text of which only values are.
 const VALUE_HELD_BYTES_MAX: usize = 4 << 10;
 /// Findings of one piece that are told.
@@ -210,7 +212,12 @@ impl Feed<'_> {
                 }
             },
         };
-        let kept = context.min(stream.out);
+        if stream.out == stream.held.len() && stream.out - stream.resume > stream.held_max() {
+            stream.endless =
+                self.scratch.detections.last().filter(|found| found.raw.end == stream.out).map(|f| self.ending(stream, f));
+            stream.resume = stream.out;
+        }
+        let kept = context.max(stream.resume.saturating_sub(CONTEXT_BYTES_MAX)).min(stream.out);
         stream.held.drain(..kept);
         (stream.out, stream.resume) = (stream.out - kept, stream.resume.saturating_sub(kept));
         stream.offset += kept;
@@ -225,7 +232,13 @@ impl Feed<'_> {
         }
         self.scratch.detections.extend(stream.own.iter().cloned());
         settle_overlaps(&mut self.scratch.detections, self.treatment);
-        settled.before_unsettled(&self.scratch.detections, part)
+        let end = settled.before_unsettled(&self.scratch.detections, part);
+        // What was found alone up to its end is masked whatever follows, so it need not wait; what goes on with it will be masked too.
+        let is_last = |found: &&Detection| found.raw.end == stream.held.len() && found.raw.start <= end.end.max(part.out);
+        match self.scratch.detections.last().filter(is_last) {
+            Some(_) if stream.own.iter().any(|own| own.raw.end == stream.held.len()) => Settled { end: stream.held.len(), ..end },
+            _ => end,
+        }
     }
 
     /// Sends out what is settled.
@@ -256,17 +269,21 @@ impl Feed<'_> {
         self.scratch.detections.iter().filter(move |found| found.raw.end > from).map(clipped)
     }
 
+    /// How a value ends that was found and goes on.
+    fn ending(&self, stream: &TextStream, found: &Detection) -> Ending {
+        let quote = found.raw.start.checked_sub(1).map(|at| stream.held[at]).filter(|b| matches!(b, b'"' | b'\'' | b'`'));
+        match self.engine.detectors()[found.detector].ending {
+            Some(ending) => ending,
+            None if found.is_of_blob => Ending::Base64,
+            None => quote.map_or(Ending::Word, Ending::Quote),
+        }
+    }
+
     /// Masks a value whose end has not come and will not be waited for.
     fn release_endless(&mut self, stream: &mut TextStream, end: usize) -> Verdict {
         let Some(mut found) = self.detections(end).next() else { return Verdict::Clean };
         let is_masked = !matches!(self.treatment.operator(found.rule), Operator::Flag);
-        let detector = &self.engine.detectors()[found.detector];
-        let quote = found.raw.start.checked_sub(1).map(|at| stream.held[at]).filter(|b| matches!(b, b'"' | b'\'' | b'`'));
-        let ending = match detector.ending {
-            Some(ending) => ending,
-            None if found.is_of_blob => Ending::Base64,
-            None => quote.map_or(Ending::Word, Ending::Quote),
-        };
+        let ending = self.ending(stream, &found);
         if !is_masked {
             // Only the record tells of it, so that it may go out.
             return Verdict::Clean;

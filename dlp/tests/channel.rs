@@ -164,6 +164,18 @@ fn each_message_is_masked_by_itself_too() {
 }
 
 #[test]
+fn what_is_masked_by_itself_does_not_wait() {
+    let mut stage = Stage::new();
+    for (first, rest) in [("mail ana@customer.example", ".com and so on"), ("password: hunter2xyz", "9qq and so on")] {
+        stage.send(&event(first));
+        assert!(stage.out[0].contains('[') && !stage.channels.hold_back(), "{:?}", stage.out);
+        stage.send(&event(rest));
+        let text = stage.end();
+        assert!(text.ends_with("] and so on"), "{text}");
+    }
+}
+
+#[test]
 fn what_never_ends_is_not_held_without_a_bound() {
     let mut stage = Stage::new();
     stage.send(&event("-----BEGIN RSA PRIVATE KEY-----\n"));
