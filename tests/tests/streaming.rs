@@ -101,3 +101,50 @@ fn a_disconnect_cancels_modern_calls_and_no_legacy_ones() {
     let status = |tool: &str| rows.iter().find(|row| row["tool"] == tool).map(|row| row["status"].clone());
     assert_eq!((status("modern").as_deref(), status("legacy").as_deref()), (Some("cancelled"), Some("ok")));
 }
+
+fn progress(text: &str) -> Step {
+    let message = serde_json::json!({"jsonrpc": "2.0", "method": "notifications/progress",
+        "params": {"progressToken": 7, "progress": 1, "message": text}});
+    chunk(&format!("data: {message}\n\n"))
+}
+
+#[test]
+fn a_secret_over_several_events_does_not_come_out() {
+    let secret = "ghp_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM";
+    let upstream = Upstream::start(|_| {
+        vec![
+            Step::Send(HEAD.to_vec()),
+            progress("cloning with ghp_HSdQegNa"),
+            chunk(": a comment\n\n"),
+            progress("EK5m0OQzC3YhL9csO8"),
+            progress("hDeSDNvayM, then"),
+            progress(" on to step 2; the card is 4111 1111 11"),
+            chunk(
+                "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"level\":\"info\",\"data\":\"half way\"}}\n\n",
+            ),
+            progress("11 1111"),
+            chunk("data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"done\"}]}}\n\n"),
+            Step::Send(b"0\r\n\r\n".to_vec()),
+        ]
+    });
+    let (_issuer, mut gateway, token) = stage(&upstream);
+    let mut connection = Connection::open(gateway.port);
+    connection.send(gateway.request("POST", &token, "", &call("t")).as_bytes());
+    connection.head().unwrap();
+    let mut all = String::new();
+    while let Some(chunk) = connection.chunk().filter(|chunk| !chunk.is_empty()) {
+        all.push_str(&String::from_utf8(chunk).unwrap());
+    }
+    let events: Vec<serde_json::Value> =
+        all.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| serde_json::from_str(data).unwrap()).collect();
+    let texts: String = events.iter().filter_map(|event| event["params"]["message"].as_str()).collect();
+    assert_eq!(texts, "cloning with [SECRET/GITHUB-TOKEN], then on to step 2; the card is [CREDIT_CARD]", "{all}");
+    assert!(!secret.as_bytes().windows(8).any(|part| all.contains(std::str::from_utf8(part).unwrap())), "{all}");
+    // What was held back is told before the answer, and what has nothing to do with it keeps its place.
+    let place = |what: &str| events.iter().position(|event| event.to_string().contains(what)).unwrap();
+    assert!(place("half way") < place("CREDIT_CARD") && place("CREDIT_CARD") < place("\"result\""), "{all}");
+    gateway.terminate();
+    let rows = sluicegate_tests::audit::rows(&gateway.audit(), "findings");
+    let kinds: Vec<&str> = rows.iter().map(|row| row["kind"].as_str()).collect();
+    assert!(kinds.contains(&"secret/github-token") && kinds.contains(&"CREDIT_CARD"), "{kinds:?}");
+}

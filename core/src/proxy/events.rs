@@ -10,11 +10,12 @@ use sluicegate_sink::Status;
 use super::answer::Rest;
 use super::decide::{Exchange as Kind, Permitted};
 use super::downstream::Downstream;
-use super::inspect::inspect;
+use super::inspect::{inspect, inspect_event};
 use super::mask::Masked;
 use super::pipeline::Next;
 use super::record::Ended;
 use super::relay::{blocked, reply_head, settle};
+use super::texts::Texts;
 use super::upstream::{BodyStream, Exchange, Piece, UpstreamError};
 use crate::http1::encode;
 use crate::http1::sse::{self, Event};
@@ -30,6 +31,8 @@ struct Relayed {
     is_gone: bool,
     /// HTTP/1.0 clients know no chunks; for them the connection's end is the stream's.
     in_chunks: bool,
+    /// Texts that go on from one event to the next.
+    texts: Texts,
 }
 
 /// Relays the stream to its end.
@@ -52,7 +55,7 @@ pub async fn relay(
         reason: "",
         upstream_us: 0,
     };
-    let mut relayed = Relayed { ended, is_gone: false, in_chunks };
+    let mut relayed = Relayed { ended, is_gone: false, in_chunks, texts: Texts::default() };
     let head = stream_head(worker, &permitted, &exchange, in_chunks, closes);
     let mut body = exchange.into_stream(&worker.limits);
     relayed.send(worker, downstream, head).await;
@@ -136,7 +139,23 @@ fn take_events(
         taken += event.length;
         mask_event(worker, permitted, bytes, &event, relayed, &mut out)?;
     }
+    if is_end {
+        end_texts(worker, permitted, relayed, &mut out);
+    }
     Ok((out, taken))
+}
+
+/// Appends events with what was held back of texts.
+fn end_texts(worker: &Worker, permitted: &Permitted, relayed: &mut Relayed, out: &mut Vec<u8>) {
+    if !relayed.texts.hold_back() {
+        return;
+    }
+    let mut room = worker.room.borrow_mut();
+    for message in room.end_texts(&mut relayed.texts, &permitted.treatment, &mut relayed.ended.findings) {
+        out.extend_from_slice(b"event: message\ndata: ");
+        out.extend_from_slice(&message);
+        out.extend_from_slice(b"\n\n");
+    }
 }
 
 fn mask_event(
@@ -156,7 +175,11 @@ fn mask_event(
             &joined
         }
     };
-    let inspected = inspect(worker, permitted, data, false)?;
+    let inspected = inspect_event(worker, permitted, data, &mut relayed.texts)?;
+    if inspected.is_answer {
+        // Nothing of a call follows its answer.
+        end_texts(worker, permitted, relayed, out);
+    }
     relayed.ended.findings.extend(inspected.findings);
     if inspected.is_answer {
         (relayed.ended.status, relayed.ended.error_code) = (inspected.status, inspected.error_code);

@@ -8,6 +8,7 @@ use sluicegate_sink::Status;
 
 use super::decide::Permitted;
 use super::mask::Masked;
+use super::texts::Texts;
 use super::upstream::UpstreamError;
 use crate::mcp::listing::{Listing, filter};
 use crate::worker::Worker;
@@ -32,6 +33,24 @@ pub struct Inspected {
 /// # Errors
 /// [`UpstreamError::Unreadable`] for JSON that is none, and for text that is not UTF-8.
 pub fn inspect(worker: &Worker, permitted: &Permitted, body: &[u8], is_json: bool) -> Result<Inspected, UpstreamError> {
+    inspect_with(worker, permitted, body, is_json, None)
+}
+
+/// The same for a message of a stream, whose texts may go on from the message before.
+///
+/// # Errors
+/// As [`inspect`].
+pub fn inspect_event(worker: &Worker, permitted: &Permitted, body: &[u8], texts: &mut Texts) -> Result<Inspected, UpstreamError> {
+    inspect_with(worker, permitted, body, false, Some(texts))
+}
+
+fn inspect_with(
+    worker: &Worker,
+    permitted: &Permitted,
+    body: &[u8],
+    is_json: bool,
+    texts: Option<&mut Texts>,
+) -> Result<Inspected, UpstreamError> {
     let mut inspected =
         Inspected { masked: Masked::Clean, is_answer: false, status: Status::Ok, error_code: 0, findings: Vec::new() };
     if body.is_empty() {
@@ -47,7 +66,7 @@ pub fn inspect(worker: &Worker, permitted: &Permitted, body: &[u8], is_json: boo
         let shown =
             permitted.listings.iter().find_map(|listing| filter(*listing, root, body, |name| shows(permitted, *listing, name)));
         inspected.masked = match shown {
-            None => room.mask_message(&tape, body, treatment, echo, &mut inspected.findings),
+            None => room.mask_event(&tape, body, treatment, echo, texts, &mut inspected.findings),
             Some(shown) => {
                 // What is left is a document of its own, with places of its own.
                 room.parse(&shown, &worker.limits, false).map_err(|_| UpstreamError::Unreadable)?;

@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use sluicegate_dlp::json::{Bounds, JsonError, Kind, Tape, Value};
-use sluicegate_dlp::{Action, Engine, Finding, Keyring, Scratch, Treatment, Verdict};
+use sluicegate_dlp::{Action, Engine, Finding, Keyring, Message, Scratch, Treatment, Verdict};
+
+use super::texts::Texts;
 
 use crate::config::Limits;
 use crate::credential::echo::Echo;
@@ -74,8 +76,21 @@ impl MaskRoom {
         echo: Option<&Echo>,
         findings: &mut Vec<Finding>,
     ) -> Masked {
+        self.mask_event(tape, doc, treatment, echo, None, findings)
+    }
+
+    /// The same for a message of a stream, whose texts may go on from the message before.
+    pub fn mask_event(
+        &mut self,
+        tape: &Tape,
+        doc: &[u8],
+        treatment: &Treatment,
+        echo: Option<&Echo>,
+        texts: Option<&mut Texts>,
+        findings: &mut Vec<Finding>,
+    ) -> Masked {
         let Some((hidden, leaves)) = echo.and_then(|echo| echo.hide_in(tape, doc)) else {
-            return self.mask_leaves(tape, doc, treatment, findings);
+            return self.mask_leaves(tape, doc, treatment, texts, findings);
         };
         findings.extend(leaves.iter().take(ECHOES_TOLD_MAX).map(|&leaf| echoed(tape.at(doc, leaf).pointer())));
         // What is left is a document of its own, with places of its own.
@@ -83,13 +98,20 @@ impl MaskRoom {
         if fresh.parse(&hidden, &REPARSED).is_err() {
             return Masked::Blocked;
         }
-        match self.mask_leaves(&fresh, &hidden, treatment, findings) {
+        match self.mask_leaves(&fresh, &hidden, treatment, texts, findings) {
             Masked::Clean => Masked::Rewritten(hidden),
             masked => masked,
         }
     }
 
-    fn mask_leaves(&mut self, tape: &Tape, doc: &[u8], treatment: &Treatment, findings: &mut Vec<Finding>) -> Masked {
+    fn mask_leaves(
+        &mut self,
+        tape: &Tape,
+        doc: &[u8],
+        treatment: &Treatment,
+        texts: Option<&mut Texts>,
+        findings: &mut Vec<Finding>,
+    ) -> Masked {
         if treatment.is_empty() {
             return Masked::Clean;
         }
@@ -97,7 +119,10 @@ impl MaskRoom {
         leaf::walk(tape, tape.root(doc), &mut self.leaves);
         self.out.clear();
         if self.leaves.encoded.is_empty() {
-            return self.scan(tape, doc, treatment, findings);
+            return match texts {
+                None => self.scan(tape, doc, treatment, findings),
+                Some(texts) => self.scan_event(tape, doc, treatment, texts, findings),
+            };
         }
         let Leaves { texts, encoded } = &mut self.leaves;
         let count = texts.len();
@@ -128,6 +153,37 @@ impl MaskRoom {
             Verdict::Masked => Masked::Rewritten(std::mem::take(&mut self.out)),
             Verdict::Blocked => Masked::Blocked,
         }
+    }
+
+    fn scan_event(
+        &mut self,
+        tape: &Tape,
+        doc: &[u8],
+        treatment: &Treatment,
+        texts: &mut Texts,
+        findings: &mut Vec<Finding>,
+    ) -> Masked {
+        let (leaves, mut held) = (&self.leaves.texts, Vec::new());
+        let message = Message { doc, tape, leaves, texts: &texts.of(doc, tape, leaves) };
+        let (scratch, out) = (&mut self.scratch, &mut self.out);
+        match self.engine.mask_event(scratch, &mut texts.channels, message, treatment, out, findings, &mut held) {
+            Verdict::Clean => Masked::Clean,
+            Verdict::Blocked => Masked::Blocked,
+            Verdict::Masked => {
+                let out = std::mem::take(&mut self.out);
+                texts.remember(held, &out);
+                Masked::Rewritten(out)
+            }
+        }
+    }
+
+    /// The messages that tell what was held back of texts which do not go on.
+    pub fn end_texts(&mut self, texts: &mut Texts, treatment: &Treatment, findings: &mut Vec<Finding>) -> Vec<Vec<u8>> {
+        let mut ends = Vec::new();
+        self.engine.end_channels(&mut self.scratch, &mut texts.channels, treatment, findings, |channel, text| {
+            ends.push((channel, text));
+        });
+        ends.into_iter().filter_map(|(channel, text)| texts.told(channel, &text)).collect()
     }
 
     /// A part of the message `doc` with everything the engine knows redacted: the form in which it may be kept.

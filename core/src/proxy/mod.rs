@@ -14,4 +14,5 @@ pub mod receive;
 pub mod record;
 pub mod relay;
 pub mod route;
+pub mod texts;
 pub mod upstream;
