@@ -135,8 +135,9 @@ impl Anchors {
             self.signs.push(Hit { at: place, seen });
         });
         let both = Both { before, block };
-        // Words without a digit and with hardly a capital are no values.
-        if before.digit | block.digit != 0 || has_three(before.upper | block.upper) {
+        // Words without a digit and with hardly a capital are no values; those that go on in the next block may have them there.
+        let goes_on = block.word().leading_ones() >= VALUE_BYTES_MIN;
+        if before.digit | block.digit != 0 || has_three(before.upper | block.upper) || goes_on {
             for_each(reaches::<{ VALUE_BYTES_MIN }>(before.word(), block.word()), |bit| {
                 let first = BLOCK + bit + 1 - VALUE_BYTES_MIN as usize;
                 if both.makeup(text, at + first - BLOCK, first, Masks::word).is_value() {
@@ -171,9 +172,11 @@ fn look_before(windows: &mut Vec<Range<usize>>, text: &[u8], value: usize, end: 
     }
 }
 
-/// The same where the word may be a part of the value's own first word.
+/// The same where the word may be a part of the value's own first word, but not one of the next leaf.
 fn look_within(windows: &mut Vec<Range<usize>>, text: &[u8], value: usize, breaks: u8) {
-    look_before(windows, text, value, text.len().min(value + WORD_BYTES_WITHIN), breaks);
+    let end = text.len().min(value + WORD_BYTES_WITHIN);
+    let end = memchr::memchr(breaks, &text[value..end]).map_or(end, |length| value + length);
+    look_before(windows, text, value, end, breaks);
 }
 
 /// Calls `each` with the place of every bit that is set.
@@ -396,6 +399,18 @@ mod tests {
         }
         assert_eq!(number(b"DE89 ", 2, 2), Number::Long);
         assert_eq!(number(b"(030) 1", 1, 3), Number::Long);
+    }
+
+    #[test]
+    fn a_value_is_seen_wherever_it_stands_and_only_in_its_own_leaf() {
+        for place in 0..200 {
+            let text = format!("\"{}datadog abcdefghijklmno123\",\"datadog_key\"", " ".repeat(place));
+            let end = text.find("\",").unwrap_or_default();
+            let mut anchors = Anchors::default();
+            anchors.find_signs(text.as_bytes(), 0, b'"');
+            let start = (place + 9).saturating_sub(WORD_BYTES_BEFORE).max(1);
+            assert_eq!(anchors.windows, [start..end], "at {place}");
+        }
     }
 
     #[test]
