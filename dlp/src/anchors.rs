@@ -85,12 +85,28 @@ impl Anchors {
         literals
             .scan(&text[range.clone()], scratch, |literal, at| hits.push(Hit { at: from + at, seen: Seen::Literal(literal) }));
         self.find_signs(&text[..range.end], from, breaks);
+        self.join_windows();
         let words = &mut self.words;
         for window in self.windows.drain(..) {
             literals.scan_words(&text[window.clone()], scratch, |literal, at| {
                 words.push(Hit { at: window.start + at, seen: Seen::Literal(literal) });
             });
         }
+    }
+
+    /// Brings the windows into order, which within one block are found sign by sign, and makes one of those that overlap.
+    fn join_windows(&mut self) {
+        if self.windows.is_sorted_by(|a, b| a.end < b.start) {
+            return;
+        }
+        self.windows.sort_unstable_by_key(|window| window.start);
+        self.windows.dedup_by(|next, last| {
+            let overlaps = next.start <= last.end;
+            if overlaps {
+                last.end = last.end.max(next.end);
+            }
+            overlaps
+        });
     }
 
     fn find_signs(&mut self, text: &[u8], from: usize, breaks: u8) {
@@ -166,7 +182,8 @@ fn look_before(windows: &mut Vec<Range<usize>>, text: &[u8], value: usize, end: 
     if end < start + LITERAL_BYTES_MIN {
         return;
     }
-    match windows.last_mut().filter(|last| last.end >= start) {
+    // No window goes over a leaf's end, so those that touch are of one leaf.
+    match windows.last_mut().filter(|last| last.end >= start && last.start <= end) {
         Some(last) => *last = last.start.min(start)..last.end.max(end),
         None => windows.push(start..end),
     }
@@ -411,6 +428,11 @@ mod tests {
             let start = (place + 9).saturating_sub(WORD_BYTES_BEFORE).max(1);
             assert_eq!(anchors.windows, [start..end], "at {place}");
         }
+        let text = b"\"x abcdefghijk123\",\"y\",\"zzz 12345678\"";
+        let mut anchors = Anchors::default();
+        anchors.find_signs(text, 0, b'"');
+        anchors.join_windows();
+        assert_eq!(anchors.windows, [1..17, 24..28]);
     }
 
     #[test]
