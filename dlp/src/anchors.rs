@@ -85,12 +85,28 @@ impl Anchors {
         literals
             .scan(&text[range.clone()], scratch, |literal, at| hits.push(Hit { at: from + at, seen: Seen::Literal(literal) }));
         self.find_signs(&text[..range.end], from, breaks);
+        self.join_windows();
         let words = &mut self.words;
         for window in self.windows.drain(..) {
             literals.scan_words(&text[window.clone()], scratch, |literal, at| {
                 words.push(Hit { at: window.start + at, seen: Seen::Literal(literal) });
             });
         }
+    }
+
+    /// Brings the windows into order, which within one block are found sign by sign, and makes one of those that overlap.
+    fn join_windows(&mut self) {
+        if self.windows.is_sorted_by(|a, b| a.end < b.start) {
+            return;
+        }
+        self.windows.sort_unstable_by_key(|window| window.start);
+        self.windows.dedup_by(|next, last| {
+            let overlaps = next.start <= last.end;
+            if overlaps {
+                last.end = last.end.max(next.end);
+            }
+            overlaps
+        });
     }
 
     fn find_signs(&mut self, text: &[u8], from: usize, breaks: u8) {
@@ -135,8 +151,9 @@ impl Anchors {
             self.signs.push(Hit { at: place, seen });
         });
         let both = Both { before, block };
-        // Words without a digit and with hardly a capital are no values.
-        if before.digit | block.digit != 0 || has_three(before.upper | block.upper) {
+        // Words without a digit and with hardly a capital are no values; those that go on in the next block may have them there.
+        let goes_on = block.word().leading_ones() >= VALUE_BYTES_MIN;
+        if before.digit | block.digit != 0 || has_three(before.upper | block.upper) || goes_on {
             for_each(reaches::<{ VALUE_BYTES_MIN }>(before.word(), block.word()), |bit| {
                 let first = BLOCK + bit + 1 - VALUE_BYTES_MIN as usize;
                 if both.makeup(text, at + first - BLOCK, first, Masks::word).is_value() {
@@ -165,15 +182,18 @@ fn look_before(windows: &mut Vec<Range<usize>>, text: &[u8], value: usize, end: 
     if end < start + LITERAL_BYTES_MIN {
         return;
     }
-    match windows.last_mut().filter(|last| last.end >= start) {
+    // No window goes over a leaf's end, so those that touch are of one leaf.
+    match windows.last_mut().filter(|last| last.end >= start && last.start <= end) {
         Some(last) => *last = last.start.min(start)..last.end.max(end),
         None => windows.push(start..end),
     }
 }
 
-/// The same where the word may be a part of the value's own first word.
+/// The same where the word may be a part of the value's own first word, but not one of the next leaf.
 fn look_within(windows: &mut Vec<Range<usize>>, text: &[u8], value: usize, breaks: u8) {
-    look_before(windows, text, value, text.len().min(value + WORD_BYTES_WITHIN), breaks);
+    let end = text.len().min(value + WORD_BYTES_WITHIN);
+    let end = memchr::memchr(breaks, &text[value..end]).map_or(end, |length| value + length);
+    look_before(windows, text, value, end, breaks);
 }
 
 /// Calls `each` with the place of every bit that is set.
@@ -396,6 +416,23 @@ mod tests {
         }
         assert_eq!(number(b"DE89 ", 2, 2), Number::Long);
         assert_eq!(number(b"(030) 1", 1, 3), Number::Long);
+    }
+
+    #[test]
+    fn a_value_is_seen_wherever_it_stands_and_only_in_its_own_leaf() {
+        for place in 0..200 {
+            let text = format!("\"{}datadog abcdefghijklmno123\",\"datadog_key\"", " ".repeat(place));
+            let end = text.find("\",").unwrap_or_default();
+            let mut anchors = Anchors::default();
+            anchors.find_signs(text.as_bytes(), 0, b'"');
+            let start = (place + 9).saturating_sub(WORD_BYTES_BEFORE).max(1);
+            assert_eq!(anchors.windows, [start..end], "at {place}");
+        }
+        let text = b"\"x abcdefghijk123\",\"y\",\"zzz 12345678\"";
+        let mut anchors = Anchors::default();
+        anchors.find_signs(text, 0, b'"');
+        anchors.join_windows();
+        assert_eq!(anchors.windows, [1..17, 24..28]);
     }
 
     #[test]

@@ -77,7 +77,8 @@ impl<'e> Judges<'e> {
     }
 }
 
-/// How far each detector has found something in one stretch of text.
+/// How far each detector has found something in one stretch of text. It holds for one list of places, in ascending order: the next list
+/// begins at the start again, before what was found.
 #[derive(Default)]
 pub(crate) struct Covered {
     /// For each detector the stretch, by its number, and the end.
@@ -152,14 +153,15 @@ impl Stretch<'_> {
         segments: &[Segment],
         found: &mut impl FnMut(&Segment, usize, Found),
     ) {
-        self.covered.forget(judges.detectors.len());
         for hits in [&anchors.literals, &anchors.signs, &anchors.words] {
+            self.covered.forget(judges.detectors.len());
             let mut index = 0;
             confirm(judges, self, treatment, hits, found, |_, at| {
                 index += segments[index..].iter().take_while(|segment| segment.range.end < at).count();
                 segments.get(index).filter(|segment| segment.range.start <= at).cloned()
             });
         }
+        self.covered.forget(judges.detectors.len());
         for segment in segments.iter().filter(|segment| segment.told != 0) {
             self.ask_by_name(judges, treatment, segment, found);
         }

@@ -277,8 +277,8 @@ impl Scratch {
         let end = End::default();
         let mut stretch =
             Stretch { text, names: &mut self.names, covered: &mut self.covered, end: &end, unsettled: Unsettled::none(0) };
-        stretch.covered.forget(judges.detectors.len());
         for hits in [&self.anchors.literals, &self.anchors.signs, &self.anchors.words] {
+            stretch.covered.forget(judges.detectors.len());
             let mut index = 0;
             confirm(judges, &mut stretch, treatment, hits, &mut found, |names, at| {
                 index += gallop(&leaves[index..], |leaf| (tape.node(leaf).end as usize) < at);
@@ -287,6 +287,7 @@ impl Scratch {
                 Some(Segment { told: names.of_leaf(judge, text, tape, leaf), ..segment })
             });
         }
+        stretch.covered.forget(judges.detectors.len());
         for &(leaf, told) in &self.named {
             if let Some(segment) = segment_of(leaf) {
                 stretch.ask_by_name(judges, treatment, &Segment { told, ..segment }, &mut found);
@@ -446,8 +447,8 @@ impl Scratch {
             let detection = detection(treatment, holds_at, segment, detector, raw, &sheet.text, found.range, found.confidence);
             detections.extend(detection.map(|detection| Detection { anchor, ..detection }));
         };
-        stretch.covered.forget(judges.detectors.len());
         for hits in [&mut self.anchors.literals, &mut self.anchors.signs, &mut self.anchors.words] {
+            stretch.covered.forget(judges.detectors.len());
             hits.retain(|hit| hit.at > resume || hit.at == resume && !matches!(hit.seen, Seen::Literal(_)));
             confirm(judges, &mut stretch, treatment, hits, &mut found, |_, _| Some(segment.clone()));
         }

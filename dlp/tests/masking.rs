@@ -150,6 +150,21 @@ fn what_is_flagged_is_told_and_stays() {
     assert!(!mask(doc).1.contains("tell"), "tells want to be named");
 }
 
+/// A detector that has several ways to find a value goes over a document once for each.
+#[test]
+fn what_stands_behind_hides_nothing() {
+    for (first, behind) in [
+        ("\"dob\":\"1985-03-11\"", "dob: 1985-03-11"),
+        ("\"phone\":\"5551234567\"", "phone: +1 202 555 0143"),
+        ("\"cpf\":\"85921492825\"", "859.214.928-25"),
+    ] {
+        let alone = mask(&format!("{{{first},\"text\":\"none\"}}")).1;
+        let (_, masked, findings) = mask(&format!("{{{first},\"text\":\"{behind}\"}}"));
+        let head = |masked: &str| masked.split(",\"text\"").next().map(str::to_owned);
+        assert_eq!((head(&masked), findings), (head(&alone), 2), "{masked}");
+    }
+}
+
 #[test]
 fn values_of_spaces_are_values() {
     for doc in
