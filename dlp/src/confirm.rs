@@ -116,6 +116,9 @@ pub(crate) struct Found {
     pub(crate) anchor: usize,
 }
 
+/// Digits of a number that is a password.
+const PASSWORD_DIGITS_MIN: usize = 6;
+
 /// One stretch of text in which detectors are asked.
 pub(crate) struct Stretch<'t> {
     pub(crate) text: &'t [u8],
@@ -176,8 +179,11 @@ impl Stretch<'_> {
         found: &mut impl FnMut(&Segment, usize, Found),
     ) {
         let told = self.names.told(segment.told);
-        let is_secret =
-            matches!(told.class, KeyClass::Password | KeyClass::Secret | KeyClass::Key) && segment.kind == Kind::String;
+        let is_secret = match segment.kind {
+            Kind::String => matches!(told.class, KeyClass::Password | KeyClass::Secret | KeyClass::Key),
+            // Under a password's name a short number says how many, and a long one is it.
+            _ => told.class == KeyClass::Password && segment.range.len() >= PASSWORD_DIGITS_MIN,
+        };
         let by_class = if is_secret { &judges.interests.name[..] } else { &[] };
         let starts = Cell::new(None);
         let mut ask = |stretch: &mut Self, detector| {

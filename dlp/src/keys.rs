@@ -177,7 +177,7 @@ pub fn classify(name: &str) -> KeyClass {
     let Some(&last) = words.last() else {
         return KeyClass::Plain;
     };
-    if words.len() == 1 && matches!(last, "value" | "val") {
+    if words.len() == 1 && matches!(last, "value" | "val" | "v") {
         return KeyClass::Value;
     }
     if words.len() == 1 && last == "name" {

@@ -139,12 +139,13 @@ impl Names {
         }
     }
 
-    /// `{"name": "API_SECRET", "value": "…"}`: the name stands beside the value.
+    /// `{"name": "API_SECRET", "value": "…"}`, `"API_SECRET": {"value": "…"}`: the name stands beside the value, or in front of their object.
     pub(crate) fn beside(&mut self, judge: Judge<'_>, doc: &[u8], tape: &Tape, key: u32) -> u32 {
         let object = Value::new(doc, tape, tape.node(key).parent);
-        let is_name = |key: &Value<'_>| matches!(key.raw(), b"name" | b"key" | b"header" | b"variable" | b"field");
+        let is_name = |key: &Value<'_>| NAMES.iter().any(|name| key.raw().eq_ignore_ascii_case(name.as_bytes()));
         let name = object.members().take(SIBLINGS_MAX).find(|(key, value)| is_name(key) && value.kind() == Kind::String);
-        name.map_or(0, |(_, name)| self.glance(judge, doc, tape, name.index()).number)
+        let index = name.map(|(_, name)| name.index()).or_else(|| tape.key_of(object.index()));
+        index.map_or(0, |index| self.glance(judge, doc, tape, index).number)
     }
 
     /// The number of what a person's name says: the detectors of people's names look at it.
@@ -207,6 +208,10 @@ impl Judge<'_> {
         Told { name: name.into(), class: classify(name), is_personal, detectors: detectors.into() }
     }
 }
+
+/// Names of members that hold the name of the value beside them.
+const NAMES: [&str; 12] =
+    ["name", "key", "header", "variable", "field", "label", "attribute", "parameter", "property", "setting", "id", "k"];
 
 /// Names of members that only people have.
 const PERSONAL: [&str; 16] = [

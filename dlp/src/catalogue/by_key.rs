@@ -19,6 +19,10 @@ pub(crate) static NAMED: Native = Native {
     positives: &[
         ("{\"dbPassword\":\"correct-horse20\"}", "correct-horse20"),
         ("{\"env\":[{\"name\":\"API_SECRET\",\"value\":\"correct-horse20\"}]}", "correct-horse20"),
+        ("{\"Environment\":[{\"Name\":\"DB_PASSWORD\",\"Value\":\"correct-horse20\"}]}", "correct-horse20"),
+        ("{\"vars\":[{\"v\":\"correct-horse20\",\"k\":\"DB_PASSWORD\"}]}", "correct-horse20"),
+        ("{\"DB_PASSWORD\":{\"value\":\"correct-horse20\"}}", "correct-horse20"),
+        ("{\"password\":48201773}", "48201773"),
         ("{\"headers\":{\"Authorization\":\"Basic dXNlcjpwdw==\"}}", "Basic dXNlcjpwdw=="),
         ("{\"t\":\"{\\\"client_secret\\\": \\\"correct-horse20\\\"}\"}", "correct-horse20"),
     ],
@@ -29,6 +33,9 @@ pub(crate) static NAMED: Native = Native {
         "{\"secret_name\":\"db-main-credentials\"}",
         "{\"token\":\"a sentence about how tokens are made\"}",
         "{\"name\":\"colour\",\"value\":\"correct-horse20\"}",
+        "{\"Name\":\"colour\",\"Value\":\"correct-horse20\"}",
+        "{\"colour\":{\"value\":\"correct-horse20\"}}",
+        "{\"password\":12,\"v\":\"correct-horse20\"}",
     ],
 };
 
