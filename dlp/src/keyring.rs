@@ -5,7 +5,7 @@
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,6 +21,7 @@ const TOKEN_BYTES_MAX: usize = 16 * 1024;
 
 /// The keys of one scope, derived from a master key (RFC 5869).
 pub struct Keyring {
+    secret: Prk,
     hash: hmac::Key,
     digits: hmac::Key,
     nonce: hmac::Key,
@@ -50,7 +51,15 @@ impl Keyring {
         if master.len() < MASTER_BYTES_MIN {
             return None;
         }
-        let secret = Salt::new(HKDF_SHA256, b"sluicegate dlp 1").extract(master);
+        Keyring::of(Salt::new(HKDF_SHA256, b"sluicegate dlp 1").extract(master), scope)
+    }
+
+    /// The keys of another scope, from the same master key.
+    pub fn within(&self, scope: &str) -> Option<Keyring> {
+        Keyring::of(self.secret.clone(), scope)
+    }
+
+    fn of(secret: Prk, scope: &str) -> Option<Keyring> {
         let key = |purpose: &str| {
             let mut key = [0u8; 32];
             secret.expand(&[purpose.as_bytes(), b"\0", scope.as_bytes()], Bytes32).ok()?.fill(&mut key).ok()?;
@@ -61,6 +70,7 @@ impl Keyring {
             digits: hmac::Key::new(hmac::HMAC_SHA256, &key("digits")?),
             nonce: hmac::Key::new(hmac::HMAC_SHA256, &key("nonce")?),
             token: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key("token")?).ok()?),
+            secret,
         })
     }
 
@@ -174,6 +184,7 @@ mod tests {
         assert_ne!(a.hash("X", "v"), b.hash("X", "v"));
         assert_ne!(a.hash("X", "v"), a.hash("Y", "v"));
         assert_eq!(b.detokenize(&a.tokenize("X", "v").unwrap()), None);
+        assert_eq!(a.within("b").unwrap().hash("X", "v"), b.hash("X", "v"));
         let renamed = a.tokenize("X", "v").unwrap().replace("tok1.X.", "tok1.Y.");
         assert_eq!(a.detokenize(&renamed), None);
     }

@@ -197,3 +197,28 @@ fn resources_in_base64_are_decoded_by_their_mime_type_and_stay_readable() {
     assert!(told.contains(&("CREDIT_CARD", "/result/contents/0/blob", "16")), "{told:#?}");
     assert!(told.contains(&("EMAIL_ADDRESS", "/result/content/0/resource/blob", "20")), "{told:#?}");
 }
+
+#[test]
+fn each_scope_has_keys_of_its_own() {
+    let result = json!({"structuredContent": {"card": "4111111111111111", "mail": "ana@customer.example"}});
+    let stage = stage(
+        result,
+        "[[dlp.rule]]\ndetect = [\"CREDIT_CARD\"]\nwhere = { tool = \"a*\" }\noperator = \"hash\"\nscope = \"acme\"\n\
+         [[dlp.rule]]\ndetect = [\"CREDIT_CARD\"]\nwhere = { tool = \"b*\" }\noperator = \"hash\"\nscope = \"other\"\n\
+         [[dlp.rule]]\ndetect = [\"EMAIL_ADDRESS\"]\noperator = \"tokenize\"\nscope = \"acme\"\n\
+         [[dlp.rule]]\nwhere = { upstream = \"*\", tool = \"a1\" }\ndetokenize = true\nscope = \"acme\"\n\
+         [[dlp.rule]]\nwhere = { upstream = \"*\", tool = \"b1\" }\ndetokenize = true\nscope = \"other\"\n",
+    );
+    let shown = |tool: &str, arguments: &str| {
+        let answer = stage.gateway.call(&stage.token, tool, arguments).json();
+        let text = |name: &str| answer["result"]["structuredContent"][name].as_str().unwrap().to_owned();
+        (text("card"), text("mail"))
+    };
+    let ((a1, token), (a2, _), (b1, _)) = (shown("a1", "{}"), shown("a2", "{}"), shown("b1", "{}"));
+    assert!(a1 == a2 && a1 != b1 && a1.starts_with("[CREDIT_CARD:") && b1.starts_with("[CREDIT_CARD:"), "{a1} {a2} {b1}");
+    let arguments = json!({ "who": token }).to_string();
+    shown("a1", &arguments);
+    assert!(stage.upstream.last().body.contains("ana@customer.example"), "the tool of its scope gets the value");
+    shown("b1", &arguments);
+    assert!(!stage.upstream.last().body.contains("ana@customer.example"), "another scope has no key to it");
+}

@@ -116,6 +116,9 @@ pub(super) fn dlp_rules(
     rules
 }
 
+/// Bytes of the name of a scope.
+const SCOPE_BYTES_MAX: usize = 64;
+
 struct OneDlpRule<'c, 'p, 't, 'r> {
     checker: &'c mut Checker<'p, 't>,
     key: String,
@@ -142,6 +145,7 @@ impl OneDlpRule<'_, '_, '_, '_> {
         if let Some(name) = &raw.place.upstream {
             self.checker.must_match_upstream(name, &format!("{}.where.upstream", self.key));
         }
+        self.check_scope();
         let direction = self.direction();
         let glob = |text: &Option<Text>| text.as_ref().map(|text| Glob::new(text.get_ref()));
         Some(DlpRule {
@@ -269,7 +273,24 @@ impl OneDlpRule<'_, '_, '_, '_> {
                 "add `[dlp] key = { file = \"…\" }`, a file of mode 0600 with 32 characters or more",
             );
         }
-        self.keyring.cloned()
+        match &self.raw.scope {
+            None => self.keyring.cloned(),
+            Some(scope) => self.keyring?.within(&format!("rule {}", scope.get_ref())).map(Arc::new),
+        }
+    }
+
+    /// The scope of hashes and tokens is for rules that make or turn back one.
+    fn check_scope(&mut self) {
+        let Some(scope) = &self.raw.scope else { return };
+        let operator = self.raw.operator.as_ref().map_or("", |name| name.get_ref());
+        let turns_back = self.raw.detokenize.as_ref().is_some_and(|flag| *flag.get_ref());
+        if !turns_back && !matches!(operator, "hash" | "tokenize") {
+            self.add(scope.span(), "scope", "is for \"hash\", \"tokenize\" and `detokenize`", "remove the key");
+        }
+        if !(1..=SCOPE_BYTES_MAX).contains(&scope.get_ref().len()) {
+            let message = format!("is not 1 to {SCOPE_BYTES_MAX} bytes long");
+            self.add(scope.span(), "scope", message, "name the tenant, like \"acme\"");
+        }
     }
 
     fn operator(&mut self) -> Option<Operator> {

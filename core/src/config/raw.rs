@@ -136,6 +136,7 @@ pub(super) struct RawDlpRule {
     pub operator: Option<Text>,
     pub keep: Option<Spanned<i64>>,
     pub numbers: Option<Text>,
+    pub scope: Option<Text>,
     pub confidence_min: Option<Spanned<f64>>,
     #[serde(default)]
     pub allow: Vec<String>,

@@ -243,6 +243,7 @@ fn what_is_wrong_is_said() {
         ("operator = \"redact\"", "operator = \"mangle\"", "dlp.rule[1].operator: is not an operator"),
         ("operator = \"redact\"", "", "dlp.rule[1].operator: is missing"),
         ("operator = \"redact\"", "operator = \"redact\"\nconfidence_min = 1.5", "dlp.rule[1].confidence_min: is out of bounds"),
+        ("operator = \"redact\"", "operator = \"redact\"\nscope = \"acme\"", "dlp.rule[1].scope: is for \"hash\""),
         ("operator = \"redact\"\n", "detokenize = true\n", "dlp.rule[1].detokenize: does not say which tool"),
         ("[audit]", "[dlp]\nkey = { file = \"key\" }\n[audit]", "dlp.key.file: is shorter than 32 characters"),
         (
