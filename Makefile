@@ -6,7 +6,7 @@ VENV := target/venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export SLUICEGATE_NODE ?= $(shell tests/real/node.sh)
 
-.PHONY: help build setup setup-build setup-real setup-bench demo demo-real test bench bench-dlp fmt clippy docs ci clean
+.PHONY: help build setup setup-build setup-real setup-bench demo demo-real test fuzz bench bench-dlp fmt clippy docs ci clean
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,8 @@ demo-real: setup-real ## The same with npm's oidc-provider, server-everything an
 
 test: setup-real ## Run all tests
 	SLUICEGATE_REAL=$(CURDIR)/$(REAL) SLUICEGATE_PYTHON=$(CURDIR)/$(VENV)/bin/python SLUICEGATE_REAL_REQUIRED=1 cargo test --workspace
+	tests/nightly.sh asan
+	tests/nightly.sh fuzz -runs=4000 -seed=1
 
 bench: setup-bench ## Measure beside nginx; writes docs/performance.md and target/bench/latest.json
 	cargo build --release -p sluicegate-core --bin sluicegate
@@ -44,6 +46,9 @@ bench: setup-bench ## Measure beside nginx; writes docs/performance.md and targe
 bench-dlp: setup-build ## Measure the masking engine by itself, on one core
 	cargo build --release -p sluicegate-bench --bin sluicegate-bench-dlp
 	taskset -c 0 target/release/sluicegate-bench-dlp
+
+fuzz: setup-build ## Fuzz the masking engine for a minute each: lexer, streams, masking, tokens; needs a nightly toolchain
+	tests/nightly.sh fuzz -max_total_time=60
 
 fmt: ## Check the format
 	cargo fmt --all --check

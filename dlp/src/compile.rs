@@ -216,3 +216,57 @@ pub(crate) fn self_test(literals: &Literals) -> Result<(), EngineError> {
     let version = || hyperscan::version_str().to_string_lossy().into_owned();
     if is_fit { Ok(()) } else { Err(EngineError::MissesMatches { version: version() }) }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+    use std::sync::LazyLock;
+
+    use super::*;
+    use crate::Catalogue;
+    use proptest::prelude::*;
+    use regex::bytes::{Regex, RegexBuilder};
+
+    /// The literals as the library has them, and each as another engine does.
+    static BOTH: LazyLock<(Literals, Vec<Regex>)> = LazyLock::new(|| {
+        let catalogue = Catalogue::built_in().unwrap();
+        let literals = Literals::compile(catalogue.detectors()).unwrap();
+        let regex = |entry: &Entry| {
+            RegexBuilder::new(&regex_syntax::escape(&entry.text)).case_insensitive(entry.any_case).unicode(false).build().unwrap()
+        };
+        let regexes = literals.entries.iter().map(regex).collect();
+        (literals, regexes)
+    });
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn the_library_finds_what_another_engine_finds(
+            parts in prop::collection::vec((any::<prop::sample::Index>(), 0usize..30, any::<bool>(), "[ -~é\n]{0,12}"), 0..12),
+        ) {
+            let (literals, regexes) = &*BOTH;
+            let mut text = String::new();
+            for (which, cut, upper, between) in parts {
+                let literal = &literals.entries[which.index(literals.entries.len())].text;
+                let literal: String = literal.chars().skip(cut / 10).collect();
+                text += &if upper { literal.to_uppercase() } else { literal };
+                text += &between;
+            }
+            let scratch = literals.scratch().unwrap();
+            let mut found = BTreeSet::new();
+            literals.scan(text.as_bytes(), &scratch, |literal, end| { found.insert((literal as usize, end)); });
+            literals.scan_words(text.as_bytes(), &scratch, |literal, end| { found.insert((literal as usize, end)); });
+            let mut expected = BTreeSet::new();
+            for (number, regex) in regexes.iter().enumerate() {
+                let mut from = 0;
+                while let Some(hit) = regex.find_at(text.as_bytes(), from) {
+                    expected.insert((number, hit.end()));
+                    from = hit.start() + 1;
+                }
+            }
+            prop_assert_eq!(found, expected, "{:?}", text);
+        }
+    }
+}

@@ -370,6 +370,33 @@ mod tests {
         assert!(matches!(Pattern::new("a(b", false).err(), Some(PatternError::Syntax(_))));
     }
 
+    /// Of a text that ends anywhere: where a match is said not to go on, the whole text has the same match; and both are those of another
+    /// engine.
+    #[test]
+    fn what_may_not_go_on_is_what_the_whole_has() {
+        let catalogue = crate::Catalogue::built_in().unwrap();
+        let mut settled = 0;
+        for detector in catalogue.detectors() {
+            let crate::detector::Confirm::Pattern(pattern) = &detector.confirm else { continue };
+            let other = regex::bytes::RegexBuilder::new(&format!("^(?:{})", pattern.text));
+            let other = other.clone().case_insensitive(pattern.case_any).unicode(false).build().unwrap();
+            for example in detector.find.iter().take(2) {
+                let (text, start) = (format!("{} and so on", example.text), example.value.start);
+                let whole = pattern.match_in(text.as_bytes(), start, false);
+                let expected = other.find(&text.as_bytes()[start..]).map(|found| start + found.end());
+                assert_eq!(whole.clone().map(|(_, end)| end), expected, "{}: {text}", detector.id);
+                for cut in start..text.len() {
+                    let known = &text.as_bytes()[..cut];
+                    if !pattern.may_go_on(known, start) {
+                        assert_eq!(pattern.match_in(known, start, false), whole, "{}: {text} cut at {cut}", detector.id);
+                        settled += 1;
+                    }
+                }
+            }
+        }
+        assert!(settled > 1000, "{settled}");
+    }
+
     #[test]
     fn fillers_and_entropy() {
         assert!(is_filler(b"xxxxxxxxxxxx") && is_filler(b"hf_xxxxxxxxxxxxxx") && !is_filler(b"00ab93xx"));

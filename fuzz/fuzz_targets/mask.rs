@@ -25,6 +25,8 @@ fuzz_target!(|text: &str| {
         let (mut out, mut findings) = (Vec::new(), Vec::new());
         let verdict = engine.mask_text(scratch, text, treatment, &mut out, &mut findings);
         assert_eq!(verdict == Verdict::Clean, findings.is_empty());
+        // However a value was decoded, its place is whole characters of the text.
+        assert!(findings.iter().all(|finding| text.get(finding.start..finding.end).is_some_and(|value| !value.is_empty())));
         if verdict == Verdict::Masked {
             assert!(std::str::from_utf8(&out).is_ok());
             assert!(!was_json || Tape::new().parse(&out, &bounds).is_ok());
