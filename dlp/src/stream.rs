@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::Engine;
 use crate::confirm::settle_overlaps;
+use crate::detector::Category;
 use crate::finding::{Finding, Verdict};
 use crate::open::Hold;
 use crate::operator::{Operator, Treatment};
@@ -232,12 +233,16 @@ impl Feed<'_> {
         }
         self.scratch.detections.extend(stream.own.iter().cloned());
         settle_overlaps(&mut self.scratch.detections, self.treatment);
-        let end = settled.before_unsettled(&self.scratch.detections, part);
-        // What was found alone up to its end is masked whatever follows, so it need not wait; what goes on with it will be masked too.
-        let is_last = |found: &&Detection| found.raw.end == stream.held.len() && found.raw.start <= end.end.max(part.out);
-        match self.scratch.detections.last().filter(is_last) {
-            Some(_) if stream.own.iter().any(|own| own.raw.end == stream.held.len()) => Settled { end: stream.held.len(), ..end },
-            _ => end,
+        let before = settled.before_unsettled(&self.scratch.detections, part);
+        let whole = stream.held.len();
+        let is_last = |found: &&Detection| found.raw.end == whole && found.raw.start <= before.end.max(part.out);
+        let is_alone = stream.own.iter().any(|own| own.raw.end == whole);
+        match self.scratch.detections.last().filter(is_last).filter(|_| is_alone) {
+            None => before,
+            // What was found alone up to its end is masked whatever follows, so it need not wait; a secret that goes on will be masked on.
+            Some(last) if self.engine.detectors()[last.detector].category == Category::Secret => Settled { end: whole, ..before },
+            // An address or a number that is one by itself ends here: what follows begins a text of its own.
+            Some(_) => Settled { end: whole, resume: whole, context: whole },
         }
     }
 
