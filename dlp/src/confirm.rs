@@ -203,10 +203,10 @@ impl Stretch<'_> {
             let (anchor, value) = match seen {
                 // What is found without regard of case is a name, and what it names stands behind it.
                 Sight::Literal { length, any_case: true } => (at.saturating_sub(length), open::behind_name(known, at)),
-                Sight::Literal { length, .. } => (at.saturating_sub(length), open::word(known, at.saturating_sub(length))),
+                Sight::Literal { length, .. } => (at.saturating_sub(length), open::value(known, at.saturating_sub(length))),
                 // A time of day is no address yet.
                 Sight::Colon if memchr::memchr_iter(b':', &known[at..]).nth(1).is_none() => (at, known.len()),
-                _ => (at, open::word(known, at)),
+                _ => (at, open::value(known, at)),
             };
             self.unsettled = Unsettled { anchor: self.unsettled.anchor.min(anchor), value: self.unsettled.value.min(value) };
         }

@@ -94,8 +94,12 @@ pub(crate) fn whole_markup(text: &[u8]) -> usize {
 /// The beginning of the word in which `at` stands, or which ends there or a space or two before, within [`WORD_BYTES_HELD`]: a value may
 /// begin in front of what makes it one, as an address does in front of its `@` or its ` (at) `.
 pub(crate) fn word(text: &[u8], at: usize) -> usize {
-    let end = at - text[..at].iter().rev().take(2).take_while(|b| **b == b' ').count();
-    end - text[..end].iter().rev().take(WORD_BYTES_HELD).take_while(|b| b.is_ascii_graphic()).count()
+    value(text, at - text[..at].iter().rev().take(2).take_while(|b| **b == b' ').count())
+}
+
+/// The beginning of the word in which `at` stands or which ends there, within [`WORD_BYTES_HELD`].
+pub(crate) fn value(text: &[u8], at: usize) -> usize {
+    at - text[..at].iter().rev().take(WORD_BYTES_HELD).take_while(|b| b.is_ascii_graphic()).count()
 }
 
 /// Calls `each` with the blocks of a run of base64: with the run itself unless it is long. Gives the beginning of the block that may still
@@ -129,7 +133,7 @@ pub(crate) fn behind_name(text: &[u8], at: usize) -> usize {
 
 /// The beginning of a number at a text's end that is long enough to be told; the end where there is none.
 pub(crate) fn long_number(text: &[u8]) -> usize {
-    let from = number(text);
+    let Some(from) = first_digit(text) else { return text.len() };
     let is_digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
     let date = text.last_chunk::<10>().filter(|date| is_digits(&date[..4]) && is_digits(&date[5..7]) && is_digits(&date[8..]));
     // A day is no beginning of a number, unless a word says what it is, and then a detector looks at it.
@@ -137,18 +141,20 @@ pub(crate) fn long_number(text: &[u8]) -> usize {
     if date.is_some_and(|date| is_alone && date[4] == date[7]) {
         return text.len();
     }
-    if text[from..].iter().filter(|b| b.is_ascii_digit()).count() >= NUMBER_DIGITS_MIN { from } else { text.len() }
+    let count = text[from..].iter().filter(|b| b.is_ascii_digit()).count();
+    if count >= NUMBER_DIGITS_MIN { value(text, from) } else { text.len() }
 }
 
 /// The beginning of the digits at a text's end, with what may separate them; the end where there are none.
 pub(crate) fn number(text: &[u8]) -> usize {
+    first_digit(text).map_or(text.len(), |digit| word(text, digit))
+}
+
+fn first_digit(text: &[u8]) -> Option<usize> {
     let is_part = |b: &&u8| b.is_ascii_digit() || b" -./()+\nx".contains(*b);
     let length = text.iter().rev().take(NUMBER_BYTES_HELD).take_while(is_part).count();
     let from = text.len() - length;
-    match text[from..].iter().position(u8::is_ascii_digit) {
-        Some(digit) => word(text, from + digit),
-        None => text.len(),
-    }
+    text[from..].iter().position(u8::is_ascii_digit).map(|digit| from + digit)
 }
 
 #[cfg(test)]

@@ -169,6 +169,7 @@ fn what_is_masked_by_itself_does_not_wait() {
     for (first, rest, end) in [
         // An address that is one by itself ends there, and a secret may go on.
         ("mail ana@customer.example", "found 4111 1111 1111 1111", "]found [CREDIT_CARD]"),
+        ("charging 4111 1111 1111 1111", "done", "charging [CREDIT_CARD]done"),
         ("password: hunter2xyz", "9qq and so on", "] and so on"),
     ] {
         stage.send(&event(first));
