@@ -17,6 +17,7 @@ mod finding;
 pub mod json;
 mod keyring;
 mod keys;
+mod markup;
 mod names;
 mod number;
 mod open;

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::classify::{BLOCK, BLOCKS_MAX, mark_string_ends};
+use crate::classify::{BLOCK, BLOCKS_MAX, StringEnds, classify};
 
 use super::{Bounds, JsonError, JsonReason, Kind, NONE, Node, Tape};
 
@@ -28,7 +28,7 @@ struct Parser<'t, 'd> {
     inside: Option<Kind>,
     parent: u32,
     /// Where strings may end, for the blocks from `marked_from` on.
-    marks: [u64; BLOCKS_MAX],
+    marks: [StringEnds; BLOCKS_MAX],
     marked_from: usize,
 }
 
@@ -41,8 +41,8 @@ pub(super) fn parse(tape: &mut Tape, doc: &[u8], bounds: &Bounds) -> Result<(), 
     if let Err(error) = std::str::from_utf8(doc) {
         return Err(JsonError { offset: error.valid_up_to(), reason: JsonReason::InvalidUtf8 });
     }
-    let mut marks = [0; BLOCKS_MAX];
-    mark_string_ends(doc, &mut marks);
+    let mut marks = [StringEnds(0); BLOCKS_MAX];
+    classify(doc, &mut marks);
     Parser { tape, doc, at: 0, bounds, inside: None, parent: NONE, marks, marked_from: 0 }.document()
 }
 
@@ -191,10 +191,10 @@ impl Parser<'_, '_> {
         loop {
             if at - self.marked_from >= BLOCK * BLOCKS_MAX || at < self.marked_from {
                 self.marked_from = at;
-                mark_string_ends(self.doc.get(at..).unwrap_or_default(), &mut self.marks);
+                classify(self.doc.get(at..).unwrap_or_default(), &mut self.marks);
             }
             let within = at - self.marked_from;
-            let marks = self.marks[within / BLOCK] >> (within % BLOCK);
+            let marks = self.marks[within / BLOCK].0 >> (within % BLOCK);
             if marks != 0 {
                 return (at + marks.trailing_zeros() as usize).min(self.doc.len());
             }

@@ -224,7 +224,7 @@ fn simple_prefix(bytes: &[u8]) -> usize {
 
 /// The character of the escape at the start of `raw`, and how many bytes write it.
 #[inline]
-fn escape(raw: &[u8]) -> (char, usize) {
+pub(crate) fn escape(raw: &[u8]) -> (char, usize) {
     match raw.get(1) {
         Some(b'b') => ('\u{8}', 2),
         Some(b'f') => ('\u{c}', 2),
