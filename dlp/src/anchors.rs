@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use crate::bits::{Runs, for_each, has_three};
 use crate::blob;
 use crate::classify::{BLOCK, BLOCKS_MAX, Masks, classify};
 use crate::compile::Literals;
@@ -105,13 +106,13 @@ impl Anchors {
     }
 
     fn find_signs(&mut self, text: &[u8], from: usize, breaks: u8) {
-        let mut before = Masks::default();
+        let (mut before, mut reaches) = (Masks::default(), Reaches::default());
         let mut at = from;
         while at < text.len() {
             let count = classify(&text[at..], &mut self.blocks.0);
             for number in 0..count {
                 let block = self.blocks.0[number];
-                self.find_in_block(text, at, &before, &block, breaks);
+                self.find_in_block(text, at, &before, &block, &mut reaches, breaks);
                 before = block;
                 at += BLOCK;
             }
@@ -120,7 +121,7 @@ impl Anchors {
 
     /// Finds what begins, or becomes long enough to be looked at, in the block at `at`.
     #[inline(always)]
-    fn find_in_block(&mut self, text: &[u8], at: usize, before: &Masks, block: &Masks, breaks: u8) {
+    fn find_in_block(&mut self, text: &[u8], at: usize, before: &Masks, block: &Masks, reaches: &mut Reaches, breaks: u8) {
         for_each(promising_numbers(before, block) | promising_colons(before, block) | block.at | block.plus, |bit| {
             let place = at + bit;
             let seen = match text[place] {
@@ -143,32 +144,33 @@ impl Anchors {
             };
             self.signs.push(Hit { at: place, seen });
         });
+        let (words, codes) = (reaches.words.reach(block.word()), reaches.codes.reach(block.code()));
         // Words without a digit and with hardly a capital are no values.
         if before.digit | block.digit != 0 || has_three(before.upper | block.upper) {
-            self.find_values(text, at, &Both { before, block }, breaks);
+            self.find_values(text, at, &Both { before, block }, words, codes, breaks);
         }
-        for_each(reaches::<{ blob::RUN_MIN as u32 }>(before.base64(), block.base64()), |bit| {
+        for_each(reaches.blobs.reach(block.base64()), |bit| {
             let start = at + bit + 1 - blob::RUN_MIN;
             self.blobs.push(start..blob::end(text, start));
         });
     }
 
+    /// Finds values among words that are long enough for one in the block at `at`, and among such codes.
     #[inline(always)]
-    fn find_values(&mut self, text: &[u8], at: usize, both: &Both<'_>, breaks: u8) {
+    fn find_values(&mut self, text: &[u8], at: usize, both: &Both<'_>, words: u64, codes: u64, breaks: u8) {
         let Both { before, block } = both;
         let has_capitals = has_three(before.upper | block.upper);
-        // Whether a digit is among the bytes up to a place that a value has at least.
-        let digit_near = near::<{ VALUE_BYTES_MIN }>(before.digit, block.digit);
         let word = block.word();
-        for_each(reaches::<{ VALUE_BYTES_MIN }>(before.word(), word), |bit| {
+        for_each(words, |bit| {
             let more = (word >> bit).trailing_ones();
-            let is_within = bit + (more as usize) < BLOCK;
-            let has_digit = digit_near >> bit & 1 != 0 || (block.digit >> bit) & !(u64::MAX << (more & 63)) != 0;
+            let first = BLOCK + bit + 1 - VALUE_BYTES_MIN as usize;
+            let has_digit = both.from(first, |masks| masks.digit) & ((1 << VALUE_BYTES_MIN) - 1) != 0
+                || (block.digit >> bit) & !(u64::MAX << (more & 63)) != 0;
             // Most words end in this block, have no digit, and have not the length or the capitals of those that need none.
+            let is_within = bit + (more as usize) < BLOCK;
             if is_within && !has_digit && (VALUE_BYTES_MIN + more <= VALUE_BYTES_LONG || !has_capitals) {
                 return;
             }
-            let first = BLOCK + bit + 1 - VALUE_BYTES_MIN as usize;
             if both.makeup(text, at + first - BLOCK, first, Masks::word).is_value() {
                 look_within(&mut self.windows, text, at + first - BLOCK, breaks);
             }
@@ -177,14 +179,21 @@ impl Anchors {
         if before.upper | block.upper == 0 {
             return;
         }
-        let code = |masks: &Masks| masks.upper | masks.digit;
-        for_each(reaches::<CODE_BYTES_MIN>(code(before), code(block)), |bit| {
+        for_each(codes, |bit| {
             let first = BLOCK + bit + 1 - CODE_BYTES_MIN as usize;
-            if both.makeup(text, at + first - BLOCK, first, code).is_code() {
+            if both.makeup(text, at + first - BLOCK, first, Masks::code).is_code() {
                 look_within(&mut self.windows, text, at + first - BLOCK, breaks);
             }
         });
     }
+}
+
+/// Where words, codes and runs of base64 become long enough to be looked at.
+#[derive(Default)]
+struct Reaches {
+    words: Runs<{ VALUE_BYTES_MIN }>,
+    codes: Runs<{ CODE_BYTES_MIN }>,
+    blobs: Runs<{ blob::RUN_MIN as u32 }>,
 }
 
 /// The first digits of groups about which [`number`] may say something: of four digits or more, behind a capital, or with another group or
@@ -231,38 +240,6 @@ fn look_before(windows: &mut Vec<Range<usize>>, text: &[u8], value: usize, end: 
 /// The same where the word may be a part of the value's own first word.
 fn look_within(windows: &mut Vec<Range<usize>>, text: &[u8], value: usize, breaks: u8) {
     look_before(windows, text, value, text.len().min(value + WORD_BYTES_WITHIN), breaks);
-}
-
-/// Calls `each` with the place of every bit that is set.
-#[inline(always)]
-fn for_each(mut bits: u64, mut each: impl FnMut(usize)) {
-    while bits != 0 {
-        each(bits.trailing_zeros() as usize);
-        bits &= bits - 1;
-    }
-}
-
-/// For every run of at least `N` bits (4 to 64) in two blocks, the place in the second one where it becomes as long.
-#[inline(always)]
-fn reaches<const N: u32>(before: u64, block: u64) -> u64 {
-    let bits = u128::from(block) << 64 | u128::from(before);
-    let (mut ends, mut length) = (bits, 1);
-    while length * 2 <= N {
-        ends &= ends << length;
-        length *= 2;
-    }
-    ends &= ends << (N - length);
-    // Of a run's ends the first only.
-    ((ends & !(ends << 1)) >> 64) as u64
-}
-
-/// For every place in the second of two blocks, whether one of the `N` bits that end there is set; `N` is 8.
-#[inline(always)]
-fn near<const N: u32>(before: u64, block: u64) -> u64 {
-    let bits = u128::from(block) << 64 | u128::from(before);
-    let two = bits | bits << 1;
-    let four = two | two << 2;
-    ((four | four << (N - 4)) >> 64) as u64
 }
 
 fn digits(text: &[u8], at: usize) -> usize {
@@ -351,13 +328,6 @@ struct Both<'m> {
     block: &'m Masks,
 }
 
-/// Whether at least three bits are set.
-#[inline(always)]
-fn has_three(bits: u64) -> bool {
-    let two = bits & bits.wrapping_sub(1);
-    two & two.wrapping_sub(1) != 0
-}
-
 /// What a word is made of, a bit a byte, of its first 64 bytes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Makeup {
@@ -435,20 +405,6 @@ impl Makeup {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn runs_are_found_where_they_become_long_enough(before: u64, block: u64, ones in 0u32..70, at in 0u32..128) {
-            let run = if ones == 0 { 0 } else { (u128::MAX >> (128 - ones.min(128))) << at };
-            let (before, block) = (before & before >> 1 | run as u64, block & block >> 2 | (run >> 64) as u64);
-            let bits: Vec<bool> = (0..128).map(|n| (u128::from(block) << 64 | u128::from(before)) >> n & 1 == 1).collect();
-            let length_at = |at: usize| bits[..=at].iter().rev().take_while(|bit| **bit).count();
-            let expected = (64..128).filter(|&at| length_at(at) == 14).fold(0u64, |mask, at| mask | 1 << (at - 64));
-            prop_assert_eq!(reaches::<14>(before, block), expected);
-            let expected = (64..128).filter(|&at| length_at(at) == 24).fold(0u64, |mask, at| mask | 1 << (at - 64));
-            prop_assert_eq!(reaches::<24>(before, block), expected);
-        }
-    }
 
     proptest! {
         #[test]

@@ -40,6 +40,11 @@ impl Masks {
         self.digit | self.upper | self.lower | self.joiner
     }
 
+    /// Capitals and digits.
+    pub(crate) fn code(&self) -> u64 {
+        self.upper | self.digit
+    }
+
     /// Letters and digits.
     pub(crate) fn alphanumeric(&self) -> u64 {
         self.digit | self.upper | self.lower

@@ -249,11 +249,15 @@ impl Scratch {
         stretch.covered.forget(judges.detectors.len());
         for hits in [&self.anchors.literals, &self.anchors.signs, &self.anchors.words] {
             let mut index = 0;
+            let mut last: Option<Segment> = None;
             confirm(judges, &mut stretch, treatment, hits, &mut found, |names, at| {
                 index += gallop(&leaves[index..], |leaf| (tape.node(leaf).end as usize) < at);
                 let leaf = *leaves.get(index)?;
-                let segment = segment_of(leaf).filter(|segment| segment.range.start <= at)?;
-                Some(Segment { told: names.of_leaf(judge, text, tape, leaf), ..segment })
+                if last.as_ref().is_none_or(|last| last.leaf != leaf) {
+                    let segment = segment_of(leaf).filter(|segment| segment.range.start <= at)?;
+                    last = Some(Segment { told: names.of_leaf(judge, text, tape, leaf), ..segment });
+                }
+                last.clone()
             });
         }
         for &(leaf, told) in &self.named {
