@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use crate::bits::{Runs, for_each, has_three};
 use crate::blob;
 use crate::classify::{BLOCK, BLOCKS_MAX, Masks, classify};
 use crate::compile::Literals;
@@ -45,6 +46,17 @@ pub(crate) struct Anchors {
     pub(crate) blobs: Vec<Range<usize>>,
     /// Stretches in front of values.
     windows: Vec<Range<usize>>,
+    blocks: Blocks,
+}
+
+/// Memory for the classes of some blocks, so that it is not cleared for every text.
+#[derive(Debug)]
+struct Blocks([Masks; BLOCKS_MAX]);
+
+impl Default for Blocks {
+    fn default() -> Self {
+        Blocks([Masks::default(); BLOCKS_MAX])
+    }
 }
 
 /// Digits that a number has at least, with what separates them left out, for detectors of numbers to look at it.
@@ -110,14 +122,14 @@ impl Anchors {
     }
 
     fn find_signs(&mut self, text: &[u8], from: usize, breaks: u8) {
-        let mut masks = [Masks::default(); BLOCKS_MAX];
-        let mut before = Masks::default();
+        let (mut before, mut reaches) = (Masks::default(), Reaches::default());
         let mut at = from;
         while at < text.len() {
-            let count = classify(&text[at..], &mut masks);
-            for block in &masks[..count] {
-                self.find_in_block(text, at, &before, block, breaks);
-                before = *block;
+            let count = classify(&text[at..], &mut self.blocks.0);
+            for number in 0..count {
+                let block = self.blocks.0[number];
+                self.find_in_block(text, at, &before, &block, &mut reaches, breaks);
+                before = block;
                 at += BLOCK;
             }
         }
@@ -125,10 +137,8 @@ impl Anchors {
 
     /// Finds what begins, or becomes long enough to be looked at, in the block at `at`.
     #[inline(always)]
-    fn find_in_block(&mut self, text: &[u8], at: usize, before: &Masks, block: &Masks, breaks: u8) {
-        let numbers = block.digit & !(block.digit << 1 | before.digit >> 63);
-        let colons = block.colon & !(block.colon << 1 | before.colon >> 63);
-        for_each(numbers | colons | block.at | block.plus, |bit| {
+    fn find_in_block(&mut self, text: &[u8], at: usize, before: &Masks, block: &Masks, reaches: &mut Reaches, breaks: u8) {
+        for_each(promising_numbers(before, block) | promising_colons(before, block) | block.at | block.plus, |bit| {
             let place = at + bit;
             let seen = match text[place] {
                 b'@' => Seen::At,
@@ -150,33 +160,89 @@ impl Anchors {
             };
             self.signs.push(Hit { at: place, seen });
         });
-        let both = Both { before, block };
+        let (words, codes) = (reaches.words.reach(block.word()), reaches.codes.reach(block.code()));
         // Words without a digit and with hardly a capital are no values; those that go on in the next block may have them there.
         let goes_on = block.word().leading_ones() >= VALUE_BYTES_MIN;
         if before.digit | block.digit != 0 || has_three(before.upper | block.upper) || goes_on {
-            for_each(reaches::<{ VALUE_BYTES_MIN }>(before.word(), block.word()), |bit| {
-                let first = BLOCK + bit + 1 - VALUE_BYTES_MIN as usize;
-                if both.makeup(text, at + first - BLOCK, first, Masks::word).is_value() {
-                    look_within(&mut self.windows, text, at + first - BLOCK, breaks);
-                }
-            });
-            let code = |masks: &Masks| masks.upper | masks.digit;
-            for_each(reaches::<CODE_BYTES_MIN>(code(before), code(block)), |bit| {
-                let first = BLOCK + bit + 1 - CODE_BYTES_MIN as usize;
-                if both.makeup(text, at + first - BLOCK, first, code).is_code() {
-                    look_within(&mut self.windows, text, at + first - BLOCK, breaks);
-                }
-            });
+            self.find_values(text, at, &Both { before, block }, words, codes, breaks);
         }
-        for_each(reaches::<{ blob::RUN_MIN as u32 }>(before.base64(), block.base64()), |bit| {
+        for_each(reaches.blobs.reach(block.base64()), |bit| {
             let start = at + bit + 1 - blob::RUN_MIN;
             self.blobs.push(start..blob::end(text, start));
         });
     }
+
+    /// Finds values among words that are long enough for one in the block at `at`, and among such codes.
+    #[inline(always)]
+    fn find_values(&mut self, text: &[u8], at: usize, both: &Both<'_>, words: u64, codes: u64, breaks: u8) {
+        let Both { before, block } = both;
+        let has_capitals = has_three(before.upper | block.upper);
+        let word = block.word();
+        for_each(words, |bit| {
+            let more = (word >> bit).trailing_ones();
+            let first = BLOCK + bit + 1 - VALUE_BYTES_MIN as usize;
+            let has_digit = both.from(first, |masks| masks.digit) & ((1 << VALUE_BYTES_MIN) - 1) != 0
+                || (block.digit >> bit) & !(u64::MAX << (more & 63)) != 0;
+            // Most words end in this block, have no digit, and have not the length or the capitals of those that need none.
+            let is_within = bit + (more as usize) < BLOCK;
+            if is_within && !has_digit && (VALUE_BYTES_MIN + more <= VALUE_BYTES_LONG || !has_capitals) {
+                return;
+            }
+            if both.makeup(text, at + first - BLOCK, first, Masks::word).is_value() {
+                look_within(&mut self.windows, text, at + first - BLOCK, breaks);
+            }
+        });
+        // Digits alone are no identifier.
+        if before.upper | block.upper == 0 {
+            return;
+        }
+        for_each(codes, |bit| {
+            let first = BLOCK + bit + 1 - CODE_BYTES_MIN as usize;
+            if both.makeup(text, at + first - BLOCK, first, Masks::code).is_code() {
+                look_within(&mut self.windows, text, at + first - BLOCK, breaks);
+            }
+        });
+    }
+}
+
+/// Where words, codes and runs of base64 become long enough to be looked at.
+#[derive(Default)]
+struct Reaches {
+    words: Runs<{ VALUE_BYTES_MIN }>,
+    codes: Runs<{ CODE_BYTES_MIN }>,
+    blobs: Runs<{ blob::RUN_MIN as u32 }>,
+}
+
+/// The first digits of groups about which [`number`] may say something: of four digits or more, behind a capital, or with another group or
+/// a `)` behind them. At a block's end, whatever follows may be that.
+#[inline(always)]
+fn promising_numbers(before: &Masks, block: &Masks) -> u64 {
+    let digit = block.digit;
+    let starts = digit & !(digit << 1 | before.digit >> 63);
+    let upper_before = block.upper << 1 | before.upper >> 63;
+    let joined = (block.gap | block.joiner | block.slash) >> 1 & digit >> 2 | block.close >> 1;
+    // The last digit of a group that is joined to another.
+    let last = digit & !(digit >> 1) & joined;
+    let short = last | digit >> 1 & (last >> 1 | last >> 2);
+    let long = digit >> 1 & digit >> 2 & digit >> 3;
+    starts & (short | long | upper_before | !(u64::MAX >> 5))
+}
+
+/// The colons that [`is_in_address`] has to look at: between letters or digits, or the first of two.
+#[inline(always)]
+fn promising_colons(before: &Masks, block: &Masks) -> u64 {
+    let alphanumeric = block.alphanumeric();
+    let firsts = block.colon & !(block.colon << 1 | before.colon >> 63);
+    let behind = alphanumeric << 1 | before.alphanumeric() >> 63;
+    firsts & (block.colon >> 1 | behind & alphanumeric >> 1 | !(u64::MAX >> 1))
 }
 
 /// Notes the stretch in front of the value at `value`, in which a word may say what it is; `end`: where that word ends at the latest.
 fn look_before(windows: &mut Vec<Range<usize>>, text: &[u8], value: usize, end: usize, breaks: u8) {
+    // In JSON most numbers follow their name's quote at once.
+    if value == end && text[value.saturating_sub(LITERAL_BYTES_MIN)..value].contains(&breaks) {
+        return;
+    }
     let head = value.saturating_sub(WORD_BYTES_BEFORE);
     let start = memchr::memrchr(breaks, &text[head..value]).map_or(head, |place| head + place + 1);
     if end < start + LITERAL_BYTES_MIN {
@@ -194,29 +260,6 @@ fn look_within(windows: &mut Vec<Range<usize>>, text: &[u8], value: usize, break
     let end = text.len().min(value + WORD_BYTES_WITHIN);
     let end = memchr::memchr(breaks, &text[value..end]).map_or(end, |length| value + length);
     look_before(windows, text, value, end, breaks);
-}
-
-/// Calls `each` with the place of every bit that is set.
-#[inline(always)]
-fn for_each(mut bits: u64, mut each: impl FnMut(usize)) {
-    while bits != 0 {
-        each(bits.trailing_zeros() as usize);
-        bits &= bits - 1;
-    }
-}
-
-/// For every run of at least `N` bits (4 to 64) in two blocks, the place in the second one where it becomes as long.
-#[inline(always)]
-fn reaches<const N: u32>(before: u64, block: u64) -> u64 {
-    let bits = u128::from(block) << 64 | u128::from(before);
-    let (mut ends, mut length) = (bits, 1);
-    while length * 2 <= N {
-        ends &= ends << length;
-        length *= 2;
-    }
-    ends &= ends << (N - length);
-    // Of a run's ends the first only.
-    ((ends & !(ends << 1)) >> 64) as u64
 }
 
 fn digits(text: &[u8], at: usize) -> usize {
@@ -291,22 +334,18 @@ fn is_in_address(text: &[u8], at: usize) -> bool {
         _ => is_double,
     };
     begins
-        && (is_double || is_hex(Some(at + 1)))
-        // Of the colons of one address the first is enough.
-        && text[..at].iter().rev().take(5).find(|b| !b.is_ascii_hexdigit()) != Some(&b':')
+        && is_hex(Some(if is_double { at + 2 } else { at + 1 }))
+        // A group has four digits at most and begins no word; and of the colons of one address the first is enough.
+        && match text[..at].iter().rev().take(5).find(|b| !b.is_ascii_hexdigit()) {
+            Some(b) => !b.is_ascii_alphanumeric() && !matches!(b, b':' | b'_'),
+            None => at < 5,
+        }
 }
 
 /// Two blocks, one behind the other.
 struct Both<'m> {
     before: &'m Masks,
     block: &'m Masks,
-}
-
-/// Whether at least three bits are set.
-#[inline(always)]
-fn has_three(bits: u64) -> bool {
-    let two = bits & bits.wrapping_sub(1);
-    two & two.wrapping_sub(1) != 0
 }
 
 /// What a word is made of, a bit a byte, of its first 64 bytes.
@@ -389,15 +428,27 @@ mod tests {
 
     proptest! {
         #[test]
-        fn runs_are_found_where_they_become_long_enough(before: u64, block: u64, ones in 0u32..70, at in 0u32..128) {
-            let run = if ones == 0 { 0 } else { (u128::MAX >> (128 - ones.min(128))) << at };
-            let (before, block) = (before & before >> 1 | run as u64, block & block >> 2 | (run >> 64) as u64);
-            let bits: Vec<bool> = (0..128).map(|n| (u128::from(block) << 64 | u128::from(before)) >> n & 1 == 1).collect();
-            let length_at = |at: usize| bits[..=at].iter().rev().take_while(|bit| **bit).count();
-            let expected = (64..128).filter(|&at| length_at(at) == 14).fold(0u64, |mask, at| mask | 1 << (at - 64));
-            prop_assert_eq!(reaches::<14>(before, block), expected);
-            let expected = (64..128).filter(|&at| length_at(at) == 24).fold(0u64, |mask, at| mask | 1 << (at - 64));
-            prop_assert_eq!(reaches::<24>(before, block), expected);
+        fn no_place_is_passed_over(text in "([a-fA-F0-9]|[ \\-./\n)(:\"_x]|[0-9]{1,7}|[A-Z]{2}|::){0,80}") {
+            let text = text.as_bytes();
+            let mut masks = [Masks::default(); BLOCKS_MAX];
+            let count = classify(text, &mut masks);
+            let mut before = Masks::default();
+            for (number_of_block, block) in masks[..count].iter().enumerate() {
+                let (numbers, colons) = (promising_numbers(&before, block), promising_colons(&before, block));
+                for bit in 0..BLOCK {
+                    let at = number_of_block * BLOCK + bit;
+                    let is_digit = |at: usize| text.get(at).is_some_and(u8::is_ascii_digit);
+                    let begins = is_digit(at) && (bit == 0 && before.digit >> 63 == 0 || bit > 0 && !is_digit(at - 1));
+                    if begins && numbers >> bit & 1 == 0 {
+                        prop_assert_eq!(number(text, at, digits(text, at)), Number::Short, "at {}", at);
+                    }
+                    let is_colon = text.get(at) == Some(&b':') && (at == 0 || text[at - 1] != b':');
+                    if is_colon && colons >> bit & 1 == 0 {
+                        prop_assert!(!is_in_address(text, at), "at {}", at);
+                    }
+                }
+                before = *block;
+            }
         }
     }
 
@@ -441,7 +492,7 @@ mod tests {
         for text in ["::1", "fe80::1", "2001:db8::1", "00:1b:44:11:3a:b7", "[::1]"] {
             assert!(first(text), "{text}");
         }
-        for text in ["foo::Bar", "key:value", "a: b", "http://x", "\"a\":1", "10:"] {
+        for text in ["foo::Bar", "code::Fault", "e::new", "12345:1", "key:value", "a: b", "http://x", "\"a\":1", "10:"] {
             assert!(!first(text), "{text}");
         }
     }

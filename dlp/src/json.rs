@@ -9,7 +9,7 @@ mod value;
 use std::fmt;
 
 pub use value::Value;
-pub(crate) use value::{Piece, escape_length, pieces};
+pub(crate) use value::{Piece, Trail, escape, escape_length, pieces};
 
 /// No node: the parent of the root.
 pub const NONE: u32 = u32::MAX;

@@ -5,6 +5,7 @@
 
 mod anchors;
 mod assignment;
+mod bits;
 mod blob;
 mod catalogue;
 mod channel;
@@ -18,6 +19,7 @@ mod finding;
 pub mod json;
 mod keyring;
 mod keys;
+mod markup;
 mod names;
 mod number;
 mod open;
@@ -50,7 +52,7 @@ use std::sync::Arc;
 
 use compile::Literals;
 use confirm::{Interests, Judges};
-use json::{Bounds, Kind, Tape, Value};
+use json::{Bounds, Kind, Tape, Trail, Value};
 use pointer::Ground;
 
 /// The compiled catalogue. Immutable; share it between threads, each with its own [`Scratch`].
@@ -167,7 +169,8 @@ impl Engine {
         scratch.scan(self.judges(), Document::new(doc, tape, leaves), treatment);
         // Whoever scans next and does not say where, scans text.
         scratch.places.begin(Ground::Text);
-        let pointer = |leaf| Value::new(doc, tape, leaf).pointer();
+        let mut trail = Trail::default();
+        let pointer = |leaf| Value::new(doc, tape, leaf).pointer_with(&mut trail);
         conclude(self.detectors(), scratch, doc, Some(tape), treatment, pointer, out, findings)
     }
 
@@ -266,7 +269,7 @@ fn conclude(
     doc: &[u8],
     tape: Option<&Tape>,
     treatment: &Treatment,
-    pointer: impl Fn(u32) -> String,
+    pointer: impl FnMut(u32) -> String,
     out: &mut Vec<u8>,
     findings: &mut Vec<Finding>,
 ) -> Verdict {
@@ -282,7 +285,7 @@ fn tell(
     detectors: &[Detector],
     detections: &[Detection],
     treatment: &Treatment,
-    pointer: impl Fn(u32) -> String,
+    mut pointer: impl FnMut(u32) -> String,
     findings: &mut Vec<Finding>,
 ) -> Verdict {
     let mut verdict = Verdict::Clean;

@@ -10,11 +10,12 @@ use crate::compile::{EngineError, Literals};
 use crate::confirm::{Covered, Found, Judges, Stretch, Unsettled, confirm, settle_overlaps};
 use crate::json::{Bounds, Kind, Node, Tape};
 use crate::keys::KeyClass;
+use crate::markup;
 use crate::names::Names;
 use crate::open::{self, Hold};
 use crate::operator::{Numbers, Treatment};
 use crate::pointer::{Places, PointerPattern};
-use crate::sheet::{GAP, Segment, Sheet, Source, has_markup};
+use crate::sheet::{GAP, Segment, Sheet, Source};
 use crate::text::End;
 
 /// JSON texts within strings of JSON texts that are opened.
@@ -89,7 +90,7 @@ pub(crate) struct Document<'d> {
 
 impl<'d> Document<'d> {
     pub(crate) fn new(text: &'d [u8], tape: &'d Tape, leaves: &'d [u32]) -> Self {
-        Document { text, tape, leaves, is_ascii: text.is_ascii(), is_plain: !has_markup(text) }
+        Document { text, tape, leaves, is_ascii: text.is_ascii(), is_plain: !markup::stands_in(text) }
     }
 
     /// Whether a leaf's bytes are read as they stand: no escapes, nothing to fold, no markup.
@@ -102,7 +103,7 @@ impl<'d> Document<'d> {
             return true;
         }
         let raw = &self.text[node.start as usize..node.end as usize];
-        (self.is_ascii || raw.is_ascii()) && (self.is_plain || !has_markup(raw))
+        (self.is_ascii || raw.is_ascii()) && (self.is_plain || !markup::stands_in(raw))
     }
 }
 
@@ -280,11 +281,15 @@ impl Scratch {
         for hits in [&self.anchors.literals, &self.anchors.signs, &self.anchors.words] {
             stretch.covered.forget(judges.detectors.len());
             let mut index = 0;
+            let mut last: Option<Segment> = None;
             confirm(judges, &mut stretch, treatment, hits, &mut found, |names, at| {
                 index += gallop(&leaves[index..], |leaf| (tape.node(leaf).end as usize) < at);
                 let leaf = *leaves.get(index)?;
-                let segment = segment_of(leaf).filter(|segment| segment.range.start <= at)?;
-                Some(Segment { told: names.of_leaf(judge, text, tape, leaf), ..segment })
+                if last.as_ref().is_none_or(|last| last.leaf != leaf) {
+                    let segment = segment_of(leaf).filter(|segment| segment.range.start <= at)?;
+                    last = Some(Segment { told: names.of_leaf(judge, text, tape, leaf), ..segment });
+                }
+                last.clone()
             });
         }
         stretch.covered.forget(judges.detectors.len());

@@ -5,7 +5,9 @@
 
 use std::ops::Range;
 
-use crate::json::{Kind, Piece, pieces};
+use crate::classify::{BLOCK, BLOCKS_MAX, Moving, classify};
+use crate::json::{Kind, Piece, escape, pieces};
+use crate::markup;
 
 /// One leaf's text on a sheet.
 #[derive(Clone, Debug)]
@@ -70,27 +72,58 @@ impl Sheet {
     /// Appends a string's bytes, decoded.
     pub(crate) fn push(&mut self, raw: &[u8], source: Source<'_>, segment: impl FnOnce(Range<usize>) -> Segment) {
         let (start, origins) = (self.text.len(), self.origins.len());
-        // Where the sheet ended when a NUL was left out.
-        let mut nul = None;
-        pieces(raw, |piece| match piece {
-            Piece::Ascii(range) => self.push_run(&raw[range.clone()], source, range.start),
-            Piece::Character('\0', offset)
-                if is_interleaved(raw, offset) || nul.is_some_and(|nul| nul + 1 == self.text.len()) =>
-            {
-                nul = Some(self.text.len());
+        match source {
+            Source::Document(from) => self.decode(raw, from),
+            Source::Sheet(sheet, from) => {
+                self.decode(raw, from as u32);
+                self.trace(origins, sheet);
             }
-            Piece::Character(c, offset) => {
-                let before = self.text[start..].last().copied();
-                let read = if c.is_ascii() { Some(c) } else { fold_between(c, before, after(raw, offset, c)) };
-                if let Some(c) = read {
-                    self.push_character(c, source, offset);
-                }
-            }
-        });
-        if next_markup(&self.text[start..], 0).is_some() {
+        }
+        let text = &self.text[start..];
+        if markup::may_stand_in(text) && markup::next(text, 0).is_some() {
             self.undo_markup(start, origins);
         }
         self.end_segment(start, segment);
+    }
+
+    /// Appends a string's bytes, decoded, of which the first is written at `from`.
+    fn decode(&mut self, raw: &[u8], from: u32) {
+        let mut marks = [Moving(0); BLOCKS_MAX];
+        let mut pen = Pen { raw, from, read: 0, start: self.text.len(), end: self.text.len(), nul: None };
+        // What is read is mostly no longer than what is written; the room is written to in whole chunks.
+        self.text.resize(pen.end + raw.len() + CHUNK, 0);
+        self.origins.push(Origin { at: pen.end as u32, raw: from, is_verbatim: true });
+        for from in (0..raw.len()).step_by(BLOCK * BLOCKS_MAX) {
+            let count = classify(&raw[from..], &mut marks);
+            for (number, marks) in marks[..count].iter().enumerate() {
+                let mut bits = marks.0;
+                while bits != 0 {
+                    let place = from + number * BLOCK + bits.trailing_zeros() as usize;
+                    bits &= bits - 1;
+                    if place >= pen.read {
+                        pen.copy(&mut self.text, place);
+                        pen.decode_at(place, &mut self.text, &mut self.origins);
+                    }
+                }
+            }
+        }
+        pen.copy(&mut self.text, raw.len());
+        self.text.truncate(pen.end);
+    }
+
+    /// Says of the text from the origin of this number on, which tells where it stands on another sheet, where that is written.
+    fn trace(&mut self, origins: usize, sheet: &Sheet) {
+        let mut spare = self.spare.take().unwrap_or_default();
+        spare.origins.clear();
+        spare.origins.extend(self.origins.drain(origins..));
+        for (number, origin) in spare.origins.iter().enumerate() {
+            let end = spare.origins.get(number + 1).map_or(self.text.len() as u32, |next| next.at);
+            match origin.is_verbatim && end > origin.at {
+                true => self.copy_origins(origin.at, sheet, origin.raw..origin.raw + (end - origin.at)),
+                false => self.origins.push(Origin { raw: sheet.raw_at(origin.raw as usize), ..*origin }),
+            }
+        }
+        self.spare = Some(spare);
     }
 
     /// Appends text that stands for a whole range of the document.
@@ -108,35 +141,22 @@ impl Sheet {
         self.segments.push(segment);
     }
 
-    /// Appends bytes that are written as they are.
-    fn push_run(&mut self, run: &[u8], source: Source<'_>, offset: usize) {
-        if run.is_empty() {
-            return;
+    /// Says that what stands from `at` on is that part of another sheet.
+    fn copy_origins(&mut self, at: u32, sheet: &Sheet, part: Range<u32>) {
+        let first = sheet.origin(part.start);
+        for origin in sheet.origins[first..].iter().take_while(|origin| origin.at < part.end) {
+            let skipped = part.start.saturating_sub(origin.at);
+            let raw = if origin.is_verbatim { origin.raw + skipped } else { origin.raw };
+            self.origins.push(Origin { at: at + origin.at.saturating_sub(part.start), raw, ..*origin });
         }
-        let at = self.text.len() as u32;
-        match source {
-            Source::Document(from) => self.origins.push(Origin { at, raw: from + offset as u32, is_verbatim: true }),
-            Source::Sheet(sheet, from) => {
-                let (start, end) = ((from + offset) as u32, (from + offset + run.len()) as u32);
-                let first = sheet.origin(start);
-                for origin in sheet.origins[first..].iter().take_while(|origin| origin.at < end) {
-                    let skipped = start.saturating_sub(origin.at);
-                    let raw = if origin.is_verbatim { origin.raw + skipped } else { origin.raw };
-                    self.origins.push(Origin { at: at + origin.at.saturating_sub(start), raw, ..*origin });
-                }
-            }
-        }
-        self.text.extend_from_slice(run);
     }
 
-    /// Appends the character that is written at `offset`.
-    fn push_character(&mut self, c: char, source: Source<'_>, offset: usize) {
-        let raw = match source {
-            Source::Document(from) => from + offset as u32,
-            Source::Sheet(sheet, from) => sheet.raw_at(from + offset),
-        };
-        self.origins.push(Origin { at: self.text.len() as u32, raw, is_verbatim: false });
-        self.text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    /// Appends a part of another sheet.
+    fn push_run(&mut self, sheet: &Sheet, part: Range<usize>) {
+        if !part.is_empty() {
+            self.copy_origins(self.text.len() as u32, sheet, part.start as u32..part.end as u32);
+            self.text.extend_from_slice(&sheet.text[part]);
+        }
     }
 
     /// Reads `%41`, `&#65;` and `\x41` as the characters they stand for, from `start` on, where the origins from `origins` on belong to; only those
@@ -149,23 +169,23 @@ impl Sheet {
         let shifted = |origin: Origin| Origin { at: origin.at - start as u32, ..origin };
         written.origins.extend(self.origins.drain(origins..).map(shifted));
         self.text.truncate(start);
-        let source = Source::Sheet(&written, 0);
         let (text, mut read) = (&written.text[..], 0);
         // In a JSON text a quote or a backslash that comes out of markup would end a string that goes on.
         let is_json = self.opens_json && matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
         let mut from = 0;
-        while let Some((sign, byte, length)) = next_markup(text, from) {
+        while let Some((sign, byte, length)) = markup::next(text, from) {
             from = sign + length;
             if is_json && matches!(byte, Some(b'"' | b'\\')) {
                 continue;
             }
-            self.push_run(&text[read..sign], source, read);
+            self.push_run(&written, read..sign);
             if let Some(byte) = byte {
-                self.push_character(char::from(byte), source, sign);
+                self.origins.push(Origin { at: self.text.len() as u32, raw: written.raw_at(sign), is_verbatim: false });
+                self.text.push(byte);
             }
             read = from;
         }
-        self.push_run(&text[read..], source, read);
+        self.push_run(&written, read..text.len());
         self.spare = Some(Box::new(written));
     }
 
@@ -200,127 +220,84 @@ impl Sheet {
     }
 }
 
-/// Whether markup stands anywhere in a text, or may. A backslash is no markup here: where one stands, the text is decoded anyway.
-pub(crate) fn has_markup(text: &[u8]) -> bool {
-    memchr::memchr2_iter(b'%', b'&', text).any(|at| markup(&text[at..]).is_some())
+/// Bytes that are copied at once.
+const CHUNK: usize = 32;
+
+/// Writes a decoded string into room that was made for it.
+struct Pen<'r> {
+    raw: &'r [u8],
+    /// Where the first of the raw bytes is written.
+    from: u32,
+    /// How many of them were read.
+    read: usize,
+    /// Where the decoded text begins and ends.
+    start: usize,
+    end: usize,
+    /// Where it ended when a NUL was left out.
+    nul: Option<usize>,
 }
 
-/// The first markup from a place on: where it stands, the character it stands for unless that cannot be seen, and how long it is.
-fn next_markup(text: &[u8], from: usize) -> Option<(usize, Option<u8>, usize)> {
-    let mut at = from;
-    loop {
-        at += memchr::memchr3(b'%', b'&', b'\\', text.get(at..)?)?;
-        if let Some((byte, length)) = markup(&text[at..]) {
-            return Some((at, byte, length));
+impl Pen<'_> {
+    /// Copies what is written as it is read, up to `place`.
+    #[inline(always)]
+    fn copy(&mut self, text: &mut [u8], place: usize) {
+        let (mut read, mut end) = (self.read, self.end);
+        self.end += place - read;
+        self.read = place;
+        while read < place {
+            let from = self.raw.get(read..).and_then(<[u8]>::first_chunk::<CHUNK>);
+            match (from, text.get_mut(end..).and_then(<[u8]>::first_chunk_mut::<CHUNK>)) {
+                (Some(from), Some(to)) => *to = *from,
+                _ => text[end..end + (place - read).min(CHUNK)].copy_from_slice(&self.raw[read..place.min(read + CHUNK)]),
+            }
+            read += CHUNK;
+            end += CHUNK;
         }
-        // A backslash behind a backslash begins no escape.
-        at += if text[at..].starts_with(b"\\\\") { 2 } else { 1 };
     }
-}
 
-/// Times that a text may have been encoded anew, `%2541` being twice.
-const LEVELS_MAX: usize = 4;
-
-/// The character that the markup at the start of a text stands for, `None` for one that cannot be seen, and how long the markup is:
-/// percent-encoding (RFC 3986), a character reference of HTML, or an escape of programming languages.
-fn markup(text: &[u8]) -> Option<(Option<u8>, usize)> {
-    match text.first()? {
-        b'%' => percent(text).map(|(byte, length)| (Some(byte), length)),
-        b'&' => reference(text),
-        b'\\' => escape(text).map(|(byte, length)| (Some(byte), length)),
-        _ => None,
+    /// Reads the escape, or the characters that are not ASCII, at `place`.
+    #[inline(always)]
+    fn decode_at(&mut self, place: usize, text: &mut Vec<u8>, origins: &mut Vec<Origin>) {
+        let read = match (self.raw[place], self.raw.get(place + 1)) {
+            (b'\\', Some(b'n')) => b'\n',
+            (b'\\', Some(b't')) => b'\t',
+            (b'\\', Some(b'r')) => b'\r',
+            (b'\\', Some(&byte @ (b'"' | b'\\' | b'/'))) => byte,
+            _ => return self.decode_characters(place, text, origins),
+        };
+        // Its backslash follows what was copied, so that only what comes behind it stands elsewhere.
+        text[self.end] = read;
+        self.end += 1;
+        self.read = place + 2;
+        origins.push(Origin { at: self.end as u32, raw: self.from + self.read as u32, is_verbatim: true });
     }
-}
 
-/// How many bytes from `at` on are in the class, at most `most`.
-fn run(text: &[u8], at: usize, most: usize, class: impl Fn(u8) -> bool) -> usize {
-    text.get(at..).unwrap_or_default().iter().take(most).take_while(|&&b| class(b)).count()
-}
-
-fn printable(value: u32) -> Option<u8> {
-    u8::try_from(value).ok().filter(|byte| matches!(byte, 0x20..=0x7e))
-}
-
-/// The value of digits that stand at the start of a text, all of them.
-fn number(digits: Option<&[u8]>, radix: u32) -> Option<u32> {
-    let digits = std::str::from_utf8(digits?).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
-    u32::from_str_radix(digits, radix).ok()
-}
-
-fn percent(text: &[u8]) -> Option<(u8, usize)> {
-    let byte = |at: usize| printable(number(text.get(at..at + 2), 16)?);
-    if text.get(1) == Some(&b'u') {
-        return printable(number(text.get(2..6), 16)?).map(|byte| (byte, 6));
+    fn decode_characters(&mut self, place: usize, text: &mut Vec<u8>, origins: &mut Vec<Origin>) {
+        let length = match self.raw[place] {
+            b'\\' => escape(&self.raw[place..]).1,
+            _ => self.raw[place..].iter().take_while(|b| !b.is_ascii()).count(),
+        };
+        self.read = place + length;
+        pieces(&self.raw[place..self.read], |piece| {
+            let Piece::Character(c, offset) = piece else { return };
+            let (at, offset) = (self.end, place + offset);
+            if c == '\0' && (is_interleaved(self.raw, offset) || self.nul.is_some_and(|nul| nul + 1 == at)) {
+                self.nul = Some(at);
+                return;
+            }
+            let before = text[self.start..at].last().copied();
+            let read = if c.is_ascii() { Some(c) } else { fold_between(c, before, after(self.raw, offset, c)) };
+            let Some(read) = read else { return };
+            // What is no UTF-8 reads longer than it is written.
+            let room = at + read.len_utf8() + self.raw.len() - self.read + CHUNK;
+            if text.len() < room {
+                text.resize(room, 0);
+            }
+            origins.push(Origin { at: at as u32, raw: self.from + offset as u32, is_verbatim: false });
+            self.end += read.encode_utf8(&mut text[at..at + read.len_utf8()]).len();
+        });
+        origins.push(Origin { at: self.end as u32, raw: self.from + self.read as u32, is_verbatim: true });
     }
-    // `%25` is a percent sign, behind which the digits of another encoding may stand.
-    let mut at = 1;
-    while at < 2 * LEVELS_MAX && text.get(at..at + 2) == Some(b"25") && byte(at + 2).is_some() {
-        at += 2;
-    }
-    byte(at).map(|byte| (byte, at + 2))
-}
-
-fn reference(text: &[u8]) -> Option<(Option<u8>, usize)> {
-    const NAMED: [(&[u8], u8); 19] = [
-        (b"amp;", b'&'),
-        (b"lt;", b'<'),
-        (b"gt;", b'>'),
-        (b"quot;", b'"'),
-        (b"apos;", b'\''),
-        (b"nbsp;", b' '),
-        (b"commat;", b'@'),
-        (b"period;", b'.'),
-        (b"lowbar;", b'_'),
-        (b"hyphen;", b'-'),
-        (b"dash;", b'-'),
-        (b"ndash;", b'-'),
-        (b"colon;", b':'),
-        (b"sol;", b'/'),
-        (b"equals;", b'='),
-        (b"plus;", b'+'),
-        (b"percnt;", b'%'),
-        (b"num;", b'#'),
-        (b"comma;", b','),
-    ];
-    // `&amp;#65;` was encoded twice.
-    let is_encoded = |at: usize| text.get(at) == Some(&b'#') || text[at..].starts_with(b"amp;");
-    let mut at = 1;
-    while at < 4 * LEVELS_MAX && text[at..].starts_with(b"amp;") && is_encoded(at + 4) {
-        at += 4;
-    }
-    let rest = &text[at..];
-    if rest.first() != Some(&b'#') {
-        let invisible =
-            [&b"shy;"[..], b"zwj;", b"zwnj;"].into_iter().find(|name| rest.starts_with(name)).map(|name| (None, name.len()));
-        let seen = || NAMED.iter().find(|(name, _)| rest.starts_with(name)).map(|(name, byte)| (Some(*byte), name.len()));
-        return invisible.or_else(seen).map(|(byte, length)| (byte, at + length));
-    }
-    let is_hex = matches!(rest.get(1), Some(b'x' | b'X'));
-    let from = 1 + usize::from(is_hex);
-    let digits = run(rest, from, 8, |b| if is_hex { b.is_ascii_hexdigit() } else { b.is_ascii_digit() });
-    let value = number(rest.get(from..from + digits), if is_hex { 16 } else { 10 })?;
-    let byte = match fold(char::from_u32(value)?) {
-        None => None,
-        Some(c) => Some(printable(c as u32)?),
-    };
-    // Browsers read a number without its semicolon too.
-    Some((byte, at + from + digits + usize::from(rest.get(from + digits) == Some(&b';'))))
-}
-
-/// `\x41`, `\u0041`, `\u{41}` and `\101`; but no quote and no backslash, which in a JSON text within the string end strings.
-fn escape(text: &[u8]) -> Option<(u8, usize)> {
-    let (value, length) = match text.get(1)? {
-        b'x' => (number(text.get(2..4), 16)?, 4),
-        b'u' if text.get(2) == Some(&b'{') => {
-            let digits = run(text, 3, 6, |b| b.is_ascii_hexdigit());
-            let is_closed = text.get(3 + digits) == Some(&b'}');
-            (number(text.get(3..3 + digits), 16).filter(|_| is_closed)?, 4 + digits)
-        }
-        b'u' => (number(text.get(2..6), 16)?, 6),
-        b'0' | b'1' => (number(text.get(1..4), 8)?, 4),
-        _ => return None,
-    };
-    printable(value).filter(|byte| !matches!(byte, b'"' | b'\\')).map(|byte| (byte, length))
 }
 
 /// Whether the NUL written at `offset` stands before one character and another NUL, as in a text of two bytes a character.

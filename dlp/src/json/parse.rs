@@ -5,32 +5,26 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::classify::{BLOCK, BLOCKS_MAX, mark_string_ends};
+use crate::classify::{BLOCK, BLOCKS_MAX, StringEnds, classify};
 
 use super::{Bounds, JsonError, JsonReason, Kind, NONE, Node, Tape};
-
-/// What may come next.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Expect {
-    Value,
-    ValueOrEnd,
-    Key,
-    KeyOrEnd,
-    CommaOrEnd,
-}
 
 struct Parser<'t, 'd> {
     tape: &'t mut Tape,
     doc: &'d [u8],
     at: usize,
     bounds: &'t Bounds,
-    /// The innermost open container: what it is, and its index.
-    inside: Option<Kind>,
+    /// The innermost open container, and whether it is an object.
     parent: u32,
+    is_object: bool,
     /// Where strings may end, for the blocks from `marked_from` on.
-    marks: [u64; BLOCKS_MAX],
+    marks: [StringEnds; BLOCKS_MAX],
     marked_from: usize,
+    reason: JsonReason,
 }
+
+/// The document is not taken; the parser knows why. It is small, so that results travel in registers.
+struct Failed;
 
 pub(super) fn parse(tape: &mut Tape, doc: &[u8], bounds: &Bounds) -> Result<(), JsonError> {
     tape.nodes.clear();
@@ -41,56 +35,84 @@ pub(super) fn parse(tape: &mut Tape, doc: &[u8], bounds: &Bounds) -> Result<(), 
     if let Err(error) = std::str::from_utf8(doc) {
         return Err(JsonError { offset: error.valid_up_to(), reason: JsonReason::InvalidUtf8 });
     }
-    let mut marks = [0; BLOCKS_MAX];
-    mark_string_ends(doc, &mut marks);
-    Parser { tape, doc, at: 0, bounds, inside: None, parent: NONE, marks, marked_from: 0 }.document()
+    let mut marks = [StringEnds(0); BLOCKS_MAX];
+    classify(doc, &mut marks);
+    let reason = JsonReason::EarlyEnd;
+    let mut parser = Parser { tape, doc, at: 0, bounds, parent: NONE, is_object: false, marks, marked_from: 0, reason };
+    parser.document().map_err(|Failed| JsonError { offset: parser.at, reason: parser.reason })
 }
 
 impl Parser<'_, '_> {
-    fn document(&mut self) -> Result<(), JsonError> {
-        let mut expect = Expect::Value;
-        loop {
-            self.skip_space();
-            let Some(&byte) = self.doc.get(self.at) else {
-                return Err(self.fail(JsonReason::EarlyEnd));
-            };
-            expect = match (expect, byte) {
-                (Expect::Value | Expect::ValueOrEnd, b'"') => self.string(Kind::String)?,
-                (Expect::Key | Expect::KeyOrEnd, b'"') => self.key()?,
-                (Expect::CommaOrEnd, b',') => {
-                    self.at += 1;
-                    if self.is_in(Kind::Object) { Expect::Key } else { Expect::Value }
-                }
-                (Expect::Value | Expect::ValueOrEnd, b'{') => self.open(Kind::Object, Expect::KeyOrEnd)?,
-                (Expect::Value | Expect::ValueOrEnd, b'[') => self.open(Kind::Array, Expect::ValueOrEnd)?,
-                (Expect::Value | Expect::ValueOrEnd, b'-' | b'0'..=b'9') => self.number()?,
-                (Expect::Value | Expect::ValueOrEnd, b't') => self.literal(b"true", Kind::True)?,
-                (Expect::Value | Expect::ValueOrEnd, b'f') => self.literal(b"false", Kind::False)?,
-                (Expect::Value | Expect::ValueOrEnd, b'n') => self.literal(b"null", Kind::Null)?,
-                (Expect::KeyOrEnd | Expect::CommaOrEnd, b'}') if self.is_in(Kind::Object) => self.close()?,
-                (Expect::ValueOrEnd | Expect::CommaOrEnd, b']') if self.is_in(Kind::Array) => self.close()?,
-                (Expect::Value | Expect::ValueOrEnd, _) => {
-                    return Err(self.fail(JsonReason::Syntax("a value")));
-                }
-                (Expect::Key | Expect::KeyOrEnd, _) => {
-                    return Err(self.fail(JsonReason::Syntax("a member name")));
-                }
-                (Expect::CommaOrEnd, _) => {
-                    return Err(self.fail(JsonReason::Syntax("a comma or the container's end")));
-                }
-            };
-            if self.tape.open.is_empty() {
-                self.skip_space();
-                return if self.at == self.doc.len() { Ok(()) } else { Err(self.fail(JsonReason::TrailingData)) };
+    fn document(&mut self) -> Result<(), Failed> {
+        let first = self.next()?;
+        let mut is_opened = self.value(first)?;
+        // Each turn reads one member or element, or the end of the innermost container.
+        while self.parent != NONE {
+            let mut byte = self.next()?;
+            if byte == if self.is_object { b'}' } else { b']' } {
+                self.close()?;
+                is_opened = false;
+                continue;
             }
+            if !is_opened {
+                if byte != b',' {
+                    return self.fail(JsonReason::Syntax("a comma or the container's end"));
+                }
+                self.at += 1;
+                byte = self.next()?;
+            }
+            if self.is_object {
+                if byte != b'"' {
+                    return self.fail(JsonReason::Syntax("a member name"));
+                }
+                self.string(Kind::Key)?;
+                if self.next().ok() != Some(b':') {
+                    return self.fail(JsonReason::Syntax("a colon"));
+                }
+                self.at += 1;
+                byte = self.next()?;
+            }
+            is_opened = self.value(byte)?;
+        }
+        self.skip_space();
+        if self.at == self.doc.len() { Ok(()) } else { self.fail(JsonReason::TrailingData) }
+    }
+
+    /// Reads the value that begins with `byte`, of a container only its opening; says whether it is one.
+    #[inline(always)]
+    fn value(&mut self, byte: u8) -> Result<bool, Failed> {
+        match byte {
+            b'"' => self.string(Kind::String)?,
+            b'-' | b'0'..=b'9' => self.number()?,
+            b'{' => return self.open(Kind::Object),
+            b'[' => return self.open(Kind::Array),
+            b't' => self.literal(b"true", Kind::True)?,
+            b'f' => self.literal(b"false", Kind::False)?,
+            b'n' => self.literal(b"null", Kind::Null)?,
+            _ => return self.fail(JsonReason::Syntax("a value")),
+        }
+        Ok(false)
+    }
+
+    #[cold]
+    fn fail<T>(&mut self, reason: JsonReason) -> Result<T, Failed> {
+        self.reason = reason;
+        Err(Failed)
+    }
+
+    /// The next byte that is no space, which is not consumed.
+    #[inline(always)]
+    fn next(&mut self) -> Result<u8, Failed> {
+        match self.doc.get(self.at) {
+            Some(&byte) if byte > b' ' => return Ok(byte),
+            _ => self.skip_space(),
+        }
+        match self.doc.get(self.at) {
+            Some(&byte) => Ok(byte),
+            None => self.fail(JsonReason::EarlyEnd),
         }
     }
 
-    fn fail(&self, reason: JsonReason) -> JsonError {
-        JsonError { offset: self.at, reason }
-    }
-
-    #[inline(always)]
     fn skip_space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.doc.get(self.at) {
             self.at += 1;
@@ -98,15 +120,10 @@ impl Parser<'_, '_> {
     }
 
     #[inline(always)]
-    fn is_in(&self, kind: Kind) -> bool {
-        self.inside == Some(kind)
-    }
-
-    #[inline(always)]
-    fn push(&mut self, kind: Kind, escaped: bool, start: usize, end: usize) -> Result<u32, JsonError> {
+    fn push(&mut self, kind: Kind, escaped: bool, start: usize, end: usize) -> Result<u32, Failed> {
         let index = self.tape.len();
         if index >= self.bounds.nodes_max {
-            return Err(self.fail(JsonReason::TooManyNodes));
+            return self.fail(JsonReason::TooManyNodes);
         }
         let parent = self.parent;
         // The document is shorter than 4 GiB, so offsets fit.
@@ -115,54 +132,40 @@ impl Parser<'_, '_> {
         Ok(index)
     }
 
-    fn open(&mut self, kind: Kind, then: Expect) -> Result<Expect, JsonError> {
+    fn open(&mut self, kind: Kind) -> Result<bool, Failed> {
         if self.tape.open.len() >= usize::from(self.bounds.depth_max) {
-            return Err(self.fail(JsonReason::TooDeep));
+            return self.fail(JsonReason::TooDeep);
         }
         let index = self.push(kind, false, self.at, self.at)?;
         self.tape.open.push(index);
-        (self.inside, self.parent) = (Some(kind), index);
+        (self.parent, self.is_object) = (index, kind == Kind::Object);
         self.at += 1;
-        Ok(then)
+        Ok(true)
     }
 
-    fn close(&mut self) -> Result<Expect, JsonError> {
+    fn close(&mut self) -> Result<(), Failed> {
         self.at += 1;
-        let next = self.tape.len();
-        let Some(open) = self.tape.open.pop() else {
-            return Err(self.fail(JsonReason::Syntax("a value")));
-        };
-        let around = self.tape.open.last().copied();
-        (self.inside, self.parent) = (around.map(|index| self.tape.nodes[index as usize].kind), around.unwrap_or(NONE));
+        let (open, next) = (self.parent, self.tape.len());
+        self.tape.open.pop();
+        self.parent = self.tape.open.last().copied().unwrap_or(NONE);
+        self.is_object = self.parent != NONE && self.tape.node(self.parent).kind == Kind::Object;
         let node = &mut self.tape.nodes[open as usize];
         node.end = self.at as u32;
         node.next = next;
-        if node.kind == Kind::Object && self.bounds.refuse_duplicates {
-            self.refuse_duplicates(open)?;
-        }
-        Ok(Expect::CommaOrEnd)
+        if node.kind == Kind::Object && self.bounds.refuse_duplicates { self.refuse_duplicates(open) } else { Ok(()) }
     }
 
-    fn string(&mut self, kind: Kind) -> Result<Expect, JsonError> {
+    #[inline(always)]
+    fn string(&mut self, kind: Kind) -> Result<(), Failed> {
         let start = self.at + 1;
         let escaped = self.skip_string()?;
         self.push(kind, escaped, start, self.at - 1)?;
-        Ok(Expect::CommaOrEnd)
-    }
-
-    fn key(&mut self) -> Result<Expect, JsonError> {
-        self.string(Kind::Key)?;
-        self.skip_space();
-        if self.doc.get(self.at) != Some(&b':') {
-            return Err(self.fail(JsonReason::Syntax("a colon")));
-        }
-        self.at += 1;
-        Ok(Expect::Value)
+        Ok(())
     }
 
     /// Moves from the opening quote to just past the closing one; says whether there was an escape.
     #[inline(always)]
-    fn skip_string(&mut self) -> Result<bool, JsonError> {
+    fn skip_string(&mut self) -> Result<bool, Failed> {
         self.at += 1;
         let mut escaped = false;
         loop {
@@ -176,10 +179,8 @@ impl Parser<'_, '_> {
                     escaped = true;
                     self.skip_escape()?;
                 }
-                Some(_) => {
-                    return Err(self.fail(JsonReason::Syntax("an escape instead of a control character")));
-                }
-                None => return Err(self.fail(JsonReason::EarlyEnd)),
+                Some(_) => return self.fail(JsonReason::Syntax("an escape instead of a control character")),
+                None => return self.fail(JsonReason::EarlyEnd),
             }
         }
     }
@@ -191,10 +192,10 @@ impl Parser<'_, '_> {
         loop {
             if at - self.marked_from >= BLOCK * BLOCKS_MAX || at < self.marked_from {
                 self.marked_from = at;
-                mark_string_ends(self.doc.get(at..).unwrap_or_default(), &mut self.marks);
+                classify(self.doc.get(at..).unwrap_or_default(), &mut self.marks);
             }
             let within = at - self.marked_from;
-            let marks = self.marks[within / BLOCK] >> (within % BLOCK);
+            let marks = self.marks[within / BLOCK].0 >> (within % BLOCK);
             if marks != 0 {
                 return (at + marks.trailing_zeros() as usize).min(self.doc.len());
             }
@@ -205,22 +206,22 @@ impl Parser<'_, '_> {
         }
     }
 
-    fn skip_escape(&mut self) -> Result<(), JsonError> {
+    fn skip_escape(&mut self) -> Result<(), Failed> {
         match self.doc.get(self.at + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
             Some(b'u') => {
                 let digits = self.doc.get(self.at + 2..self.at + 6);
                 if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-                    return Err(self.fail(JsonReason::Syntax("four hexadecimal digits")));
+                    return self.fail(JsonReason::Syntax("four hexadecimal digits"));
                 }
                 self.at += 6;
             }
-            _ => return Err(self.fail(JsonReason::Syntax("an escape of RFC 8259 section 7"))),
+            _ => return self.fail(JsonReason::Syntax("an escape of RFC 8259 section 7")),
         }
         Ok(())
     }
 
-    fn number(&mut self) -> Result<Expect, JsonError> {
+    fn number(&mut self) -> Result<(), Failed> {
         let start = self.at;
         if self.doc.get(self.at) == Some(&b'-') {
             self.at += 1;
@@ -228,7 +229,7 @@ impl Parser<'_, '_> {
         match self.doc.get(self.at) {
             Some(b'0') => self.at += 1,
             Some(b'1'..=b'9') => self.skip_digits(),
-            _ => return Err(self.fail(JsonReason::Syntax("a digit"))),
+            _ => return self.fail(JsonReason::Syntax("a digit")),
         }
         if self.doc.get(self.at) == Some(&b'.') {
             self.at += 1;
@@ -242,13 +243,13 @@ impl Parser<'_, '_> {
             self.digits()?;
         }
         self.push(Kind::Number, false, start, self.at)?;
-        Ok(Expect::CommaOrEnd)
+        Ok(())
     }
 
-    fn digits(&mut self) -> Result<(), JsonError> {
+    fn digits(&mut self) -> Result<(), Failed> {
         let start = self.at;
         self.skip_digits();
-        if self.at == start { Err(self.fail(JsonReason::Syntax("a digit"))) } else { Ok(()) }
+        if self.at == start { self.fail(JsonReason::Syntax("a digit")) } else { Ok(()) }
     }
 
     fn skip_digits(&mut self) {
@@ -257,18 +258,18 @@ impl Parser<'_, '_> {
         }
     }
 
-    fn literal(&mut self, word: &'static [u8], kind: Kind) -> Result<Expect, JsonError> {
+    fn literal(&mut self, word: &'static [u8], kind: Kind) -> Result<(), Failed> {
         if !self.doc[self.at..].starts_with(word) {
-            return Err(self.fail(JsonReason::Syntax("a value")));
+            return self.fail(JsonReason::Syntax("a value"));
         }
         let start = self.at;
         self.at += word.len();
         self.push(kind, false, start, self.at)?;
-        Ok(Expect::CommaOrEnd)
+        Ok(())
     }
 
     /// Looks for a name that stands twice in the object at `open`, comparing names as a reader would see them.
-    fn refuse_duplicates(&self, open: u32) -> Result<(), JsonError> {
+    fn refuse_duplicates(&mut self, open: u32) -> Result<(), Failed> {
         let nodes = &self.tape.nodes;
         let end = nodes[open as usize].next;
         let keys = || {
@@ -290,7 +291,10 @@ impl Parser<'_, '_> {
             keys().find(|&key| !seen.insert(name(key)))
         };
         match twice {
-            Some(key) => Err(JsonError { offset: nodes[key as usize].start as usize, reason: JsonReason::DuplicateMember }),
+            Some(key) => {
+                self.at = nodes[key as usize].start as usize;
+                self.fail(JsonReason::DuplicateMember)
+            }
             None => Ok(()),
         }
     }

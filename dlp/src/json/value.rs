@@ -126,23 +126,64 @@ impl<'a> Value<'a> {
 
     /// The JSON pointer (RFC 6901) from the document's root to here; of a name: to its value.
     pub fn pointer(self) -> String {
-        let mut tokens = Vec::new();
+        self.pointer_with(&mut Trail::default())
+    }
+
+    /// The same, with what was learnt on the way to another place of the same document.
+    pub(crate) fn pointer_with(self, trail: &mut Trail) -> String {
+        trail.way.clear();
         let mut index = if self.kind() == Kind::Key { self.index + 1 } else { self.index };
-        loop {
-            let parent = self.tape.node(index).parent;
-            if parent == NONE {
-                break;
-            }
-            let container = self.with(parent);
-            tokens.push(match container.kind() {
-                Kind::Object => self.with(index - 1).text().replace('~', "~0").replace('/', "~1"),
-                _ => container.elements().take_while(|element| element.index < index).count().to_string(),
-            });
-            index = parent;
+        while self.tape.node(index).parent != NONE {
+            trail.way.push(index);
+            index = self.tape.node(index).parent;
         }
-        tokens.iter().rev().fold(String::new(), |pointer, token| pointer + "/" + token)
+        let mut pointer = String::with_capacity(trail.way.len() * 16);
+        while let Some(index) = trail.way.pop() {
+            pointer.push('/');
+            let container = self.with(self.tape.node(index).parent);
+            if container.kind() == Kind::Object {
+                for c in self.with(index - 1).text().chars() {
+                    match c {
+                        '~' => pointer.push_str("~0"),
+                        '/' => pointer.push_str("~1"),
+                        _ => pointer.push(c),
+                    }
+                }
+            } else {
+                pointer.push_str(&trail.place_in(container, index).to_string());
+            }
+        }
+        pointer
     }
 }
+
+/// What is remembered from one pointer to the next: the way there, and how many elements of an array stand before one.
+#[derive(Debug, Default)]
+pub(crate) struct Trail {
+    way: Vec<u32>,
+    /// Arrays, an element of each, and how many stand before it.
+    counted: Vec<(u32, u32, usize)>,
+}
+
+impl Trail {
+    /// How many elements of an array stand before the one at `index`. Those before an element that was asked about are not counted anew.
+    fn place_in(&mut self, array: Value<'_>, index: u32) -> usize {
+        let slot = self.counted.iter().position(|(known, ..)| *known == array.index);
+        let (_, from, before) = slot.map(|slot| self.counted[slot]).filter(|(_, from, _)| *from <= index).unwrap_or((0, 0, 0));
+        let from = if from == 0 { array.index + 1 } else { from };
+        let elements = std::iter::successors(Some(from), |index| Some(array.tape.node(*index).next));
+        let place = before + elements.take_while(|element| *element < index).count();
+        match slot {
+            Some(slot) => self.counted[slot] = (array.index, index, place),
+            None if self.counted.len() < ARRAYS_MAX => self.counted.push((array.index, index, place)),
+            None => self.counted[array.index as usize % ARRAYS_MAX] = (array.index, index, place),
+        }
+        place
+    }
+}
+
+/// Arrays whose elements were counted that are remembered.
+const ARRAYS_MAX: usize = 8;
 
 pub(super) fn text_of<'a>(doc: &'a [u8], node: &Node) -> Cow<'a, str> {
     let raw = doc.get(node.start as usize..node.end as usize).unwrap_or_default();
@@ -224,7 +265,7 @@ fn simple_prefix(bytes: &[u8]) -> usize {
 
 /// The character of the escape at the start of `raw`, and how many bytes write it.
 #[inline]
-fn escape(raw: &[u8]) -> (char, usize) {
+pub(crate) fn escape(raw: &[u8]) -> (char, usize) {
     match raw.get(1) {
         Some(b'b') => ('\u{8}', 2),
         Some(b'f') => ('\u{c}', 2),
