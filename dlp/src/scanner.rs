@@ -10,7 +10,7 @@ use crate::compile::{EngineError, Literals};
 use crate::confirm::{Covered, Found, Judges, Stretch, confirm, settle_overlaps};
 use crate::json::{Bounds, Kind, Node, Tape};
 use crate::keys::KeyClass;
-use crate::names::Names;
+use crate::names::{Glance, Names};
 use crate::open;
 use crate::operator::{Numbers, Treatment};
 use crate::pointer::{Places, PointerPattern};
@@ -141,6 +141,18 @@ impl Scratch {
         &self.hyperscan
     }
 
+    /// What the name at an index says, and of which class it is.
+    pub(crate) fn glance(&mut self, judges: Judges<'_>, doc: &[u8], tape: &Tape, key: u32) -> (Glance, KeyClass) {
+        let says = self.names.glance(judges.of_names(&self.hyperscan), doc, tape, key);
+        (says, self.names.told(says.number).class)
+    }
+
+    /// What the name of the value at `leaf` says: its words, or those it is to be read as in view of its siblings.
+    pub(crate) fn name_of(&mut self, judges: Judges<'_>, doc: &[u8], tape: &Tape, leaf: u32) -> Box<str> {
+        let number = self.names.of_leaf(judges.of_names(&self.hyperscan), doc, tape, leaf);
+        self.names.told(number).name.clone()
+    }
+
     /// Fills `detections` with what stands in the leaves, in the order of the document and without overlaps.
     pub(crate) fn scan(&mut self, judges: Judges<'_>, document: Document<'_>, treatment: &Treatment) {
         self.detections.clear();
@@ -204,10 +216,15 @@ impl Scratch {
         let judge = judges.of_names(&self.hyperscan);
         self.people.sort_unstable();
         for (key, number) in self.telling.drain(..) {
-            let number = match self.names.told(number).class {
-                KeyClass::Value => self.names.beside(judge, text, tape, key),
-                KeyClass::Name if self.people.binary_search(&tape.node(key).parent).is_ok() => self.names.of_person(judge),
-                KeyClass::Name => continue,
+            let class = self.names.told(number).class;
+            let number = match (class, tape.siblings(key)) {
+                (KeyClass::Name, Some(siblings)) if !siblings.is_of_person => continue,
+                (_, Some(siblings)) => self.names.among(judge, text, tape, number, siblings.name, siblings.is_of_person),
+                (KeyClass::Value, None) => self.names.beside(judge, text, tape, key),
+                (KeyClass::Name, None) if self.people.binary_search(&tape.node(key).parent).is_ok() => {
+                    self.names.of_person(judge)
+                }
+                (KeyClass::Name, None) => continue,
                 _ => number,
             };
             if number != 0 {
@@ -319,25 +336,28 @@ impl Scratch {
     }
 
     /// Scans a text of which more may follow unless it `is_whole`, and of which what stands before `from` was settled before. Fills
-    /// `detections` with what is found from there on; those that end behind the settled part may still change.
+    /// `detections` with what is found from there on; those that end behind the settled part may still change. `name`: the name under which
+    /// it stands, if any.
     pub(crate) fn scan_open(
         &mut self,
         judges: Judges<'_>,
         text: &[u8],
         from: usize,
         is_whole: bool,
+        name: &str,
         treatment: &Treatment,
     ) -> Settled {
         self.detections.clear();
         self.blobs.clear();
         self.anchors.clear();
         self.names.bound();
+        let told = self.names.of_name(judges.of_names(&self.hyperscan), name.as_bytes());
         let tape = &mut self.nested;
         tape.hold_text(text);
         let [sheet, ..] = &mut self.sheets;
         sheet.clear();
         let known = if is_whole { text.len() } else { open::whole_escapes(text) };
-        let segment = |range| Segment { range, raw_end: known as u32, leaf: 0, kind: Kind::String, told: 0, depth: 0 };
+        let segment = |range| Segment { range, raw_end: known as u32, leaf: 0, kind: Kind::String, told, depth: 0 };
         sheet.push(&text[..known], Source::Document(0), segment);
         let [segment] = &mut sheet.segments[..] else { return Settled { end: from, context: from } };
         if !is_whole {

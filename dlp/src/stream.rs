@@ -32,6 +32,8 @@ pub struct TextStream {
     is_blocked: bool,
     /// Findings that were told.
     told: usize,
+    /// The name of the member it is the value of, if it is one.
+    name: Box<str>,
 }
 
 /// How a value ends whose length has no bound.
@@ -77,6 +79,16 @@ impl TextStream {
     /// A text of which nothing has arrived.
     pub fn new() -> Self {
         TextStream::default()
+    }
+
+    /// The text of a value that stands under a name, behind so many bytes and findings of a document.
+    pub(crate) fn within(name: Box<str>, offset: usize, told: usize) -> Self {
+        TextStream { name, offset, told, ..TextStream::default() }
+    }
+
+    /// How many findings there are, with those before it.
+    pub(crate) fn told(&self) -> usize {
+        self.told
     }
 
     /// How many bytes are held back.
@@ -143,6 +155,10 @@ impl Feed<'_> {
         if stream.is_blocked {
             return Verdict::Blocked;
         }
+        if stream.held.capacity() - stream.held.len() < piece.len() {
+            // It never holds much more than a piece above its bound, so that doubling would be for nothing.
+            stream.held.reserve_exact(piece.len().max(512));
+        }
         stream.held.extend_from_slice(piece);
         if let Some(ending) = stream.endless {
             let (length, is_end) = ending.of(&stream.held);
@@ -155,7 +171,7 @@ impl Feed<'_> {
             stream.endless = None;
         }
         let Settled { end, context } =
-            self.scratch.scan_open(self.engine.judges(), &stream.held, stream.out, is_last, self.treatment);
+            self.scratch.scan_open(self.engine.judges(), &stream.held, stream.out, is_last, &stream.name, self.treatment);
         let mut verdict = self.release(stream, end);
         if verdict == Verdict::Blocked {
             return verdict;

@@ -136,7 +136,10 @@ impl<'a> Value<'a> {
             let container = self.with(parent);
             tokens.push(match container.kind() {
                 Kind::Object => self.with(index - 1).text().replace('~', "~0").replace('/', "~1"),
-                _ => container.elements().take_while(|element| element.index < index).count().to_string(),
+                _ => {
+                    let before = container.elements().take_while(|element| element.index < index).count();
+                    (self.tape.elements_before(parent) + before).to_string()
+                }
             });
             index = parent;
         }
