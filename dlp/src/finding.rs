@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::operator::Operator;
+use crate::detector::Detector;
+use crate::operator::{Operator, Treatment};
+use crate::scanner::Detection;
 
 /// What was done to a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,31 @@ pub struct Finding {
     /// A keyed hash of its value, by which equal values can be told to be equal; empty where the treatment has no key for it, and
     /// beyond the findings that it gives one.
     pub hash: String,
+}
+
+impl Finding {
+    /// What is told of a detection, the one of this number, in a part of an input before which `offset` bytes stand.
+    pub(crate) fn of(
+        detection: &Detection,
+        detectors: &[Detector],
+        treatment: &Treatment,
+        number: usize,
+        offset: usize,
+        pointer: String,
+    ) -> Finding {
+        let detector = &detectors[detection.detector];
+        Finding {
+            kind: Arc::clone(&detector.kind),
+            detector: Arc::clone(&detector.id),
+            pointer,
+            start: offset + detection.raw.start,
+            end: offset + detection.raw.end,
+            len: detection.value.len(),
+            confidence: detection.confidence,
+            action: treatment.operator(detection.rule).action(),
+            hash: treatment.hash(number, &detector.kind, &detection.value),
+        }
+    }
 }
 
 /// What became of an input.

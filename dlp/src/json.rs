@@ -3,8 +3,10 @@
 //! Invariant: what is accepted is exactly one JSON text in UTF-8 within the bounds; every span lies inside the document, and a
 //! container's nodes follow it without a gap.
 
+pub(crate) mod lexer;
 mod parse;
 mod value;
+pub(crate) mod window;
 
 use std::fmt;
 
@@ -113,6 +115,35 @@ impl std::error::Error for JsonError {}
 pub struct Tape {
     nodes: Vec<Node>,
     open: Vec<u32>,
+    gone: Gone,
+}
+
+/// What is known of the rest of a document of which a tape holds a part only.
+#[derive(Debug, Default)]
+struct Gone {
+    /// Arrays of which elements stood before the part, and how many, ascending.
+    elements: Vec<(u32, u32)>,
+    /// Names that are read in view of their siblings, ascending.
+    siblings: Vec<Siblings>,
+}
+
+/// What stands beside a member, for a name that is read in view of that.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Siblings {
+    /// The member's name.
+    pub(crate) key: u32,
+    /// The string beside it that is the name of what stands under it, or [`NONE`].
+    pub(crate) name: u32,
+    /// Whether there is something beside it that only people have.
+    pub(crate) is_of_person: bool,
+    /// Whether that is so among the first members of the object.
+    pub(crate) is_near_of_person: bool,
+    /// Whether what stands behind it may still say something.
+    waits: bool,
+    /// Whether it waits for a name; otherwise for a person.
+    waits_for_name: bool,
+    /// How many containers stand around it.
+    depth: u8,
 }
 
 impl Tape {
@@ -169,6 +200,18 @@ impl Tape {
         self.nodes.clear();
         let escaped = text.contains(&b'\\');
         self.nodes.push(Node { kind: Kind::String, escaped, start: 0, end, next: 1, parent: NONE });
+    }
+
+    /// How many elements of an array stood before those that it holds.
+    pub(crate) fn elements_before(&self, array: u32) -> usize {
+        let place = self.gone.elements.binary_search_by_key(&array, |&(array, _)| array);
+        place.map_or(0, |place| self.gone.elements[place].1 as usize)
+    }
+
+    /// What stands beside the member of the name at `key`, where that is not to be looked up on the tape.
+    pub(crate) fn siblings(&self, key: u32) -> Option<&Siblings> {
+        let place = self.gone.siblings.binary_search_by_key(&key, |siblings| siblings.key).ok()?;
+        self.gone.siblings.get(place)
     }
 
     /// Whether it holds a text that is not JSON.

@@ -16,7 +16,9 @@ mod detector;
 mod encoded;
 mod examples;
 mod finding;
+mod fronts;
 pub mod json;
+mod json_stream;
 mod keyring;
 mod keys;
 mod markup;
@@ -41,6 +43,8 @@ pub use compile::EngineError;
 pub use detector::{Category, Detector, Example};
 pub use examples::Fault;
 pub use finding::{Action, Finding, Verdict};
+pub use fronts::Stream;
+pub use json_stream::JsonStream;
 pub use keyring::{Keyring, MASTER_BYTES_MIN};
 pub use operator::{Conditions, Numbers, Operator, RULES_MAX, Rule, Selector, Treatment, UnknownType};
 pub use pointer::{POINTER_TOKEN_BYTES_MAX, POINTER_TOKENS_MAX, PointerFault, PointerPattern};
@@ -290,20 +294,9 @@ fn tell(
 ) -> Verdict {
     let mut verdict = Verdict::Clean;
     for (count, detection) in detections.iter().enumerate() {
-        let operator = treatment.operator(detection.rule);
-        let detector = &detectors[detection.detector];
-        findings.push(Finding {
-            kind: Arc::clone(&detector.kind),
-            detector: Arc::clone(&detector.id),
-            pointer: if count < POINTERS_MAX { pointer(detection.leaf) } else { String::new() },
-            start: detection.raw.start,
-            end: detection.raw.end,
-            len: detection.value.len(),
-            confidence: detection.confidence,
-            action: operator.action(),
-            hash: treatment.hash(count, &detector.kind, &detection.value),
-        });
-        verdict = verdict.and(operator);
+        let pointer = if count < POINTERS_MAX { pointer(detection.leaf) } else { String::new() };
+        findings.push(Finding::of(detection, detectors, treatment, count, 0, pointer));
+        verdict = verdict.and(treatment.operator(detection.rule));
     }
     verdict
 }

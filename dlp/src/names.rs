@@ -6,7 +6,7 @@
 use crate::compile::Literals;
 use crate::confirm::Interests;
 use crate::detector::Detector;
-use crate::json::{Kind, Tape, Value};
+use crate::json::{Kind, NONE, Tape, Value};
 use crate::keys::{KeyClass, classify, joined};
 
 /// What a name says about what stands under it.
@@ -54,11 +54,16 @@ const PLACES: usize = 512;
 /// Bytes of a name that are compared at once.
 const HEAD_BYTES: usize = 24;
 /// Bytes of a name that is remembered; a longer one says nothing.
-const NAME_BYTES_MAX: usize = 128;
+pub(crate) const NAME_BYTES_MAX: usize = 128;
 /// Names that are remembered between two documents.
 const TOLD_MAX: usize = 4096;
 /// Members of an object that are looked at for the name beside a value.
-const SIBLINGS_MAX: usize = 16;
+pub(crate) const SIBLINGS_MAX: usize = 16;
+
+/// Whether what stands under this name is the name of a value beside it.
+pub(crate) fn names_value(key: &[u8]) -> bool {
+    NAMES.iter().any(|name| key.eq_ignore_ascii_case(name.as_bytes()))
+}
 
 impl Default for Names {
     fn default() -> Self {
@@ -124,6 +129,9 @@ impl Names {
     /// The number of what the name at `key` says about its value, in view of its siblings.
     fn of_key(&mut self, judge: Judge<'_>, doc: &[u8], tape: &Tape, key: u32) -> u32 {
         let number = self.glance(judge, doc, tape, key).number;
+        if let Some(siblings) = tape.siblings(key) {
+            return self.among(judge, doc, tape, key, number, siblings.name, siblings.is_near_of_person);
+        }
         let object = || Value::new(doc, tape, tape.node(key).parent);
         let class = self.told(number).class;
         match class {
@@ -139,13 +147,40 @@ impl Names {
         }
     }
 
-    /// `{"name": "API_SECRET", "value": "…"}`, `"API_SECRET": {"value": "…"}`: the name stands beside the value, or in front of their object.
+    /// The number of what the name of this number says beside a string that is a name, or beside what only people have.
+    #[allow(clippy::too_many_arguments)] // which name of what, and what stands beside it
+    pub(crate) fn among(
+        &mut self,
+        judge: Judge<'_>,
+        doc: &[u8],
+        tape: &Tape,
+        key: u32,
+        number: u32,
+        name: u32,
+        is_of_person: bool,
+    ) -> u32 {
+        match self.told(number).class {
+            KeyClass::Value if name == NONE => self.in_front(judge, doc, tape, key),
+            KeyClass::Value => self.glance(judge, doc, tape, name).number,
+            KeyClass::Name if is_of_person => self.of_person(judge),
+            _ => number,
+        }
+    }
+
+    /// `"API_SECRET": {"value": "…"}`: the name stands in front of the value's object.
+    fn in_front(&mut self, judge: Judge<'_>, doc: &[u8], tape: &Tape, key: u32) -> u32 {
+        tape.key_of(tape.node(key).parent).map_or(0, |name| self.glance(judge, doc, tape, name).number)
+    }
+
+    /// `{"name": "API_SECRET", "value": "…"}`: the name stands beside the value, or in front of their object.
     pub(crate) fn beside(&mut self, judge: Judge<'_>, doc: &[u8], tape: &Tape, key: u32) -> u32 {
         let object = Value::new(doc, tape, tape.node(key).parent);
-        let is_name = |key: &Value<'_>| NAMES.iter().any(|name| key.raw().eq_ignore_ascii_case(name.as_bytes()));
-        let name = object.members().take(SIBLINGS_MAX).find(|(key, value)| is_name(key) && value.kind() == Kind::String);
-        let index = name.map(|(_, name)| name.index()).or_else(|| tape.key_of(object.index()));
-        index.map_or(0, |index| self.glance(judge, doc, tape, index).number)
+        let is_name = |key: &Value<'_>, value: &Value<'_>| value.kind() == Kind::String && names_value(key.raw());
+        let name = object.members().take(SIBLINGS_MAX).find(|(key, value)| is_name(key, value));
+        match name {
+            Some((_, name)) => self.glance(judge, doc, tape, name.index()).number,
+            None => self.in_front(judge, doc, tape, key),
+        }
     }
 
     /// The number of what a person's name says: the detectors of people's names look at it.
@@ -156,6 +191,16 @@ impl Names {
             self.told.push(Told { name: "name".into(), class: KeyClass::Name, is_personal: false, detectors });
         }
         self.person
+    }
+
+    /// The number of what a name that stands alone says.
+    pub(crate) fn of_name(&mut self, judge: Judge<'_>, name: &[u8]) -> u32 {
+        if name.is_empty() {
+            return 0;
+        }
+        let mut tape = Tape::new();
+        tape.hold_text(name);
+        self.glance(judge, name, &tape, 0).number
     }
 
     /// What the name at an index says.

@@ -274,7 +274,8 @@ impl Places {
     fn index_of(&mut self, tape: &Tape, array: u32, element: u32, bound: usize) -> Option<usize> {
         let place = self.counted.iter().position(|known| known.is_some_and(|(known, ..)| known == array));
         let known = place.and_then(|place| self.counted[place]).filter(|&(_, from, _)| from <= element);
-        let (mut at, mut index) = known.map_or((array + 1, 0), |(_, from, index)| (from, index));
+        let (mut at, mut index) =
+            known.map_or_else(|| (array + 1, tape.elements_before(array)), |(_, from, index)| (from, index));
         while at < element {
             self.steps += 1;
             if self.steps > bound {

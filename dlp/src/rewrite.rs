@@ -34,6 +34,21 @@ pub(crate) fn rewrite_range(
     treatment: &Treatment,
     out: &mut Vec<u8>,
 ) {
+    rewrite_part(detectors, doc, part, tape, detections, 0, treatment, out);
+}
+
+/// The same where `first` detections stand before that part.
+#[allow(clippy::too_many_arguments)] // what was found in which part of what, what to do, and the place for the result
+pub(crate) fn rewrite_part(
+    detectors: &[Detector],
+    doc: &[u8],
+    part: Range<usize>,
+    tape: Option<&Tape>,
+    detections: &[Detection],
+    first: usize,
+    treatment: &Treatment,
+    out: &mut Vec<u8>,
+) {
     out.reserve(part.len() + detections.len() * 32);
     let mut at = part.start;
     // For numbers that stay numbers, by detector.
@@ -63,7 +78,7 @@ pub(crate) fn rewrite_range(
             Kind::Key => {
                 out.extend_from_slice(text.as_bytes());
                 // Two names that were different stay different.
-                out.extend_from_slice(format!("#{count}").as_bytes());
+                out.extend_from_slice(format!("#{}", first + count).as_bytes());
             }
             _ => out.extend_from_slice(text.as_bytes()),
         }

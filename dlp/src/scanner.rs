@@ -11,7 +11,7 @@ use crate::confirm::{Covered, Found, Judges, Stretch, Unsettled, confirm, settle
 use crate::json::{Bounds, Kind, Node, Tape};
 use crate::keys::KeyClass;
 use crate::markup;
-use crate::names::Names;
+use crate::names::{Glance, Names};
 use crate::open::{self, Hold};
 use crate::operator::{Numbers, Treatment};
 use crate::pointer::{Places, PointerPattern};
@@ -109,7 +109,9 @@ impl<'d> Document<'d> {
 
 /// What is known of a text of which more may follow.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Part {
+pub(crate) struct Part<'p> {
+    /// The name under which the text stands; empty where it has none.
+    pub(crate) name: &'p str,
     /// What stands before here went out.
     pub(crate) out: usize,
     /// What made detectors look before here is settled.
@@ -133,7 +135,7 @@ pub(crate) struct Settled {
 
 impl Settled {
     /// What is found but not settled is found again when more has arrived, so what made its detector look is kept.
-    pub(crate) fn before_unsettled(self, detections: &[Detection], part: Part) -> Settled {
+    pub(crate) fn before_unsettled(self, detections: &[Detection], part: Part<'_>) -> Settled {
         // Where all words are held, nothing goes out behind what is to be asked again.
         let end_at =
             |found: &Detection| if part.hold == Hold::Words { found.raw.start.min(found.anchor) } else { found.raw.start };
@@ -170,6 +172,18 @@ impl Scratch {
 
     pub(crate) fn hyperscan(&self) -> &hyperscan::Scratch {
         &self.hyperscan
+    }
+
+    /// What the name at an index says, and of which class it is.
+    pub(crate) fn glance(&mut self, judges: Judges<'_>, doc: &[u8], tape: &Tape, key: u32) -> (Glance, KeyClass) {
+        let says = self.names.glance(judges.of_names(&self.hyperscan), doc, tape, key);
+        (says, self.names.told(says.number).class)
+    }
+
+    /// What the name of the value at `leaf` says: its words, or those it is to be read as in view of its siblings.
+    pub(crate) fn name_of(&mut self, judges: Judges<'_>, doc: &[u8], tape: &Tape, leaf: u32) -> Box<str> {
+        let number = self.names.of_leaf(judges.of_names(&self.hyperscan), doc, tape, leaf);
+        self.names.told(number).name.clone()
     }
 
     /// Fills `detections` with what stands in the leaves, in the order of the document and without overlaps.
@@ -236,10 +250,15 @@ impl Scratch {
         let judge = judges.of_names(&self.hyperscan);
         self.people.sort_unstable();
         for (key, number) in self.telling.drain(..) {
-            let number = match self.names.told(number).class {
-                KeyClass::Value => self.names.beside(judge, text, tape, key),
-                KeyClass::Name if self.people.binary_search(&tape.node(key).parent).is_ok() => self.names.of_person(judge),
-                KeyClass::Name => continue,
+            let class = self.names.told(number).class;
+            let number = match (class, tape.siblings(key)) {
+                (KeyClass::Name, Some(siblings)) if !siblings.is_of_person => continue,
+                (_, Some(siblings)) => self.names.among(judge, text, tape, key, number, siblings.name, siblings.is_of_person),
+                (KeyClass::Value, None) => self.names.beside(judge, text, tape, key),
+                (KeyClass::Name, None) if self.people.binary_search(&tape.node(key).parent).is_ok() => {
+                    self.names.of_person(judge)
+                }
+                (KeyClass::Name, None) => continue,
                 _ => number,
             };
             if number != 0 {
@@ -367,17 +386,18 @@ impl Scratch {
 
     /// Scans a text of which more may follow. Fills `detections` with what is found in the part that is not out; those that end behind the
     /// settled part may still change.
-    pub(crate) fn scan_open(&mut self, judges: Judges<'_>, text: &[u8], part: Part, treatment: &Treatment) -> Settled {
+    pub(crate) fn scan_open(&mut self, judges: Judges<'_>, text: &[u8], part: Part<'_>, treatment: &Treatment) -> Settled {
         self.detections.clear();
         self.blobs.clear();
         self.anchors.clear();
         self.names.bound();
+        let told = self.names.of_name(judges.of_names(&self.hyperscan), part.name.as_bytes());
         self.nested.hold_text(text);
         let [sheet, ..] = &mut self.sheets;
         sheet.clear();
         sheet.opens_json = false;
         let whole = if part.is_last { text.len() } else { open::whole_escapes(text) };
-        let segment = |range| Segment { range, raw_end: whole as u32, leaf: 0, kind: Kind::String, told: 0, depth: 0 };
+        let segment = |range| Segment { range, raw_end: whole as u32, leaf: 0, kind: Kind::String, told, depth: 0 };
         sheet.push(&text[..whole], Source::Document(0), segment);
         let [segment] = &mut sheet.segments[..] else { return Settled { end: part.out, resume: part.resume, context: 0 } };
         if !part.is_last {
@@ -426,7 +446,7 @@ impl Scratch {
         judges: Judges<'_>,
         text: &[u8],
         segment: &Segment,
-        part: Part,
+        part: Part<'_>,
         treatment: &Treatment,
     ) -> Unsettled {
         let [sheet, ..] = &self.sheets;

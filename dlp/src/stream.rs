@@ -44,6 +44,8 @@ pub struct TextStream {
     hold: Hold,
     /// What was found in parts of it that were also looked at alone.
     own: Vec<Detection>,
+    /// The name of the member it is the value of, if it is one.
+    name: Box<str>,
 }
 
 /// How a value ends whose length has no bound.
@@ -98,6 +100,16 @@ impl TextStream {
 
     fn held_max(&self) -> usize {
         if self.hold == Hold::Words { HELD_BYTES_MAX } else { VALUE_HELD_BYTES_MAX }
+    }
+
+    /// The text of a value that stands under a name, behind so many bytes and findings of a document.
+    pub(crate) fn within(name: Box<str>, offset: usize, told: usize) -> Self {
+        TextStream { name, offset, told, ..TextStream::default() }
+    }
+
+    /// How many findings there are, with those before it.
+    pub(crate) fn told(&self) -> usize {
+        self.told
     }
 
     /// How many bytes are held back.
@@ -181,6 +193,10 @@ impl Feed<'_> {
         if stream.is_blocked {
             return Verdict::Blocked;
         }
+        if stream.held.capacity() - stream.held.len() < piece.len() {
+            // It never holds much more than a piece above its bound, so that doubling would be for nothing.
+            stream.held.reserve_exact(piece.len().max(512));
+        }
         stream.held.extend_from_slice(piece);
         if let Some(ending) = stream.endless {
             let (length, is_end) = ending.of(&stream.held);
@@ -193,10 +209,11 @@ impl Feed<'_> {
             }
             stream.endless = None;
         }
-        let part = Part { out: stream.out, resume: stream.resume, is_last, hold: stream.hold };
+        let name = std::mem::take(&mut stream.name);
+        let part = Part { name: &name, out: stream.out, resume: stream.resume, is_last, hold: stream.hold };
         let settled = self.scratch.scan_open(self.engine.judges(), &stream.held, part, self.treatment);
         let Settled { end, resume, context } = self.with_own(stream, settled, part);
-        stream.resume = resume;
+        (stream.resume, stream.name) = (resume, name);
         let mut verdict = self.release(stream, end);
         if verdict == Verdict::Blocked {
             return verdict;
@@ -227,7 +244,7 @@ impl Feed<'_> {
     }
 
     /// Joins what was found in parts alone to what was found in the whole.
-    fn with_own(&mut self, stream: &TextStream, settled: Settled, part: Part) -> Settled {
+    fn with_own(&mut self, stream: &TextStream, settled: Settled, part: Part<'_>) -> Settled {
         if stream.own.is_empty() {
             return settled;
         }

@@ -173,12 +173,13 @@ impl Trail {
         let from = if from == 0 { array.index + 1 } else { from };
         let elements = std::iter::successors(Some(from), |index| Some(array.tape.node(*index).next));
         let place = before + elements.take_while(|element| *element < index).count();
+        let gone = array.tape.elements_before(array.index);
         match slot {
             Some(slot) => self.counted[slot] = (array.index, index, place),
             None if self.counted.len() < ARRAYS_MAX => self.counted.push((array.index, index, place)),
             None => self.counted[array.index as usize % ARRAYS_MAX] = (array.index, index, place),
         }
-        place
+        gone + place
     }
 }
 
