@@ -13,6 +13,8 @@ pub enum Action {
     Flagged,
     /// It was replaced by its type.
     Redacted,
+    /// It was taken out.
+    Stripped,
     /// It was replaced but for its last characters.
     Partial,
     /// It was replaced by a token that can be turned back.

@@ -71,7 +71,7 @@ fn digits(operator: &Operator, kind: &str, value: &str, own: &[u8], round: u32) 
     let keep = match operator {
         Operator::Hash(keyring) | Operator::Tokenize(keyring) => return keyring.digits(kind, value, round, own.len()),
         Operator::Partial { keep_last } => usize::from(*keep_last).min(own.len() / 2),
-        Operator::Flag | Operator::Redact | Operator::Block => 0,
+        Operator::Flag | Operator::Redact | Operator::Strip | Operator::Block => 0,
     };
     let mut digits = vec![b'0'; own.len()];
     let kept = own.len() - keep;

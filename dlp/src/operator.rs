@@ -1,6 +1,6 @@
 //! What is done to findings, which findings, and under which conditions.
 //!
-//! Invariant: where several rules are about one finding, the strongest operator holds: block, redact, hash, tokenize,
+//! Invariant: where several rules are about one finding, the strongest operator holds: block, strip, redact, hash, tokenize,
 //! partial, flag.
 
 use std::fmt;
@@ -26,6 +26,8 @@ pub enum Operator {
     Hash(Arc<Keyring>),
     /// It becomes its type in brackets and capitals: `[CREDIT_CARD]`, `[SECRET/GITHUB-TOKEN]`.
     Redact,
+    /// It is taken out, and nothing stands in its place.
+    Strip,
     /// The message it stands in does not go on.
     Block,
 }
@@ -38,7 +40,8 @@ impl Operator {
             Operator::Tokenize(_) => 2,
             Operator::Hash(_) => 3,
             Operator::Redact => 4,
-            Operator::Block => 5,
+            Operator::Strip => 5,
+            Operator::Block => 6,
         }
     }
 
@@ -50,6 +53,7 @@ impl Operator {
             Operator::Tokenize(_) => Action::Tokenized,
             Operator::Hash(_) => Action::Hashed,
             Operator::Redact => Action::Redacted,
+            Operator::Strip => Action::Stripped,
             Operator::Block => Action::Blocked,
         }
     }
@@ -268,6 +272,7 @@ pub(crate) fn replacement(operator: &Operator, kind: &str, value: &str) -> Strin
             Some(token) => return token,
             None => return format!("[{}]", kind.to_ascii_uppercase()),
         },
+        Operator::Strip => return String::new(),
         Operator::Flag | Operator::Redact | Operator::Block => return format!("[{}]", kind.to_ascii_uppercase()),
     };
     let count = value.chars().count();
@@ -327,5 +332,6 @@ mod tests {
         assert_eq!(replacement(&partial, "CREDIT_CARD", "4111-1111-1111-1234"), "***************1234");
         assert_eq!(replacement(&partial, "X", "ab\"cd"), "***cd");
         assert_eq!(replacement(&Operator::Redact, "secret/jwt", "x"), "[SECRET/JWT]");
+        assert_eq!(replacement(&Operator::Strip, "tell/bidi", "x"), "");
     }
 }

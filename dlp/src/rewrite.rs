@@ -56,6 +56,7 @@ pub(crate) fn rewrite_part(
     for (count, detection) in detections.iter().enumerate() {
         let operator = match treatment.operator(detection.rule) {
             Operator::Flag => continue,
+            Operator::Strip => &Operator::Strip,
             _ if detection.is_merged => &Operator::Redact,
             operator => operator,
         };

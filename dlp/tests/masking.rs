@@ -166,6 +166,20 @@ fn what_stands_behind_hides_nothing() {
 }
 
 #[test]
+fn what_is_stripped_leaves_nothing() {
+    let doc = "{\"a\":\"pay\u{e0069}\u{e0067}\u{e006e} now\",\"n\":4111111111111111,\"ana@customer.example\":1}";
+    STAGE.with_borrow_mut(|(engine, scratch)| {
+        let mut treatment = Treatment::none();
+        for name in ["tell/*", "CREDIT_CARD", "EMAIL_ADDRESS"] {
+            treatment.set(&engine.catalogue().select(name).unwrap(), Operator::Strip);
+        }
+        let (mut out, mut findings) = (Vec::new(), Vec::new());
+        assert_eq!(engine.mask_text(scratch, doc, &treatment, &mut out, &mut findings), Verdict::Masked);
+        assert_eq!(String::from_utf8(out).unwrap(), "{\"a\":\"pay now\",\"n\":\"\",\"#2\":1}");
+    });
+}
+
+#[test]
 fn values_of_spaces_are_values() {
     for doc in
         ["{\"email\":\"   \",\"phone\":\"\",\"full_name\":\" \",\"datadog_key\":\" \"}", "{\"email\":\"\\n\"}", "\" \"", "[\"\"]"]

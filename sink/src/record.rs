@@ -94,6 +94,8 @@ named! {
         Tokenize = 4 "tokenize",
         /// It was left as it is.
         Flag = 5 "flag",
+        /// It was taken out.
+        Strip = 6 "strip",
     }
 }
 

@@ -197,6 +197,7 @@ fn name(action: Action) -> &'static str {
     match action {
         Action::Flagged => "flag",
         Action::Redacted => "redact",
+        Action::Stripped => "strip",
         Action::Partial => "partial",
         Action::Tokenized => "tokenize",
         Action::Hashed => "hash",

@@ -315,6 +315,7 @@ impl OneDlpRule<'_, '_, '_, '_> {
             }
             "flag" => Some(Operator::Flag),
             "redact" => Some(Operator::Redact),
+            "strip" => Some(Operator::Strip),
             "block" => Some(Operator::Block),
             "hash" => self.keyring(name.span(), "operator").map(Operator::Hash),
             "tokenize" => self.keyring(name.span(), "operator").map(Operator::Tokenize),
@@ -329,4 +330,4 @@ impl OneDlpRule<'_, '_, '_, '_> {
 /// The members of a JSON-RPC message whose leaves are scanned.
 const PAYLOADS: [&str; 3] = ["params", "result", "error"];
 /// What a rule about findings can do.
-const OPERATORS_HINT: &str = "use \"flag\", \"redact\", \"partial\", \"hash\", \"tokenize\" or \"block\"";
+const OPERATORS_HINT: &str = "use \"flag\", \"redact\", \"strip\", \"partial\", \"hash\", \"tokenize\" or \"block\"";

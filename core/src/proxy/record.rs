@@ -144,6 +144,7 @@ fn session_uid(upstream: &str, principal: Option<&Principal>, id: &[u8]) -> [u8;
 fn findings(found: &[Finding], direction: sink::Direction) -> Vec<sink::FindingRef<'_>> {
     let action = |finding: &Finding| match finding.action {
         sluicegate_dlp::Action::Redacted => sink::FindingAction::Redact,
+        sluicegate_dlp::Action::Stripped => sink::FindingAction::Strip,
         sluicegate_dlp::Action::Partial => sink::FindingAction::Partial,
         sluicegate_dlp::Action::Flagged => sink::FindingAction::Flag,
         sluicegate_dlp::Action::Hashed => sink::FindingAction::Hash,
