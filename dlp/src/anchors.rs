@@ -213,19 +213,20 @@ struct Reaches {
     blobs: Runs<{ blob::RUN_MIN as u32 }>,
 }
 
-/// The first digits of groups about which [`number`] may say something: of four digits or more, behind a capital, or with another group or
-/// a `)` behind them. At a block's end, whatever follows may be that.
+/// The first digits of groups about which [`number`] may say something: with six bytes of digits and what may join them, of four digits,
+/// behind a capital, or with a `)` behind them. At a block's end, whatever follows may be that.
 #[inline(always)]
 fn promising_numbers(before: &Masks, block: &Masks) -> u64 {
     let digit = block.digit;
     let starts = digit & !(digit << 1 | before.digit >> 63);
     let upper_before = block.upper << 1 | before.upper >> 63;
-    let joined = (block.gap | block.joiner | block.slash) >> 1 & digit >> 2 | block.close >> 1;
-    // The last digit of a group that is joined to another.
-    let last = digit & !(digit >> 1) & joined;
-    let short = last | digit >> 1 & (last >> 1 | last >> 2);
-    let long = digit >> 1 & digit >> 2 & digit >> 3;
-    starts & (short | long | upper_before | !(u64::MAX >> 5))
+    let two = digit & digit >> 1;
+    let four = two & two >> 2;
+    let joined = digit | (block.gap | block.joiner | block.slash) & digit << 1 & digit >> 1;
+    let joined_two = joined & joined >> 1;
+    let joined_six = joined_two & joined_two >> 2 & joined_two >> 4;
+    let enclosed = digit & block.close >> 1;
+    starts & (four | joined_six | upper_before | two & (enclosed >> 1 | enclosed >> 2) | !(u64::MAX >> 6))
 }
 
 /// The colons that [`is_in_address`] has to look at: between letters or digits, or the first of two.

@@ -255,7 +255,10 @@ impl Words {
                 *start = words.text.len();
                 words.count += 1;
             }
-            words.text.extend(c.to_lowercase());
+            match c.is_ascii() {
+                true => words.text.push(c.to_ascii_lowercase()),
+                false => words.text.extend(c.to_lowercase()),
+            }
             (before, is_within) = (Some(c), true);
         }
         words

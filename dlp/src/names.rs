@@ -3,6 +3,8 @@
 //! Invariant: a name is judged once for as long as it keeps its place; a name that comes takes the place of the one before, and memory is
 //! bounded by the number of places.
 
+use std::ops::Range;
+
 use crate::compile::Literals;
 use crate::confirm::Interests;
 use crate::detector::Detector;
@@ -34,6 +36,8 @@ pub(crate) struct Names {
     /// What names say, by number; number 0 says nothing.
     told: Vec<Told>,
     places: Box<[Place]>,
+    /// The place of the name that was asked about last.
+    last: u16,
     /// The number of what a person's name says; 0 where none was seen.
     person: u32,
 }
@@ -43,8 +47,12 @@ pub(crate) struct Names {
 struct Place {
     /// The name's first bytes, as numbers, so that they are compared at once.
     head: [u64; 3],
+    /// The bits of these numbers that belong to the name.
+    mask: [u64; 3],
     length: u32,
     says: Glance,
+    /// The place of the name that came after this one the last time: in rows of a table the names come in the same order again and again.
+    next: u16,
     /// The bytes behind the first ones.
     tail: Box<[u8]>,
 }
@@ -67,31 +75,46 @@ pub(crate) fn names_value(key: &[u8]) -> bool {
 
 impl Default for Names {
     fn default() -> Self {
-        Names { told: vec![Told::default()], places: vec![Place::default(); PLACES].into(), person: 0 }
+        Names { told: vec![Told::default()], places: vec![Place::default(); PLACES].into(), last: 0, person: 0 }
     }
 }
 
-/// The first bytes of the name that stands at `start..end` of a document, as numbers.
+/// The bytes from `start` on, as numbers, those behind a name with it.
 #[inline(always)]
-fn head(doc: &[u8], start: usize, end: usize) -> [u64; 3] {
-    let length = end - start;
-    let bytes: [u8; HEAD_BYTES] = match doc.get(start..start + HEAD_BYTES).and_then(|bytes| bytes.try_into().ok()) {
-        // What follows the name is read with it, and taken out below.
-        Some(bytes) => bytes,
+fn words(doc: &[u8], start: usize) -> [u64; 3] {
+    let bytes: [u8; HEAD_BYTES] = match doc.get(start..).and_then(|rest| rest.first_chunk()) {
+        Some(bytes) => *bytes,
         None => {
-            let mut bytes = [0; HEAD_BYTES];
-            let known = length.min(HEAD_BYTES);
-            bytes[..known].copy_from_slice(&doc[start..start + known]);
+            let (mut bytes, rest) = ([0; HEAD_BYTES], doc.get(start..).unwrap_or_default());
+            bytes[..rest.len()].copy_from_slice(rest);
             bytes
         }
     };
     let word = |at: usize| {
         let mut word = [0; 8];
         word.copy_from_slice(&bytes[at..at + 8]);
-        let known = length.saturating_sub(at).min(8) as u32;
-        u64::from_le_bytes(word) & u64::MAX.checked_shr(64 - known * 8).unwrap_or(0)
+        u64::from_le_bytes(word)
     };
     [word(0), word(8), word(16)]
+}
+
+/// Which bits of such numbers belong to a name of this length.
+fn mask(length: usize) -> [u64; 3] {
+    [0, 8, 16].map(|at| {
+        let known = length.saturating_sub(at).min(8) as u32;
+        u64::MAX.checked_shr(64 - known * 8).unwrap_or(0)
+    })
+}
+
+impl Place {
+    /// Whether this is the place of the name at `start..end`, of whose bytes the first are `words`.
+    #[inline(always)]
+    fn holds(&self, doc: &[u8], words: [u64; 3], start: usize, end: usize) -> bool {
+        let differs = |n: usize| words[n] & self.mask[n] ^ self.head[n];
+        self.length as usize == end - start
+            && differs(0) | differs(1) | differs(2) == 0
+            && (end - start <= HEAD_BYTES || *self.tail == doc[start + HEAD_BYTES..end])
+    }
 }
 
 /// What was learnt at once about a name.
@@ -208,20 +231,33 @@ impl Names {
     pub(crate) fn glance(&mut self, judge: Judge<'_>, doc: &[u8], tape: &Tape, index: u32) -> Glance {
         let node = tape.node(index);
         let (start, end) = (node.start as usize, node.end as usize);
-        let head = head(doc, start, end);
-        let mix = (head[0] ^ head[1].rotate_left(23) ^ head[2].rotate_left(46) ^ (end - start) as u64)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let number = (mix >> 48) as usize % PLACES;
-        let place = &self.places[number];
-        let is_it = place.length as usize == end - start && place.head == head;
-        if is_it && (end - start <= HEAD_BYTES || *place.tail == doc[start + HEAD_BYTES..end]) {
+        let words = words(doc, start);
+        let expected = self.places[usize::from(self.last)].next;
+        let place = &self.places[usize::from(expected)];
+        if place.holds(doc, words, start, end) {
+            self.last = expected;
             return place.says;
         }
-        self.remember(judge, tape.at(doc, index), head, number)
+        self.search(judge, tape.at(doc, index), doc, start..end)
+    }
+
+    #[inline(never)]
+    fn search(&mut self, judge: Judge<'_>, name: Value<'_>, doc: &[u8], range: Range<usize>) -> Glance {
+        let (words, mask) = (words(doc, range.start), mask(range.len()));
+        let head = [words[0] & mask[0], words[1] & mask[1], words[2] & mask[2]];
+        let mix = (head[0] ^ head[1].rotate_left(23) ^ head[2].rotate_left(46) ^ range.len() as u64)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let number = (mix >> 48) as usize % PLACES;
+        self.places[usize::from(self.last)].next = number as u16;
+        self.last = number as u16;
+        if self.places[number].holds(doc, words, range.start, range.end) {
+            return self.places[number].says;
+        }
+        self.remember(judge, name, head, mask, number)
     }
 
     #[cold]
-    fn remember(&mut self, judge: Judge<'_>, name: Value<'_>, head: [u64; 3], place: usize) -> Glance {
+    fn remember(&mut self, judge: Judge<'_>, name: Value<'_>, head: [u64; 3], mask: [u64; 3], place: usize) -> Glance {
         let raw = name.raw();
         if raw.is_empty() || raw.len() > NAME_BYTES_MAX {
             return Glance::default();
@@ -231,7 +267,8 @@ impl Names {
         let says = Glance { number: self.told.len() as u32, is_telling, is_personal: told.is_personal };
         self.told.push(told);
         let tail = raw.get(HEAD_BYTES..).unwrap_or_default().into();
-        self.places[place] = Place { head, length: raw.len() as u32, says, tail };
+        let next = self.places[place].next;
+        self.places[place] = Place { head, mask, length: raw.len() as u32, says, next, tail };
         says
     }
 }

@@ -178,9 +178,10 @@ impl Pattern {
         }
         let window = start..text.len().min(start + WINDOW_BYTES_MAX);
         let input = Input::new(text).range(window).anchored(Anchored::Yes);
+        // Most candidates are none, which is known without memory for groups.
+        let end = regex.search_half(&input)?.offset();
         if regex.captures_len() == 1 {
-            let found = regex.search(&input)?;
-            return Some((found.range(), found.end()));
+            return Some((start..end, end));
         }
         let mut captures = regex.create_captures();
         regex.search_captures(&input, &mut captures);

@@ -221,7 +221,7 @@ impl Sheet {
 }
 
 /// Bytes that are copied at once.
-const CHUNK: usize = 32;
+const CHUNK: usize = 64;
 
 /// Writes a decoded string into room that was made for it.
 struct Pen<'r> {
