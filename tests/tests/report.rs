@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use sluicegate_identity::Algorithm;
@@ -138,4 +139,56 @@ fn several_inputs_are_scanned_and_each_finding_says_where_it_is() {
     assert_eq!(String::from_utf8_lossy(&masked.stdout), "key [SECRET/GITHUB-TOKEN]");
     let several = run(&["scan", "--mask", "note", "logs/a.txt"], dir.path());
     assert!(several.status.code() == Some(1) && several.stdout.is_empty(), "{several:?}");
+}
+
+/// Kibibytes of memory that a process has had at most.
+fn memory_most(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+}
+
+#[test]
+fn standard_input_is_masked_as_it_comes_in_bounded_memory() {
+    let mut scan = Command::new(binary()).args(["scan", "--mask"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut input, mut output) = (scan.stdin.take().unwrap(), scan.stdout.take().unwrap());
+    let mut talk = |text: &str, masked: &str| {
+        input.write_all(text.as_bytes()).unwrap();
+        input.flush().unwrap();
+        let mut said = vec![0; masked.len()];
+        output.read_exact(&mut said).unwrap();
+        assert_eq!(String::from_utf8_lossy(&said), masked);
+    };
+    talk("{\"rows\":[", "{\"rows\":[");
+    talk("{\"email\":\"ana@customer.exam", "{");
+    let text = "ple\",\"n\":[4111111111111111]},";
+    talk(text, "\"email\":\"[EMAIL_ADDRESS]\",\"n\":[\"[CREDIT_CARD]\"]},");
+    let row = format!("{{\"email\":\"ana@customer.example\",\"text\":\"{}\"}},", "plain words, ".repeat(40)).repeat(60);
+    let masked = row.replace("ana@customer.example", "[EMAIL_ADDRESS]");
+    let mut talk_much = |times: usize| (0..times).for_each(|_| talk(&row, &masked));
+    talk_much(20);
+    let before = memory_most(scan.id());
+    talk_much(1_000);
+    let after = memory_most(scan.id());
+    assert!(after < before + 4_096, "{before} KiB became {after} while {} went through", row.len() * 1_000);
+    let long = "plain words, ".repeat(1_000);
+    talk(&format!("\"{long}"), "\"");
+    // What is held of a string goes out with its end, at the latest.
+    drop(input);
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, long);
+    assert!(scan.wait().unwrap().success());
+}
+
+#[test]
+fn lines_of_a_file_of_lines_are_masked_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "{\"a\":]\n{\"password\":\"correct-horse20\"}\nana@customer.example\n{\"n\":4111111111111111}";
+    fs::write(dir.path().join("calls.jsonl"), text).unwrap();
+    let masked = run(&["scan", "--mask", "calls.jsonl"], dir.path());
+    let expected = "{\"a\":]\n{\"password\":\"[SECRET/BY-KEY]\"}\n[EMAIL_ADDRESS]\n{\"n\":\"[CREDIT_CARD]\"}";
+    assert_eq!(String::from_utf8_lossy(&masked.stdout), expected);
+    let missing = run(&["scan", "--mask", "none"], dir.path());
+    assert!(!missing.status.success() && String::from_utf8_lossy(&missing.stderr).contains("none: no such file or directory"));
 }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use sluicegate_sink::{Cell, read_rows};
 
+/// Bytes of an input that are read at once where it is passed through.
+const CHUNK_BYTES: usize = 64 * 1024;
 /// Bytes of an input that must be text for it to be taken for text.
 const SAMPLE_BYTES: usize = 8 * 1024;
 /// Columns of the audit that hold what callers wrote.
@@ -59,6 +61,21 @@ pub(super) trait Look {
 
     /// Takes note of a finding that an audit tells of.
     fn told(&mut self, _told: &Told<'_>) {}
+}
+
+/// Something that an input passes through.
+pub(super) trait Pass {
+    /// Takes the next bytes, which are text in UTF-8; `by_line`: each line stands alone.
+    ///
+    /// # Errors
+    /// Only what makes going on useless, as an output that is closed.
+    fn chunk(&mut self, bytes: &[u8], by_line: bool) -> io::Result<()>;
+
+    /// Nothing follows.
+    ///
+    /// # Errors
+    /// As above.
+    fn end(&mut self) -> io::Result<()>;
 }
 
 /// Reads inputs and keeps account of them.
@@ -154,6 +171,48 @@ impl Inputs {
         self.look_through(&found, look)
     }
 
+    /// Passes one file or, as `-`, standard input through, each part as soon as it was read.
+    ///
+    /// # Errors
+    /// Those of `pass`.
+    pub(super) fn pass_through(&mut self, path: &Path, pass: &mut impl Pass) -> io::Result<()> {
+        let by_line = is_of_lines(path);
+        let read = match path.as_os_str() == "-" {
+            true => self.chunks(&mut io::stdin().lock(), by_line, pass),
+            false => File::open(path).map_err(Trouble::from).and_then(|mut file| self.chunks(&mut file, by_line, pass)),
+        };
+        self.account(path, read, true)
+    }
+
+    fn chunks(&mut self, reader: &mut impl Read, by_line: bool, pass: &mut impl Pass) -> Result<(), Trouble> {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        // Bytes at the start of the chunk of a character that was cut.
+        let (mut cut, mut offset) = (0, 0u64);
+        loop {
+            let read = match reader.read(&mut chunk[cut..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            let there = &chunk[..cut + read];
+            if offset == 0 && !is_text(there, read > 0, false) {
+                return Err(Trouble::NoText);
+            }
+            let (text, is_broken) = match std::str::from_utf8(there) {
+                Ok(text) => (text.len(), false),
+                Err(error) => (error.valid_up_to(), error.error_len().is_some() || read == 0),
+            };
+            pass.chunk(&there[..text], by_line).map_err(Trouble::Output)?;
+            offset += text as u64;
+            if is_broken || read == 0 {
+                pass.end().map_err(Trouble::Output)?;
+                let message = || format!("is no UTF-8 at byte {offset}; what stands before it was looked through");
+                return if is_broken { Err(Trouble::Input(message())) } else { Ok(()) };
+            }
+            cut = cut + read - text;
+            chunk.copy_within(text..text + cut, 0);
+        }
+    }
+
     fn account(&mut self, path: &Path, read: Result<(), Trouble>, is_named: bool) -> io::Result<()> {
         match read {
             Ok(()) => {}
@@ -166,12 +225,11 @@ impl Inputs {
     }
 
     fn file(&mut self, path: &Path, look: &mut impl Look) -> Result<(), Trouble> {
-        let has_extension = |names: &[&str]| path.extension().is_some_and(|is| names.iter().any(|name| is == *name));
-        if has_extension(&["parquet"]) {
+        if is_parquet(path) {
             return self.parquet(path, look);
         }
         let mut reader = BufReader::with_capacity(64 * 1024, File::open(path)?);
-        self.text(path, &mut reader, has_extension(&["jsonl", "ndjson"]), look)
+        self.text(path, &mut reader, is_of_lines(path), look)
     }
 
     /// Text in pieces that end where a line does; `by_line`: each line is a piece of its own.
@@ -256,6 +314,16 @@ impl Inputs {
     }
 }
 
+/// Whether a file's name says that each of its lines stands alone.
+fn is_of_lines(path: &Path) -> bool {
+    path.extension().is_some_and(|is| is == "jsonl" || is == "ndjson")
+}
+
+/// Whether a file's name says that it is one of an audit.
+pub(super) fn is_parquet(path: &Path) -> bool {
+    path.extension().is_some_and(|is| is == "parquet")
+}
+
 /// The entries of a directory, sorted by name.
 fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = fs::read_dir(dir)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
@@ -328,6 +396,59 @@ mod tests {
         }
         let pieces = look(&mut Inputs::new(16, false), &[path]).0;
         assert_eq!(pieces[0].2, "one\ntwo three\n", "a piece ends behind a line");
+    }
+
+    /// What passed through, and how often something did.
+    #[derive(Default)]
+    struct Passed(Vec<u8>, usize, bool);
+
+    impl Pass for Passed {
+        fn chunk(&mut self, bytes: &[u8], _: bool) -> io::Result<()> {
+            assert!(std::str::from_utf8(bytes).is_ok() && !self.2);
+            self.0.extend_from_slice(bytes);
+            self.1 += 1;
+            Ok(())
+        }
+
+        fn end(&mut self) -> io::Result<()> {
+            self.2 = true;
+            Ok(())
+        }
+    }
+
+    /// Gives out a text a few bytes at a time.
+    struct Slowly<'t>(std::slice::Chunks<'t, u8>);
+
+    impl Read for Slowly<'_> {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            let piece = self.0.next().unwrap_or_default();
+            to[..piece.len()].copy_from_slice(piece);
+            Ok(piece.len())
+        }
+    }
+
+    #[test]
+    fn characters_pass_through_whole() {
+        let pass = |text: &[u8], size: usize| {
+            let (mut inputs, mut passed) = (Inputs::new(1, false), Passed::default());
+            let read = inputs.chunks(&mut Slowly(text.chunks(size)), false, &mut passed);
+            inputs.account(Path::new("x"), read, true).unwrap();
+            (passed, inputs.problems)
+        };
+        let text = "aé中😀\n".repeat(50);
+        for size in [1, 2, 3, 5, 7, 1000] {
+            let (passed, problems) = pass(text.as_bytes(), size);
+            assert_eq!((String::from_utf8(passed.0).unwrap(), passed.2, problems.len()), (text.clone(), true, 0), "{size}");
+            assert!(passed.1 >= text.len() / size);
+            let (passed, problems) = pass(b"caf\xc3\xa9 \xff more", size.clamp(4, 6));
+            assert_eq!((passed.0.as_slice(), passed.2), ("caf\u{e9} ".as_bytes(), true), "{size}");
+            assert_eq!(problems, ["x: is no UTF-8 at byte 6; what stands before it was looked through"]);
+            let (passed, problems) = pass(b"ab\xc3", size);
+            assert!(passed.0 == b"ab" && problems[0].contains("at byte 2"), "{problems:?}");
+        }
+        assert_eq!(pass(b"a\0b", 9).1, ["x: is no text in UTF-8"]);
+        let (passed, problems) = pass(b"", 1);
+        assert!(passed.0.is_empty() && passed.2 && problems.is_empty());
     }
 
     #[test]

@@ -2,15 +2,15 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use serde::Deserialize;
 use serde_json::json;
-use sluicegate_dlp::{Engine, Finding, Operator, Scratch, Treatment, Verdict};
+use sluicegate_dlp::{Engine, Finding, Operator, Scratch, Stream, Treatment, Verdict};
 
-use super::input::{Inputs, Look, Piece};
+use super::input::{Inputs, Look, Pass, Piece, is_parquet};
 
 /// Bytes of one piece; a longer input is cut behind the end of a line.
 const PIECE_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -23,7 +23,7 @@ pub(super) struct ScanArguments {
     /// Files and directories to scan; `-` or nothing is standard input
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Write the masked text instead of findings; for one file
+    /// Write the masked text instead of findings, as it comes; for one file
     #[arg(long, conflicts_with_all = ["jsonl", "audit"])]
     mask: bool,
     /// Read lines of {"id", "text"} from this file (`-`: standard input) and write {"id", "findings", "masked"} in the same order
@@ -53,6 +53,14 @@ struct Writer<'o, W> {
     masks: bool,
     /// Whether a finding says in which file it stands, because there may be several.
     names_files: bool,
+}
+
+/// Writes the masked text as it comes.
+struct Masker<W> {
+    scanner: Scanner,
+    out: W,
+    stream: Stream,
+    masked: Vec<u8>,
 }
 
 /// Scans; what cannot be read is reported on standard error.
@@ -86,6 +94,11 @@ fn try_scan(arguments: &ScanArguments) -> io::Result<Vec<String>> {
         return lines(&mut scanner, open(path)?, &mut out).map(|()| Vec::new());
     }
     let mut inputs = Inputs::new(PIECE_BYTES_MAX, false);
+    let path = arguments.paths.first().map_or(Path::new("-"), PathBuf::as_path);
+    if arguments.mask && !is_parquet(path) {
+        inputs.pass_through(path, &mut Masker { scanner, out, stream: Stream::new(), masked: Vec::new() })?;
+        return Ok(inputs.problems);
+    }
     let mut writer = Writer { scanner: &mut scanner, out: &mut out, masks: arguments.mask, names_files: !is_one_file };
     let standard_input = [PathBuf::from("-")];
     let paths = if is_one && arguments.paths.is_empty() { &standard_input[..] } else { &arguments.paths };
@@ -134,6 +147,44 @@ impl Scanner {
         let (mut findings, mut masked) = (Vec::new(), Vec::new());
         let verdict = self.engine.mask_text(&mut self.scratch, text, &self.treatment, &mut masked, &mut findings);
         (findings, (verdict == Verdict::Masked).then_some(masked))
+    }
+}
+
+impl<W: Write> Masker<W> {
+    fn feed(&mut self, bytes: &[u8], is_last: bool) {
+        let Scanner { engine, scratch, treatment } = &mut self.scanner;
+        // What was found is seen in what comes out.
+        let mut findings = Vec::new();
+        engine.feed_any(scratch, &mut self.stream, bytes, is_last, treatment, &mut self.masked, &mut findings);
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.masked)?;
+        self.masked.clear();
+        // More may come much later, or never.
+        self.out.flush()
+    }
+}
+
+impl<W: Write> Pass for Masker<W> {
+    fn chunk(&mut self, bytes: &[u8], by_line: bool) -> io::Result<()> {
+        if !by_line {
+            self.feed(bytes, false);
+            return self.write();
+        }
+        for line in bytes.split_inclusive(|&b| b == b'\n') {
+            let is_whole = line.ends_with(b"\n");
+            self.feed(line, is_whole);
+            if is_whole {
+                self.stream = Stream::new();
+            }
+        }
+        self.write()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.feed(&[], true);
+        self.write()
     }
 }
 
