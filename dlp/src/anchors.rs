@@ -213,8 +213,8 @@ struct Reaches {
     blobs: Runs<{ blob::RUN_MIN as u32 }>,
 }
 
-/// The first digits of groups about which [`number`] may say something: with six bytes of digits and what may join them, of four digits,
-/// behind a capital, or with a `)` behind them. At a block's end, whatever follows may be that.
+/// The first digits of groups about which [`number`] may say something: with six bytes of digits and what may join them, of
+/// four digits, behind a capital, or with a `)` behind them. At a block's end, whatever follows may be that.
 #[inline(always)]
 fn promising_numbers(before: &Masks, block: &Masks) -> u64 {
     let digit = block.digit;

@@ -80,8 +80,8 @@ impl Classes for Masks {
     }
 }
 
-/// The bytes at which a string of JSON ends or is no longer what it reads: quotes, backslashes and control characters. The zero bytes
-/// that stand for what lacks of the last block are among them.
+/// The bytes at which a string of JSON ends or is no longer what it reads: quotes, backslashes and control characters. The zero
+/// bytes that stand for what lacks of the last block are among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StringEnds(pub(crate) u64);
 

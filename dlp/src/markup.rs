@@ -1,12 +1,13 @@
-//! Characters that are written in another way than JSON's: percent-encoding, references of HTML, escapes of programming languages.
+//! Characters that are written in another way than JSON's: percent-encoding, references of HTML, escapes of programming
+//! languages.
 //!
 //! Invariant: only printable ASCII comes of markup, and what [`stands_in`] does not see [`next`] does not find.
 
 use crate::classify::{BLOCK, BLOCKS_MAX, MarkupSigns, classify};
 use crate::sheet::fold;
 
-/// Calls `each` with the places at which markup may begin, also behind a backslash, until it says that it has seen enough; says whether
-/// it did.
+/// Calls `each` with the places at which markup may begin, also behind a backslash, until it says that it has seen enough; says
+/// whether it did.
 fn any_sign(text: &[u8], with_backslashes: bool, mut each: impl FnMut(usize) -> bool) -> bool {
     let mut signs = [MarkupSigns::default(); BLOCKS_MAX];
     (0..text.len()).step_by(BLOCK * BLOCKS_MAX).any(|from| {
@@ -53,8 +54,8 @@ pub(crate) fn next(text: &[u8], from: usize) -> Option<(usize, Option<u8>, usize
 /// Times that a text may have been encoded anew, `%2541` being twice.
 const LEVELS_MAX: usize = 4;
 
-/// The character that the markup at the start of a text stands for, `None` for one that cannot be seen, and how long the markup is:
-/// percent-encoding (RFC 3986), a character reference of HTML, or an escape of programming languages.
+/// The character that the markup at the start of a text stands for, `None` for one that cannot be seen, and how long the markup
+/// is: percent-encoding (RFC 3986), a character reference of HTML, or an escape of programming languages.
 fn read(text: &[u8]) -> Option<(Option<u8>, usize)> {
     match text.first()? {
         b'%' => percent(text).map(|(byte, length)| (Some(byte), length)),

@@ -51,7 +51,8 @@ struct Place {
     mask: [u64; 3],
     length: u32,
     says: Glance,
-    /// The place of the name that came after this one the last time: in rows of a table the names come in the same order again and again.
+    /// The place of the name that came after this one the last time: in rows of a table the names come in the same order again
+    /// and again.
     next: u16,
     /// The bytes behind the first ones.
     tail: Box<[u8]>,

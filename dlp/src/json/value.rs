@@ -166,7 +166,8 @@ pub(crate) struct Trail {
 }
 
 impl Trail {
-    /// How many elements of an array stand before the one at `index`. Those before an element that was asked about are not counted anew.
+    /// How many elements of an array stand before the one at `index`. Those before an element that was asked about are not
+    /// counted anew.
     fn place_in(&mut self, array: Value<'_>, index: u32) -> usize {
         let slot = self.counted.iter().position(|(known, ..)| *known == array.index);
         let (_, from, before) = slot.map(|slot| self.counted[slot]).filter(|(_, from, _)| *from <= index).unwrap_or((0, 0, 0));
