@@ -302,6 +302,13 @@ fn main() {
     }
     stage.line("mixed: rows with findings, code, documents", &mixed);
     stage.stream_line("stream: mixed, in pieces of 1,460 bytes", &mixed);
+    // Prose that is not about secrets, as most is.
+    let licence = std::fs::read_to_string("LICENSE").unwrap();
+    stage.line("the licence, in one string", &[serde_json::json!({"text": licence}).to_string().into_bytes()]);
+    stage.line(
+        "the licence, its lines joined",
+        &[serde_json::json!({"text": licence.replace('\n', " ")}).to_string().into_bytes()],
+    );
     let is_plain = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\' | '&' | '%');
     let plain: String = prose.chars().filter(is_plain).collect();
     stage.line("documents, plain ASCII in one string", &[format!("{{\"text\":\"{plain}\"}}").into_bytes()]);
