@@ -18,6 +18,7 @@ mod finding;
 pub mod json;
 mod keyring;
 mod keys;
+mod markup;
 mod names;
 mod number;
 mod open;

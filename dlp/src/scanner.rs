@@ -10,11 +10,12 @@ use crate::compile::{EngineError, Literals};
 use crate::confirm::{Covered, Found, Judges, Stretch, Unsettled, confirm, settle_overlaps};
 use crate::json::{Bounds, Kind, Node, Tape};
 use crate::keys::KeyClass;
+use crate::markup::has_markup;
 use crate::names::Names;
 use crate::open::{self, Hold};
 use crate::operator::{Numbers, Treatment};
 use crate::pointer::{Places, PointerPattern};
-use crate::sheet::{GAP, Segment, Sheet, Source, has_markup};
+use crate::sheet::{GAP, Segment, Sheet, Source};
 use crate::text::End;
 
 /// JSON texts within strings of JSON texts that are opened.

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use crate::json::{Kind, Piece, pieces};
+use crate::markup::next_markup;
 
 /// One leaf's text on a sheet.
 #[derive(Clone, Debug)]
@@ -200,129 +201,6 @@ impl Sheet {
     }
 }
 
-/// Whether markup stands anywhere in a text, or may. A backslash is no markup here: where one stands, the text is decoded anyway.
-pub(crate) fn has_markup(text: &[u8]) -> bool {
-    memchr::memchr2_iter(b'%', b'&', text).any(|at| markup(&text[at..]).is_some())
-}
-
-/// The first markup from a place on: where it stands, the character it stands for unless that cannot be seen, and how long it is.
-fn next_markup(text: &[u8], from: usize) -> Option<(usize, Option<u8>, usize)> {
-    let mut at = from;
-    loop {
-        at += memchr::memchr3(b'%', b'&', b'\\', text.get(at..)?)?;
-        if let Some((byte, length)) = markup(&text[at..]) {
-            return Some((at, byte, length));
-        }
-        // A backslash behind a backslash begins no escape.
-        at += if text[at..].starts_with(b"\\\\") { 2 } else { 1 };
-    }
-}
-
-/// Times that a text may have been encoded anew, `%2541` being twice.
-const LEVELS_MAX: usize = 4;
-
-/// The character that the markup at the start of a text stands for, `None` for one that cannot be seen, and how long the markup is:
-/// percent-encoding (RFC 3986), a character reference of HTML, or an escape of programming languages.
-fn markup(text: &[u8]) -> Option<(Option<u8>, usize)> {
-    match text.first()? {
-        b'%' => percent(text).map(|(byte, length)| (Some(byte), length)),
-        b'&' => reference(text),
-        b'\\' => escape(text).map(|(byte, length)| (Some(byte), length)),
-        _ => None,
-    }
-}
-
-/// How many bytes from `at` on are in the class, at most `most`.
-fn run(text: &[u8], at: usize, most: usize, class: impl Fn(u8) -> bool) -> usize {
-    text.get(at..).unwrap_or_default().iter().take(most).take_while(|&&b| class(b)).count()
-}
-
-fn printable(value: u32) -> Option<u8> {
-    u8::try_from(value).ok().filter(|byte| matches!(byte, 0x20..=0x7e))
-}
-
-/// The value of digits that stand at the start of a text, all of them.
-fn number(digits: Option<&[u8]>, radix: u32) -> Option<u32> {
-    let digits = std::str::from_utf8(digits?).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
-    u32::from_str_radix(digits, radix).ok()
-}
-
-fn percent(text: &[u8]) -> Option<(u8, usize)> {
-    let byte = |at: usize| printable(number(text.get(at..at + 2), 16)?);
-    if text.get(1) == Some(&b'u') {
-        return printable(number(text.get(2..6), 16)?).map(|byte| (byte, 6));
-    }
-    // `%25` is a percent sign, behind which the digits of another encoding may stand.
-    let mut at = 1;
-    while at < 2 * LEVELS_MAX && text.get(at..at + 2) == Some(b"25") && byte(at + 2).is_some() {
-        at += 2;
-    }
-    byte(at).map(|byte| (byte, at + 2))
-}
-
-fn reference(text: &[u8]) -> Option<(Option<u8>, usize)> {
-    const NAMED: [(&[u8], u8); 19] = [
-        (b"amp;", b'&'),
-        (b"lt;", b'<'),
-        (b"gt;", b'>'),
-        (b"quot;", b'"'),
-        (b"apos;", b'\''),
-        (b"nbsp;", b' '),
-        (b"commat;", b'@'),
-        (b"period;", b'.'),
-        (b"lowbar;", b'_'),
-        (b"hyphen;", b'-'),
-        (b"dash;", b'-'),
-        (b"ndash;", b'-'),
-        (b"colon;", b':'),
-        (b"sol;", b'/'),
-        (b"equals;", b'='),
-        (b"plus;", b'+'),
-        (b"percnt;", b'%'),
-        (b"num;", b'#'),
-        (b"comma;", b','),
-    ];
-    // `&amp;#65;` was encoded twice.
-    let is_encoded = |at: usize| text.get(at) == Some(&b'#') || text[at..].starts_with(b"amp;");
-    let mut at = 1;
-    while at < 4 * LEVELS_MAX && text[at..].starts_with(b"amp;") && is_encoded(at + 4) {
-        at += 4;
-    }
-    let rest = &text[at..];
-    if rest.first() != Some(&b'#') {
-        let invisible =
-            [&b"shy;"[..], b"zwj;", b"zwnj;"].into_iter().find(|name| rest.starts_with(name)).map(|name| (None, name.len()));
-        let seen = || NAMED.iter().find(|(name, _)| rest.starts_with(name)).map(|(name, byte)| (Some(*byte), name.len()));
-        return invisible.or_else(seen).map(|(byte, length)| (byte, at + length));
-    }
-    let is_hex = matches!(rest.get(1), Some(b'x' | b'X'));
-    let from = 1 + usize::from(is_hex);
-    let digits = run(rest, from, 8, |b| if is_hex { b.is_ascii_hexdigit() } else { b.is_ascii_digit() });
-    let value = number(rest.get(from..from + digits), if is_hex { 16 } else { 10 })?;
-    let byte = match fold(char::from_u32(value)?) {
-        None => None,
-        Some(c) => Some(printable(c as u32)?),
-    };
-    // Browsers read a number without its semicolon too.
-    Some((byte, at + from + digits + usize::from(rest.get(from + digits) == Some(&b';'))))
-}
-
-/// `\x41`, `\u0041`, `\u{41}` and `\101`; but no quote and no backslash, which in a JSON text within the string end strings.
-fn escape(text: &[u8]) -> Option<(u8, usize)> {
-    let (value, length) = match text.get(1)? {
-        b'x' => (number(text.get(2..4), 16)?, 4),
-        b'u' if text.get(2) == Some(&b'{') => {
-            let digits = run(text, 3, 6, |b| b.is_ascii_hexdigit());
-            let is_closed = text.get(3 + digits) == Some(&b'}');
-            (number(text.get(3..3 + digits), 16).filter(|_| is_closed)?, 4 + digits)
-        }
-        b'u' => (number(text.get(2..6), 16)?, 6),
-        b'0' | b'1' => (number(text.get(1..4), 8)?, 4),
-        _ => return None,
-    };
-    printable(value).filter(|byte| !matches!(byte, b'"' | b'\\')).map(|byte| (byte, length))
-}
-
 /// Whether the NUL written at `offset` stands before one character and another NUL, as in a text of two bytes a character.
 fn is_interleaved(raw: &[u8], offset: usize) -> bool {
     let length = if raw[offset] == b'\\' { 6 } else { 1 };
@@ -375,6 +253,8 @@ pub(crate) fn fold(c: char) -> Option<char> {
         '\0'..='\u{7f}' => Some(c),
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' => None,
         '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{20e3}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' => None,
+        '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{202a}'..='\u{202c}' | '\u{ffa0}' => None,
+        '\u{fff9}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0100}'..='\u{e01ef}' => None,
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(code - 0xfee0),
         '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{2800}' | '\u{3000}' | '\u{3164}' => {
             Some(' ')
@@ -389,7 +269,12 @@ pub(crate) fn fold(c: char) -> Option<char> {
         }
         '\u{1d7ce}'..='\u{1d7ff}' => ascii(u32::from('0'), (code - 0x1d7ce) % 10),
         '\u{2460}'..='\u{2468}' => ascii(u32::from('1'), code - 0x2460),
-        '\u{24ea}' => Some('0'),
+        '\u{2474}'..='\u{247c}' => ascii(u32::from('1'), code - 0x2474),
+        '\u{2776}'..='\u{277e}' => ascii(u32::from('1'), code - 0x2776),
+        '\u{2780}'..='\u{2788}' => ascii(u32::from('1'), code - 0x2780),
+        '\u{278a}'..='\u{2792}' => ascii(u32::from('1'), code - 0x278a),
+        '\u{1fbf0}'..='\u{1fbf9}' => ascii(u32::from('0'), code - 0x1fbf0),
+        '\u{24ea}' | '\u{24ff}' => Some('0'),
         '\u{24b6}'..='\u{24cf}' => ascii(u32::from('A'), code - 0x24b6),
         '\u{24d0}'..='\u{24e9}' => ascii(u32::from('a'), code - 0x24d0),
         '\u{660}'..='\u{abf9}' => {
@@ -431,6 +316,16 @@ mod tests {
             "gһр_4а",
             "𝚐𝗵𝐩_𝟒𝓪",
             "ghp_٤a",
+            "ghp%E2%80%8B_%EF%BC%94a",
+            "%25E2%2580%258Bghp_4a",
+            "ghp%F3%A0%84%80_4a",
+            r"ghp\xe2\x80\x8b_4a",
+            r"ghp\\u200b_\\uff14a",
+            r"\U00000067hp_4a",
+            "g&ZeroWidthSpace;hp&InvisibleTimes;_4a",
+            "g\u{17b4}h\u{180b}p\u{fff9}_\u{ffa0}4\u{1d173}a\u{e0100}",
+            "ghp_➍a",
+            "ghp_\u{1fbf4}a",
             "g\u{34f}h\u{fe0f}p\u{2060}_4a",
         ] {
             assert!("ghp_4a".starts_with(&read(text)) && read(text).starts_with("ghp_"), "{text:?}: {:?}", read(text));
@@ -447,8 +342,18 @@ mod tests {
 
     #[test]
     fn what_is_no_disguise_stays() {
-        for text in ["Анна Сорокина", "αβγ", "col·legi", "100 % of 25%", "a &b; &#; &#xzz;", r"C:\\users\\x", "%zz%2", "\0a\0"]
-        {
+        for text in [
+            "Анна Сорокина",
+            "αβγ",
+            "col·legi",
+            "100 % of 25%",
+            "a &b; &#; &#xzz;",
+            r"C:\\users\\x",
+            "%zz%2",
+            "\0a\0",
+            "caf%C3%A9 %E2%82%AC %E2%80",
+            r"\\xe9",
+        ] {
             let expected = text.replace(r"\\", r"\");
             assert_eq!(read(text), expected);
         }
