@@ -43,6 +43,8 @@ pub(crate) struct Anchors {
     pub(crate) words: Vec<Hit>,
     /// Runs of base64.
     pub(crate) blobs: Vec<Range<usize>>,
+    /// Places near which characters in a row may be written as two digits each.
+    pub(crate) units: Vec<usize>,
     /// Stretches in front of values.
     windows: Vec<Range<usize>>,
 }
@@ -68,6 +70,7 @@ impl Anchors {
         self.signs.clear();
         self.words.clear();
         self.blobs.clear();
+        self.units.clear();
         self.windows.clear();
     }
 
@@ -127,6 +130,11 @@ impl Anchors {
     #[inline(always)]
     fn find_in_block(&mut self, text: &[u8], at: usize, before: &Masks, block: &Masks, breaks: u8) {
         let numbers = block.digit & !(block.digit << 1 | before.digit >> 63);
+        if numbers.count_ones() + before.digit.count_ones() >= ROW_MIN {
+            for_each_of_two(rows(numbers, before.digit & !(before.digit << 1)), |bit| {
+                self.units.extend((at + bit).checked_sub(BLOCK))
+            });
+        }
         let colons = block.colon & !(block.colon << 1 | before.colon >> 63);
         for_each(numbers | colons | block.at | block.plus, |bit| {
             let place = at + bit;
@@ -221,6 +229,29 @@ fn reaches<const N: u32>(before: u64, block: u64) -> u64 {
 
 fn digits(text: &[u8], at: usize) -> usize {
     text.get(at..).unwrap_or_default().iter().take_while(|b| b.is_ascii_digit()).count()
+}
+
+/// Characters in a row that are written as numbers.
+const ROW_MIN: u32 = 8;
+
+/// Where in two blocks eight bits begin that follow each other in steps of three, four, five or six, as the first digits of characters do
+/// that are written as numbers.
+fn rows(block: u64, before: u64) -> u128 {
+    let bits = u128::from(block) << 64 | u128::from(before);
+    let row = |step: u32| {
+        let two = bits & bits >> step;
+        let four = two & two >> (2 * step);
+        four & four >> (4 * step)
+    };
+    row(3) | row(4) | row(5) | row(6)
+}
+
+/// Calls `each` with the place of every bit that is set.
+fn for_each_of_two(mut bits: u128, mut each: impl FnMut(usize)) {
+    while bits != 0 {
+        each(bits.trailing_zeros() as usize);
+        bits &= bits - 1;
+    }
 }
 
 /// How much a group of digits promises.
@@ -426,7 +457,7 @@ mod tests {
             let mut anchors = Anchors::default();
             anchors.find_signs(text.as_bytes(), 0, b'"');
             let start = (place + 9).saturating_sub(WORD_BYTES_BEFORE).max(1);
-            assert_eq!(anchors.windows, [start..end], "at {place}");
+            assert_eq!(anchors.windows, std::slice::from_ref(&(start..end)), "at {place}");
         }
         let text = b"\"x abcdefghijk123\",\"y\",\"zzz 12345678\"";
         let mut anchors = Anchors::default();

@@ -15,6 +15,7 @@ mod detector;
 mod encoded;
 mod examples;
 mod finding;
+mod joints;
 pub mod json;
 mod keyring;
 mod keys;

@@ -5,8 +5,10 @@
 
 use std::ops::Range;
 
+use crate::joints::Joints;
 use crate::json::{Kind, Piece, pieces};
 use crate::markup::next_markup;
+use crate::text::End;
 
 /// One leaf's text on a sheet.
 #[derive(Clone, Debug)]
@@ -92,6 +94,41 @@ impl Sheet {
             self.undo_markup(start, origins);
         }
         self.end_segment(start, segment);
+    }
+
+    /// Appends a text without its joints, and where each stood. Gives the place in the text from which on it may read otherwise when more of
+    /// it is known.
+    pub(crate) fn push_joined(
+        &mut self,
+        text: &[u8],
+        end: &End,
+        source: Source<'_>,
+        joints: &mut Vec<usize>,
+        segment: impl FnOnce(Range<usize>) -> Segment,
+    ) -> Option<usize> {
+        let (start, mut read) = (self.text.len(), 0);
+        let mut found = Joints::of(text, end);
+        for joint in found.by_ref() {
+            self.push_run(&text[read..joint.range.start], source, read);
+            joints.push(self.text.len());
+            if let Some(c) = joint.read {
+                self.push_character(c, source, joint.range.start);
+                joints.push(self.text.len());
+            }
+            read = joint.range.end;
+        }
+        let open_from = found.open_from;
+        self.push_run(&text[read..open_from.unwrap_or(text.len())], source, read);
+        // What may read otherwise stands behind the text.
+        let cut = open_from.map(|at| match source {
+            Source::Document(from) => from + at as u32,
+            Source::Sheet(sheet, from) => sheet.raw_at(from + at),
+        });
+        self.end_segment(start, |range| {
+            let segment = segment(range);
+            Segment { raw_end: cut.unwrap_or(segment.raw_end), ..segment }
+        });
+        open_from
     }
 
     /// Appends text that stands for a whole range of the document.

@@ -125,3 +125,91 @@ fn characters_that_cannot_be_seen() {
         stage.must_find_dressed(&[GITHUB, CARD], |value| parted(value, 4, invisible));
     }
 }
+
+#[test]
+fn markup_and_seams_within_a_value() {
+    let mut stage = Stage::new();
+    for joint in
+        ["**", "<b>", "</span><span>", "<!-- x -->", "<wbr>", "' + '", "\" +\n    \"", "' . '", "''", "\\\n", "=\n", "=\r\n"]
+    {
+        stage.must_find_dressed(&[GITHUB, AWS, CARD, "DE89370400440532013000"], |value| {
+            let (head, tail) = value.split_at(9);
+            format!("{head}{joint}{tail}")
+        });
+    }
+    stage.must_find_dressed(&[GITHUB, "sk_live_4eC39HqLyjWDarjtT1zdp7dc"], |value| value.replace('_', "\\_"));
+    stage.must_find_dressed(&[CARD], |value| parted(value, 4, "</td>\n<td>"));
+    stage.must_find_dressed(&[CARD], |value| parted(value, 4, "**"));
+    stage.must_find("write to «ana.sorokina<!-- no robots -->@customer.io» soon");
+    stage.must_miss("a**b, 2**16, x<y>z, `a` + `b`, f('a', 'b'), \"4111\", \"1111\", \"1111\", \"1111\"");
+    stage.must_miss("<td>4111</td><td>1111</td><td>1111</td><td>1112</td>");
+}
+
+#[test]
+fn quoted_printable() {
+    let mut stage = Stage::new();
+    stage.must_find_dressed(&[GITHUB, AWS, CARD], |value| value.bytes().map(|b| format!("={b:02X}")).collect());
+    stage.must_find("To: «ana.sorokina=40customer.io» and 219=2D09=2D");
+    stage.must_find("SSN «219=2D09=2D9998»");
+    stage.must_miss("?page=41&size=20&id=4111");
+}
+
+#[test]
+fn characters_written_as_two_digits_each() {
+    let mut stage = Stage::new();
+    let digits = |value: &str| value.bytes().map(|b| format!("{b:02x}")).collect::<Vec<_>>();
+    for separator in [" ", ":", "-", ", ", "\n"] {
+        stage.must_find_dressed(&[GITHUB, AWS, CARD, "ana@customer.io"], |value| digits(value).join(separator));
+    }
+    stage.must_find_dressed(&[GITHUB, CARD], |value| format!("0x{}", digits(value).join(", 0x")));
+    for place in 0..70 {
+        let value = digits(AWS).join(" ").to_uppercase();
+        stage.must_find(&format!("{{\"n\":[20,21,22,23,24,25,26,27,28],\"dump\":\"{}: «{value}»\"}}", "x".repeat(place)));
+    }
+    stage.must_miss("at 2026-03-12 20:26:33.123 00:1b:44:11:3a 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47");
+}
+
+#[test]
+fn odd_characters_in_a_row() {
+    let mut stage = Stage::new();
+    for odd in ["\u{202e}", "\u{e0020}", "\u{e0061}\u{e0062}", "\u{301}", "\u{336}\u{336}", "\u{20d2}"] {
+        stage.must_find_dressed(&[GITHUB, AWS, CARD], |value| parted(value, 3, odd));
+    }
+    let small = |value: &str, zero: &str| {
+        let digits: Vec<char> = zero.chars().collect();
+        value.chars().map(|c| c.to_digit(10).map_or(c, |digit| digits[digit as usize])).collect::<String>()
+    };
+    stage.must_find_dressed(&[CARD], |value| small(value, "⁰¹²³⁴⁵⁶⁷⁸⁹"));
+    stage.must_find_dressed(&[CARD], |value| format!("{}{}", small(&value[..8], "₀₁₂₃₄₅₆₇₈₉"), &value[8..]));
+    stage.must_find("key «АКІАI4ZVZVSBBHFEZTIV» and «ΑΚΙΑI4ZVZVSBBHFEZTIV», «ɡһр_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM»");
+    stage.must_find("the card «4412691179548920»² of note 2");
+    stage.must_miss("Анна из РФ, 10²³ m², H₂O, cafe\u{301} № 4");
+}
+
+#[test]
+fn signs_of_steering_are_found_within_a_value_too() {
+    let mut stage = Stage::new();
+    stage.treatment = stage.engine.catalogue().everything(Operator::Redact);
+    stage.treatment.set(&stage.engine.catalogue().select("tell/invisible").unwrap(), Operator::Block);
+    for text in [format!("key {}", parted(AWS, 5, "\u{e0061}")), format!("key {}", parted(AWS, 5, "\u{202e}"))] {
+        let (_, found) = stage.mask(&text, false);
+        assert!(found.iter().any(|finding| &*finding.kind == "tell/invisible"), "{found:?}");
+    }
+}
+
+#[test]
+fn lines_of_base64() {
+    use base64::Engine as _;
+    let mut stage = Stage::new();
+    let notes = "Notes of the deployment, with what it needs to run on the other host: ";
+    for secret in [GITHUB, AWS, CARD] {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{notes}{secret} and rotate it after {notes}"));
+        for (columns, between) in [(60, "\n"), (64, "\n"), (76, "\r\n"), (76, "\n  "), (64, "\\n")] {
+            let lines = parted(&encoded, columns, between);
+            stage.must_find(&format!("blob:{between}«{lines}»\nend"));
+            stage.must_find(&serde_json::json!({ "blob": format!("«{lines}»") }).to_string());
+        }
+    }
+    let digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n";
+    stage.must_miss(&digest.repeat(4));
+}
