@@ -14,6 +14,8 @@ use crate::text::{End, Text};
 const BYTES_MAX: usize = 160;
 /// Bytes of a tag or a comment.
 const TAG_BYTES_MAX: usize = 64;
+/// Bytes on either side of a joint of which one is a digit.
+const NEAR_BYTES: usize = 40;
 /// Characters of a line of base64 that may go on in the next one.
 const LINE_MIN: usize = 40;
 /// Spaces in front of a line.
@@ -138,8 +140,14 @@ fn is_part_at(text: Text<'_>, at: usize) -> bool {
     text.get(at).is_some_and(|b| is_part(*b))
 }
 
+/// A joint between two parts of what may be a value: there are digits or an `@` near, which words seldom have and values mostly do.
 fn between(text: Text<'_>, range: Range<usize>, read: Option<char>) -> Option<Joint> {
-    (follows_part(text, range.start) && is_part_at(text, range.end)).then_some(Joint { range, read })
+    let is_telling = |b: &u8| b.is_ascii_digit() || *b == b'@';
+    let is_near = || {
+        let head = &text.known()[range.start.saturating_sub(NEAR_BYTES)..range.start];
+        head.iter().any(is_telling) || text.window(range.end, NEAR_BYTES).iter().any(is_telling)
+    };
+    (follows_part(text, range.start) && is_part_at(text, range.end) && is_near()).then_some(Joint { range, read })
 }
 
 /// `4412**6911**`
@@ -393,7 +401,7 @@ fn unit(text: Text<'_>, at: usize) -> Option<(Joint, usize)> {
     if text.get(end).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_') {
         return None;
     }
-    let separator = [&b", "[..], b",", b" ", b":", b"-", b"\n"].into_iter().find(|separator| text.reads(end, separator));
+    let separator = [&b", "[..], b" \n", b",", b" ", b":", b"-", b"\n"].into_iter().find(|separator| text.reads(end, separator));
     let between = separator.map_or(0, <[u8]>::len);
     // What stands behind the last one belongs to the text.
     let goes_on = between > 0 && text.get(end + between).is_some_and(u8::is_ascii_digit);
@@ -421,15 +429,16 @@ mod tests {
     fn joints_are_left_out_and_all_else_stays() {
         let long = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJz";
         for (text, expected) in [
-            ("ab**cd** e", "abcd** e"),
+            ("ab**cd** e 1", "abcd** e 1"),
+            ("ab**cd** e", "ab**cd** e"),
             ("4<b>4</b>1", "441"),
             ("44<!-- x --><wbr>12", "4412"),
             ("44</td>\n <td>12", "44 12"),
             ("gh=70=5f=2Ex", "gh=70=5f.x"),
             ("=67=68=\n=70", "ghp"),
             ("x=41 y=2D z=20", "x=41 y- z=20"),
-            ("'gh' + 'p_'", "'ghp_'"),
-            ("\"gh\"\n  \"p_\"", "\"ghp_\""),
+            ("'gh' + 'p_4'", "'ghp_4'"),
+            ("\"gh\"\n  \"p_4\"", "\"ghp_4\""),
             ("gh\\\n  p\\_4", "ghp_4"),
             ("\"a\", \"b\" 'a' b", "\"a\", \"b\" 'a' b"),
             ("АКІA, РС и 4\u{301}4²³\u{e0041}1", "AKIA, РС и 44231"),

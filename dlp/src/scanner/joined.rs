@@ -17,15 +17,15 @@ pub(super) struct Joined {
     sheet: Sheet,
     /// Where joints stood on the sheet, ascending.
     joints: Vec<usize>,
-    /// The leaves that stand in place.
-    leaves: Vec<u32>,
+    /// Where joints stand in leaves in place.
+    found: Vec<(u32, usize)>,
 }
 
 impl Joined {
     pub(super) fn clear(&mut self) {
         self.sheet.clear();
         self.joints.clear();
-        self.leaves.clear();
+        self.found.clear();
     }
 
     pub(super) fn sheet(&self) -> &Sheet {
@@ -39,22 +39,66 @@ fn is_joined(joints: &[usize], range: &Range<usize>) -> bool {
     joints.get(first).is_some_and(|joint| *joint < range.end)
 }
 
+/// Bytes on either side of a joint that are read with it, and as many as go on without a space.
+const WINDOW_BYTES: usize = 512;
+/// Bytes without a space that are read with it.
+const WORD_BYTES_MAX: usize = 64 * 1024;
+
+/// What is read with the joints at these places of a text, ascending: the next window, and the places behind it.
+fn window<'p>(text: &[u8], places: &'p [usize]) -> Option<(Range<usize>, &'p [usize])> {
+    let word = |bytes: &mut dyn Iterator<Item = &u8>| bytes.take(WORD_BYTES_MAX).take_while(|b| !b.is_ascii_whitespace()).count();
+    let first = places.first()?.saturating_sub(WINDOW_BYTES);
+    let start = first - word(&mut text[..first].iter().rev());
+    let mut end = start;
+    let mut rest = places;
+    while let [next, behind @ ..] = rest {
+        if *next > end.max(places[0]) + WINDOW_BYTES {
+            break;
+        }
+        rest = behind;
+        if *next + WINDOW_BYTES > end {
+            end = text.len().min(next + WINDOW_BYTES);
+            end += word(&mut text[end..].iter());
+        }
+    }
+    Some((start..end, rest))
+}
+
+/// Appends what is read with the joints at these places of a text.
+fn push_windows<'s>(
+    joined: (&mut Sheet, &mut Vec<usize>),
+    text: &[u8],
+    source: impl Fn(usize) -> (u32, Source<'s>),
+    places: &mut Vec<usize>,
+    segment: &Segment,
+) {
+    places.sort_unstable();
+    let mut rest = &places[..];
+    while let Some((window, behind)) = window(text, rest) {
+        let raw_end = if window.end == text.len() { segment.raw_end } else { source(window.end).0 };
+        let of_window = |range| Segment { range, raw_end, ..segment.clone() };
+        joined.0.push_joined(&text[window.clone()], &End::default(), source(window.start).1, joined.1, of_window);
+        rest = behind;
+    }
+    places.clear();
+}
+
 impl Scratch {
     /// Lays out the leaves in place that have joints.
     pub(super) fn join_in_place(&mut self, judges: Judges<'_>, document: Document<'_>) {
         let Document { text, tape, leaves, .. } = document;
-        let mut found = std::mem::take(&mut self.joined.leaves);
+        let mut found = std::mem::take(&mut self.joined.found);
         let (mut index, mut last_at) = (0, 0);
         let mut note = |at: usize, is_joint: fn(&[u8], usize) -> bool| {
             // Several rows of places are noted one behind the other.
             index = if at < last_at { 0 } else { index };
             last_at = at;
             index += gallop(&leaves[index..], |leaf| (tape.node(leaf).end as usize) <= at);
-            let Some(&leaf) = leaves.get(index).filter(|leaf| found.last() != Some(leaf)) else { return };
+            let Some(&leaf) = leaves.get(index) else { return };
             let node = tape.node(leaf);
             let (start, end) = (node.start as usize, node.end as usize);
             if start <= at && is_joint(&text[start..end], at - start) {
-                found.push(leaf);
+                found.push((leaf, at - start));
             }
         };
         for stretch in &self.stretches {
@@ -63,38 +107,41 @@ impl Scratch {
         self.anchors.units.iter().for_each(|&at| note(at, joints::is_row));
         self.anchors.blobs.iter().for_each(|run| note(run.end, joints::is_joint));
         found.sort_unstable();
-        found.dedup();
         let judge = judges.of_names(&self.hyperscan);
-        for &leaf in found.iter().filter(|leaf| self.moved.binary_search(leaf).is_err()) {
+        let mut rest = &found[..];
+        while let Some(&(leaf, _)) = rest.first() {
+            let count = rest.iter().take_while(|(other, _)| *other == leaf).count();
+            let mut places: Vec<usize> = rest[..count].iter().map(|(_, at)| *at).collect();
+            rest = &rest[count..];
+            if self.moved.binary_search(&leaf).is_ok() {
+                continue;
+            }
             let node = tape.node(leaf);
             let told = self.names.of_leaf(judge, text, tape, leaf);
-            let segment = |range| Segment { range, raw_end: node.end, leaf, kind: node.kind, told, depth: 0 };
-            let (leaf, source) = (&text[node.start as usize..node.end as usize], Source::Document(node.start));
-            self.joined.sheet.push_joined(leaf, &End::default(), source, &mut self.joined.joints, segment);
+            let range = node.start as usize..node.end as usize;
+            let segment = Segment { range: range.clone(), raw_end: node.end, leaf, kind: node.kind, told, depth: 0 };
+            let source = |at: usize| (node.start + at as u32, Source::Document(node.start + at as u32));
+            push_windows((&mut self.joined.sheet, &mut self.joined.joints), &text[range], source, &mut places, &segment);
         }
-        self.joined.leaves = found;
+        found.clear();
+        self.joined.found = found;
     }
 
     /// Lays out the segments of a sheet that have joints.
     pub(super) fn join_sheet(&mut self, level: usize) {
         let sheet = &self.sheets[level];
-        let (mut unit, mut blob) = (0, 0);
+        let (mut unit, mut blob, mut places) = (0, 0, Vec::new());
         for segment in &sheet.segments {
-            let text = &sheet.text[segment.range.clone()];
-            let mut has_joint = false;
-            joints::each_place(text, false, |at| has_joint = has_joint || joints::is_joint(text, at));
-            unit += self.anchors.units[unit..].iter().take_while(|at| **at < segment.range.start).count();
-            let rows = self.anchors.units[unit..].iter().take_while(|at| **at < segment.range.end);
-            has_joint = has_joint || rows.into_iter().any(|at| joints::is_row(text, at - segment.range.start));
-            blob += self.anchors.blobs[blob..].iter().take_while(|run| run.start < segment.range.start).count();
-            for run in self.anchors.blobs[blob..].iter().take_while(|run| run.end <= segment.range.end) {
-                has_joint |= run.end < segment.range.end && joints::is_joint(text, run.end - segment.range.start);
-            }
-            if has_joint {
-                let of_joined = |range| Segment { range, ..segment.clone() };
-                let source = Source::Sheet(sheet, segment.range.start);
-                self.joined.sheet.push_joined(text, &End::default(), source, &mut self.joined.joints, of_joined);
-            }
+            let (text, start) = (&sheet.text[segment.range.clone()], segment.range.start);
+            joints::each_place(text, false, |at| places.extend(joints::is_joint(text, at).then_some(at)));
+            unit += self.anchors.units[unit..].iter().take_while(|at| **at < start).count();
+            let rows = self.anchors.units[unit..].iter().take_while(|at| **at < segment.range.end).map(|at| at - start);
+            places.extend(rows.filter(|at| joints::is_row(text, *at)));
+            blob += self.anchors.blobs[blob..].iter().take_while(|run| run.start < start).count();
+            let runs = self.anchors.blobs[blob..].iter().take_while(|run| run.end <= segment.range.end);
+            places.extend(runs.map(|run| run.end - start).filter(|at| joints::is_joint(text, *at)));
+            let source = |at: usize| (sheet.raw_at(start + at), Source::Sheet(sheet, start + at));
+            push_windows((&mut self.joined.sheet, &mut self.joined.joints), text, source, &mut places, segment);
         }
     }
 
