@@ -213,3 +213,32 @@ fn lines_of_base64() {
     let digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n";
     stage.must_miss(&digest.repeat(4));
 }
+
+#[test]
+fn base32() {
+    let mut stage = Stage::new();
+    stage.must_find("blob «M5UHAX2IKNSFCZLHJZQUKSZVNUYE6UL2IMZVS2CMHFRXGTZYNBCGKU2EJZ3GC6KN» end");
+    stage.must_find("{\"blob\":\"«OBQXG43XN5ZGIPLLG5IW2MTYOQ4VM4RU»\"}");
+    stage.must_miss("ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMN");
+}
+
+#[test]
+fn lines_of_json() {
+    let mut stage = Stage::new();
+    let lines = "{\"name\":\"LOG_LEVEL\",\"value\":\"debug\"}\n{\"value\":\"«k7Qm2xt9Vr4»\",\"name\":\"DB_PASSWORD\"}\n";
+    stage.must_find(lines);
+    stage.must_find(&lines.replace('\n', "\r\n"));
+    stage.must_find(&format!("{lines}\n{{\"password\":«48201773»}}"));
+    stage.must_find(&format!("{lines}not JSON, write to «ana@customer.io»\n[1]"));
+    stage.must_find(&serde_json::json!({ "text": format!("{lines}[2]") }).to_string());
+    stage.must_miss("{\"name\":\"LOG_LEVEL\",\"value\":\"debug\"}\n{\"value\":\"k7Qm2xt9Vr4\"}\n");
+    let (masked, _) = stage.mask("{\"a\":1}\n{\"password\":48201773}\n{\"b\":2}", false);
+    assert_eq!(masked, "{\"a\":1}\n{\"password\":\"[SECRET/BY-KEY]\"}\n{\"b\":2}");
+}
+
+#[test]
+fn a_name_beside_its_value_in_a_text() {
+    let mut stage = Stage::new();
+    stage.must_find("Result:\n```json\n{\n  \"name\": \"DB_PASSWORD\",\n  \"value\": \"«k7Qm2xt9Vr4»\"\n}\n```\n");
+    stage.must_find("data: {\"Name\":\"DB_PASSWORD\",\"Value\":\"«k7Qm2xt9Vr4»\"}\n\n");
+}
