@@ -44,6 +44,8 @@ pub(crate) struct Anchors {
     pub(crate) words: Vec<Hit>,
     /// Runs of base64.
     pub(crate) blobs: Vec<Range<usize>>,
+    /// Places near which characters in a row may be written as two digits each.
+    pub(crate) units: Vec<usize>,
     /// Stretches in front of values.
     windows: Vec<Range<usize>>,
     blocks: Blocks,
@@ -80,6 +82,7 @@ impl Anchors {
         self.signs.clear();
         self.words.clear();
         self.blobs.clear();
+        self.units.clear();
         self.windows.clear();
     }
 
@@ -98,6 +101,9 @@ impl Anchors {
             .scan(&text[range.clone()], scratch, |literal, at| hits.push(Hit { at: from + at, seen: Seen::Literal(literal) }));
         self.find_signs(&text[..range.end], from, breaks);
         self.join_windows();
+        if !self.units.is_sorted() {
+            self.units.sort_unstable();
+        }
         let words = &mut self.words;
         for window in self.windows.drain(..) {
             literals.scan_words(&text[window.clone()], scratch, |literal, at| {
@@ -138,6 +144,12 @@ impl Anchors {
     /// Finds what begins, or becomes long enough to be looked at, in the block at `at`.
     #[inline(always)]
     fn find_in_block(&mut self, text: &[u8], at: usize, before: &Masks, block: &Masks, reaches: &mut Reaches, breaks: u8) {
+        let numbers = block.digit & !(block.digit << 1 | before.digit >> 63);
+        if numbers.count_ones() + before.digit.count_ones() >= ROW_MIN {
+            for_each_of_two(rows(numbers, before.digit & !(before.digit << 1)), |bit| {
+                self.units.extend((at + bit).checked_sub(BLOCK))
+            });
+        }
         for_each(promising_numbers(before, block) | promising_colons(before, block) | block.at | block.plus, |bit| {
             let place = at + bit;
             let seen = match text[place] {
@@ -265,6 +277,29 @@ fn look_within(windows: &mut Vec<Range<usize>>, text: &[u8], value: usize, break
 
 fn digits(text: &[u8], at: usize) -> usize {
     text.get(at..).unwrap_or_default().iter().take_while(|b| b.is_ascii_digit()).count()
+}
+
+/// Characters in a row that are written as numbers.
+const ROW_MIN: u32 = 8;
+
+/// Where in two blocks eight bits begin that follow each other in steps of three, four, five or six, as the first digits of characters do
+/// that are written as numbers.
+fn rows(block: u64, before: u64) -> u128 {
+    let bits = u128::from(block) << 64 | u128::from(before);
+    let row = |step: u32| {
+        let two = bits & bits >> step;
+        let four = two & two >> (2 * step);
+        four & four >> (4 * step)
+    };
+    row(3) | row(4) | row(5) | row(6)
+}
+
+/// Calls `each` with the place of every bit that is set.
+fn for_each_of_two(mut bits: u128, mut each: impl FnMut(usize)) {
+    while bits != 0 {
+        each(bits.trailing_zeros() as usize);
+        bits &= bits - 1;
+    }
 }
 
 /// How much a group of digits promises.

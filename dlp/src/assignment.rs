@@ -81,7 +81,7 @@ pub(crate) fn read(text: Text<'_>, name: Range<usize>) -> Option<Assigned> {
         return (!value.is_empty()).then_some(Assigned { value, link, quote: Some(b'\n'), is_query: false, is_argument: false });
     }
     // A property list writes `<key>name</key><string>value</string>`.
-    let at = name.end + property(text, name.end);
+    let at = name.end + property(text, name.end) + sibling(text, name.end);
     let is_query = matches!(crate::detector::before(text, name.start), Some(b'?' | b'&'));
     let closing = run(text, at, 4, |b| matches!(b, b'"' | b'\'' | b'`' | b'\\' | b']' | b')' | b'}'));
     let mut here = at + closing;
@@ -211,6 +211,22 @@ fn property(text: Text<'_>, at: usize) -> usize {
     }
     let spaces = run(text, at + "</key>".len(), 24, |b| b.is_ascii_whitespace());
     if text.reads(at + "</key>".len() + spaces, b"<string>") { "</key>".len() + spaces + "<string".len() } else { 0 }
+}
+
+/// How much stands between a name in one member of an object and the end of the next one's name, where that holds the value:
+/// `"name":"token","value":"…"`.
+fn sibling(text: Text<'_>, at: usize) -> usize {
+    let quote = |at: usize| text.run(at, 3, |b| b == b'\\') + 1;
+    let is_quote = |at: usize| text.get(at + quote(at) - 1) == Some(&b'"');
+    if !is_quote(at) || text.get(at + quote(at)) != Some(&b',') {
+        return 0;
+    }
+    let spaces = at + quote(at) + 1;
+    let next = spaces + run(text, spaces, 24, |b| b.is_ascii_whitespace());
+    let word = next + quote(next);
+    let length = run(text, word, 8, |b| b.is_ascii_alphabetic());
+    let is_value = || text.get(word..word + length).is_some_and(|word| word.eq_ignore_ascii_case(b"value"));
+    if is_quote(next) && is_value() && is_quote(word + length) { word + length - at } else { 0 }
 }
 
 /// How much of a type and a sign stands before a string: `String = "…"`.
@@ -344,6 +360,9 @@ mod tests {
             "token is V4lue",
             "token | V4lue |",
             "token = @\"V4lue\"",
+            "token\",\"value\":\"V4lue\"",
+            "token\\\", \\\"Value\\\": \\\"V4lue\\\"",
+            "token\",\n  \"value\": \"V4lue\"",
         ] {
             let read = read(text, 0..5);
             assert_eq!(read.map(|read| &text[read.value]), Some("V4lue"), "{text:?}");

@@ -1,4 +1,4 @@
-//! Text that travels in base64 or in hexadecimal digits: finds runs of their alphabets and decodes those that hold text.
+//! Text that travels in base64, in base32 or in hexadecimal digits: finds runs of their alphabets and decodes those that hold text.
 //!
 //! Invariant: what comes out is text of the receiver's; bytes that only happen to be letters come out as nothing.
 
@@ -13,6 +13,9 @@ const RUN_MAX: usize = 256 * 1024;
 /// Characters that are decoded first, to see whether the rest is worth it.
 const SAMPLE: usize = 24;
 
+/// Signs of padding behind a run: base32 has up to six.
+const PADDING_MAX: usize = 6;
+
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true);
 const PLAIN: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
@@ -25,7 +28,7 @@ fn is_character(b: u8) -> bool {
 /// Where the run that begins at `start` ends, padding included.
 pub(crate) fn end(text: &[u8], start: usize) -> usize {
     let end = start + text[start..].iter().take_while(|&&b| is_character(b)).count();
-    end + text[end..].iter().take(2).take_while(|&&b| b == b'=').count()
+    end + text[end..].iter().take(PADDING_MAX).take_while(|&&b| b == b'=').count()
 }
 
 /// Times that a text may have been encoded, one within the other.
@@ -46,8 +49,12 @@ pub(crate) fn decode(run: &[u8]) -> Option<Vec<u8>> {
     Some(text)
 }
 
+fn unpadded(run: &[u8]) -> &[u8] {
+    &run[..run.len() - run.iter().rev().take(PADDING_MAX).take_while(|b| **b == b'=').count()]
+}
+
 fn decode_once(run: &[u8]) -> Option<Vec<u8>> {
-    let unpadded = run.strip_suffix(b"==").or(run.strip_suffix(b"=")).unwrap_or(run);
+    let unpadded = unpadded(run);
     let unpadded = &unpadded[..unpadded.len().min(RUN_MAX)];
     // A last character alone holds no byte.
     let whole = if unpadded.len() % 4 == 1 { &unpadded[..unpadded.len() - 1] } else { unpadded };
@@ -60,10 +67,10 @@ fn decode_once(run: &[u8]) -> Option<Vec<u8>> {
     }
     // Digits of base 16 are characters of base 64 too, but seldom make text there.
     if !is_text(&sample) {
-        return decode_hex(run);
+        return decode_hex(run).or_else(|| decode_base32(run));
     }
     let decoded = engine.decode(whole).ok().filter(|decoded| is_text(decoded) && std::str::from_utf8(decoded).is_ok());
-    decoded.or_else(|| decode_hex(run))
+    decoded.or_else(|| decode_hex(run)).or_else(|| decode_base32(run))
 }
 
 /// The text that a run of hexadecimal digits holds.
@@ -75,6 +82,33 @@ fn decode_hex(run: &[u8]) -> Option<Vec<u8>> {
     let bytes: Option<Vec<u8>> =
         digits[..digits.len().min(RUN_MAX)].chunks(2).map(|pair| (pair.len() == 2).then(|| byte(pair))?).collect();
     bytes.filter(|bytes| bytes.len() >= SAMPLE / 2)
+}
+
+/// The text that a run of base32 holds (RFC 4648 section 6), in letters of either case.
+fn decode_base32(run: &[u8]) -> Option<Vec<u8>> {
+    let digits = unpadded(run);
+    let digits = &digits[..digits.len().min(RUN_MAX)];
+    let is_upper = digits.first()?.is_ascii_uppercase();
+    let (mut bytes, mut bits, mut count) = (Vec::with_capacity(digits.len() * 5 / 8), 0u32, 0u32);
+    for &b in digits {
+        let digit = match b {
+            b'A'..=b'Z' if is_upper => b - b'A',
+            b'a'..=b'z' if !is_upper => b - b'a',
+            b'2'..=b'7' => b - b'2' + 26,
+            _ => return None,
+        };
+        (bits, count) = (bits << 5 | u32::from(digit), count + 5);
+        if count >= 8 {
+            count -= 8;
+            let byte = (bits >> count) as u8;
+            // A first byte that is no text ends it, as it does with one word of two.
+            if !is_text(&[byte]) || !byte.is_ascii() {
+                return None;
+            }
+            bytes.push(byte);
+        }
+    }
+    (bytes.len() >= SAMPLE / 2).then_some(bytes)
 }
 
 fn is_text(bytes: &[u8]) -> bool {
@@ -142,6 +176,10 @@ mod tests {
         ] {
             let decoded = decode(&run).unwrap_or_default();
             assert!(decoded.ends_with(text), "{:?}", String::from_utf8_lossy(&run));
+        }
+        for run in ["OBQXG43XN5ZGIPLLG5YW2MTYOQ4XM4RUEBQW4ZBAONXSA33O", "obqxg43xn5zgipllg5yw2mtyoq4xm4ruebqw4zbaonxsa33o======"]
+        {
+            assert_eq!(decode(run.as_bytes()).as_deref(), Some(&text[..]));
         }
         assert!(decode(format!("0x{}", hex.to_uppercase()).as_bytes()).is_some_and(|decoded| decoded == text));
     }

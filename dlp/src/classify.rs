@@ -108,7 +108,7 @@ impl Classes for Moving {
 pub(crate) struct MarkupSigns {
     /// `%` before what may be a hexadecimal digit or `u`, and `&` before `#` or with a `;` close behind.
     pub(crate) plain: u64,
-    /// A backslash before `x`, `u`, `0` or `1`.
+    /// A backslash before `x`, `u`, `U`, `0` or `1`.
     pub(crate) backslash: u64,
 }
 
@@ -116,14 +116,16 @@ impl Classes for MarkupSigns {
     #[inline(always)]
     fn of(is: impl Fn(u8) -> u64, within: impl Fn(u8, u8) -> u64) -> Self {
         let follows = |mask: u64| mask >> 1 | 1 << (BLOCK - 1);
-        // The longest names of characters have six letters.
+        // The longest names of characters have seventeen letters.
         let semicolon = is(b';');
-        let near = semicolon >> 1 | semicolon >> 2 | semicolon >> 3;
-        let near = near | near >> 3 | semicolon >> 7 | !(u64::MAX >> 7);
+        let near = semicolon >> 1 | semicolon >> 2;
+        let near = near | near >> 2;
+        let near = near | near >> 4;
+        let near = near | near >> 8 | semicolon >> 17 | semicolon >> 18 | !(u64::MAX >> 18);
         let hex = within(b'0', 10) | within(b'A', 6) | within(b'a', 6) | is(b'u');
         MarkupSigns {
             plain: is(b'%') & follows(hex) | is(b'&') & (follows(is(b'#')) | near),
-            backslash: is(b'\\') & follows(is(b'x') | is(b'u') | within(b'0', 2)),
+            backslash: is(b'\\') & follows(is(b'x') | is(b'u') | is(b'U') | within(b'0', 2)),
         }
     }
 }

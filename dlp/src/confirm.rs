@@ -156,6 +156,22 @@ impl Stretch<'_> {
         segments: &[Segment],
         found: &mut impl FnMut(&Segment, usize, Found),
     ) {
+        self.confirm_anchors(judges, treatment, anchors, segments, found);
+        self.covered.forget(judges.detectors.len());
+        for segment in segments.iter().filter(|segment| segment.told != 0) {
+            self.ask_by_name(judges, treatment, segment, found);
+        }
+    }
+
+    /// Asks about all anchors of a sheet.
+    pub(crate) fn confirm_anchors(
+        &mut self,
+        judges: Judges<'_>,
+        treatment: &Treatment,
+        anchors: &Anchors,
+        segments: &[Segment],
+        found: &mut impl FnMut(&Segment, usize, Found),
+    ) {
         for hits in [&anchors.literals, &anchors.signs, &anchors.words] {
             self.covered.forget(judges.detectors.len());
             let mut index = 0;
@@ -163,10 +179,6 @@ impl Stretch<'_> {
                 index += segments[index..].iter().take_while(|segment| segment.range.end < at).count();
                 segments.get(index).filter(|segment| segment.range.start <= at).cloned()
             });
-        }
-        self.covered.forget(judges.detectors.len());
-        for segment in segments.iter().filter(|segment| segment.told != 0) {
-            self.ask_by_name(judges, treatment, segment, found);
         }
     }
 

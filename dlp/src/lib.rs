@@ -17,10 +17,12 @@ mod encoded;
 mod examples;
 mod finding;
 mod fronts;
+mod joints;
 pub mod json;
 mod json_stream;
 mod keyring;
 mod keys;
+mod lines;
 mod markup;
 mod names;
 mod number;
@@ -56,7 +58,7 @@ use std::sync::Arc;
 
 use compile::Literals;
 use confirm::{Interests, Judges};
-use json::{Bounds, Kind, Tape, Trail, Value};
+use json::{Bounds, JsonReason, Kind, Tape, Trail, Value};
 use pointer::Ground;
 
 /// The compiled catalogue. Immutable; share it between threads, each with its own [`Scratch`].
@@ -207,13 +209,19 @@ impl Engine {
         let looks_like_json = matches!(doc.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'));
         let mut tape = std::mem::take(&mut scratch.tape);
         let mut leaves = std::mem::take(&mut scratch.leaves);
-        let verdict = if looks_like_json && tape.parse(doc, &TEXT_BOUNDS).is_ok() {
-            leaves.clear();
-            all_leaves(&tape, &mut leaves);
-            let ground = rules.map_or(Ground::Document, Ground::Within);
-            self.document_on(ground, scratch, doc, &tape, &leaves, treatment, out, findings)
-        } else {
-            self.mask_held(rules.map_or(Ground::Text, Ground::Within), scratch, doc, &mut tape, treatment, out, findings)
+        let parsed = if looks_like_json { tape.parse(doc, &TEXT_BOUNDS) } else { Ok(()) };
+        let ground = |otherwise| rules.map_or(otherwise, Ground::Within);
+        let verdict = match parsed {
+            Ok(()) if looks_like_json => {
+                leaves.clear();
+                all_leaves(&tape, &mut leaves);
+                self.document_on(ground(Ground::Document), scratch, doc, &tape, &leaves, treatment, out, findings)
+            }
+            Err(error) if error.reason == JsonReason::TrailingData && lines::are_documents(doc, error.offset) => {
+                (scratch.tape, scratch.leaves) = (tape, leaves);
+                return self.mask_lines(rules, scratch, text, treatment, out, findings);
+            }
+            _ => self.mask_held(ground(Ground::Text), scratch, doc, &mut tape, treatment, out, findings),
         };
         (scratch.tape, scratch.leaves) = (tape, leaves);
         verdict

@@ -54,13 +54,13 @@ pub(crate) fn next(text: &[u8], from: usize) -> Option<(usize, Option<u8>, usize
 /// Times that a text may have been encoded anew, `%2541` being twice.
 const LEVELS_MAX: usize = 4;
 
-/// The character that the markup at the start of a text stands for, `None` for one that cannot be seen, and how long the markup
-/// is: percent-encoding (RFC 3986), a character reference of HTML, or an escape of programming languages.
+/// The character that the markup at the start of a text stands for, `None` for one that cannot be seen, and how long the markup is:
+/// percent-encoding (RFC 3986), a character reference of HTML, or an escape of programming languages.
 fn read(text: &[u8]) -> Option<(Option<u8>, usize)> {
     match text.first()? {
-        b'%' => percent(text).map(|(byte, length)| (Some(byte), length)),
+        b'%' => percent(text).map(|(byte, length)| (Some(byte), length)).or_else(|| character(text, percent_byte)),
         b'&' => reference(text),
-        b'\\' => escape(text).map(|(byte, length)| (Some(byte), length)),
+        b'\\' => escape(text).or_else(|| character(text, escaped_byte)),
         _ => None,
     }
 }
@@ -80,17 +80,55 @@ fn number(digits: Option<&[u8]>, radix: u32) -> Option<u32> {
     u32::from_str_radix(digits, radix).ok()
 }
 
+/// A character of one byte that can be seen.
 fn percent(text: &[u8]) -> Option<(u8, usize)> {
-    let byte = |at: usize| printable(number(text.get(at..at + 2), 16)?);
     if text.get(1) == Some(&b'u') {
         return printable(number(text.get(2..6), 16)?).map(|byte| (byte, 6));
     }
+    percent_byte(text).and_then(|(byte, length)| Some((printable(u32::from(byte))?, length)))
+}
+
+/// Any byte behind a `%`.
+fn percent_byte(text: &[u8]) -> Option<(u8, usize)> {
+    let byte = |at: usize| number(text.get(at..at + 2), 16).and_then(|value| u8::try_from(value).ok());
     // `%25` is a percent sign, behind which the digits of another encoding may stand.
     let mut at = 1;
     while at < 2 * LEVELS_MAX && text.get(at..at + 2) == Some(b"25") && byte(at + 2).is_some() {
         at += 2;
     }
-    byte(at).map(|byte| (byte, at + 2))
+    byte(at).filter(|_| text.first() == Some(&b'%')).map(|byte| (byte, at + 2))
+}
+
+/// Any byte behind `\\x`.
+fn escaped_byte(text: &[u8]) -> Option<(u8, usize)> {
+    let digits = text.strip_prefix(b"\\x")?;
+    u8::try_from(number(digits.get(..2), 16)?).ok().map(|byte| (byte, 4))
+}
+
+/// A character of UTF-8 whose bytes are written one by one, where it cannot be seen or is read as one of ASCII: `%E2%80%8B`. Others are
+/// as they are meant to be.
+fn character(text: &[u8], byte_at: fn(&[u8]) -> Option<(u8, usize)>) -> Option<(Option<u8>, usize)> {
+    let (mut bytes, mut length) = ([0; 4], 0);
+    for count in 1..=bytes.len() {
+        let (byte, more) = byte_at(text.get(length..)?)?;
+        bytes[count - 1] = byte;
+        length += more;
+        match std::str::from_utf8(&bytes[..count]) {
+            Ok(text) => return folded(text.chars().next()?).map(|read| (read, length)),
+            Err(error) if error.error_len().is_some() => return None,
+            Err(_) => {}
+        }
+    }
+    None
+}
+
+/// What a character outside of ASCII is read as: nothing, or one of ASCII. `None` where it is itself.
+fn folded(c: char) -> Option<Option<u8>> {
+    match fold(c).filter(|_| !c.is_ascii()) {
+        None if c.is_ascii() => None,
+        None => Some(None),
+        Some(c) => printable(c as u32).map(Some),
+    }
 }
 
 fn reference(text: &[u8]) -> Option<(Option<u8>, usize)> {
@@ -115,6 +153,20 @@ fn reference(text: &[u8]) -> Option<(Option<u8>, usize)> {
         (b"num;", b'#'),
         (b"comma;", b','),
     ];
+    const INVISIBLE: [&[u8]; 12] = [
+        b"shy;",
+        b"zwj;",
+        b"zwnj;",
+        b"lrm;",
+        b"rlm;",
+        b"ZeroWidthSpace;",
+        b"NegativeThinSpace;",
+        b"NoBreak;",
+        b"InvisibleTimes;",
+        b"InvisibleComma;",
+        b"ApplyFunction;",
+        b"it;",
+    ];
     // `&amp;#65;` was encoded twice.
     let is_encoded = |at: usize| text.get(at) == Some(&b'#') || text[at..].starts_with(b"amp;");
     let mut at = 1;
@@ -123,8 +175,7 @@ fn reference(text: &[u8]) -> Option<(Option<u8>, usize)> {
     }
     let rest = &text[at..];
     if rest.first() != Some(&b'#') {
-        let invisible =
-            [&b"shy;"[..], b"zwj;", b"zwnj;"].into_iter().find(|name| rest.starts_with(name)).map(|name| (None, name.len()));
+        let invisible = INVISIBLE.into_iter().find(|name| rest.starts_with(name)).map(|name| (None, name.len()));
         let seen = || NAMED.iter().find(|(name, _)| rest.starts_with(name)).map(|(name, byte)| (Some(*byte), name.len()));
         return invisible.or_else(seen).map(|(byte, length)| (byte, at + length));
     }
@@ -140,8 +191,8 @@ fn reference(text: &[u8]) -> Option<(Option<u8>, usize)> {
     Some((byte, at + from + digits + usize::from(rest.get(from + digits) == Some(&b';'))))
 }
 
-/// `\x41`, `\u0041`, `\u{41}` and `\101`; but no quote and no backslash, which in a JSON text within the string end strings.
-fn escape(text: &[u8]) -> Option<(u8, usize)> {
+/// `\x41`, `\u0041`, `\U00000041`, `\u{41}` and `\101`; but no quote and no backslash, which in a JSON text within the string end strings.
+fn escape(text: &[u8]) -> Option<(Option<u8>, usize)> {
     let (value, length) = match text.get(1)? {
         b'x' => (number(text.get(2..4), 16)?, 4),
         b'u' if text.get(2) == Some(&b'{') => {
@@ -150,8 +201,12 @@ fn escape(text: &[u8]) -> Option<(u8, usize)> {
             (number(text.get(3..3 + digits), 16).filter(|_| is_closed)?, 4 + digits)
         }
         b'u' => (number(text.get(2..6), 16)?, 6),
+        b'U' => (number(text.get(2..10), 16)?, 10),
         b'0' | b'1' => (number(text.get(1..4), 8)?, 4),
         _ => return None,
     };
-    printable(value).filter(|byte| !matches!(byte, b'"' | b'\\')).map(|byte| (byte, length))
+    if value > 0xff {
+        return folded(char::from_u32(value)?).map(|read| (read, length));
+    }
+    printable(value).filter(|byte| !matches!(byte, b'"' | b'\\')).map(|byte| (Some(byte), length))
 }

@@ -82,10 +82,20 @@ pub(crate) fn whole_markup(text: &[u8]) -> usize {
         let all_hex = |rest: &[u8]| rest.iter().all(u8::is_ascii_hexdigit);
         match (text[*at], rest) {
             (b'%', [b'u', digits @ ..]) => digits.len() < 4 && all_hex(digits),
-            (b'%', [b'2', b'5', digits @ ..]) => digits.len() < 10 && all_hex(digits),
-            (b'%', digits) => digits.len() < 2 && all_hex(digits),
+            (b'%', [b'2', b'5', ..]) => rest.iter().all(|b| b.is_ascii_hexdigit() || *b == b'%'),
+            (b'%', digits) if digits.len() < 2 => all_hex(digits),
+            // A character of UTF-8 may be written byte by byte, and nothing but signs and digits belong to it.
+            (b'%', [b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F', ..]) => {
+                rest.len() < 12 && rest.iter().all(|b| b.is_ascii_hexdigit() || *b == b'%')
+            }
+            (b'%', _) => false,
             (b'&', rest) => rest.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'#' | b';')),
-            (_, rest) => rest.len() < 10 && rest.iter().all(|b| b.is_ascii_hexdigit() || b"xu{}".contains(b)),
+            (_, rest) => {
+                // Behind one byte of a character the next one may follow.
+                let is_part =
+                    |(place, b): (usize, &u8)| b.is_ascii_hexdigit() || b"xuU{}".contains(b) || *b == b'\\' && place % 4 == 3;
+                rest.len() < 12 && rest.iter().enumerate().all(is_part)
+            }
         }
     };
     memchr::memchr3_iter(b'%', b'&', b'\\', &text[near..]).map(|at| near + at).find(may_go_on).unwrap_or(text.len())

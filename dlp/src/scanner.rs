@@ -2,6 +2,7 @@
 //!
 //! Invariant: memory is the scratch's and is reused; work is bounded by the document's size times the nesting bound.
 
+mod joined;
 mod unfinished;
 
 use std::ops::Range;
@@ -10,10 +11,11 @@ use crate::anchors::Anchors;
 use crate::blob;
 use crate::compile::{EngineError, Literals};
 use crate::confirm::{Covered, Found, Judges, Stretch, Unsettled, confirm, settle_overlaps};
-use crate::json::{Bounds, Kind, Node, Tape};
+use crate::json::{Bounds, JsonReason, Kind, Node, Tape};
 use crate::keys::KeyClass;
+use crate::lines;
 use crate::markup;
-use crate::names::{Glance, Names};
+use crate::names::{Glance, Judge, Names};
 use crate::operator::{Numbers, Treatment};
 use crate::pointer::{Places, PointerPattern};
 use crate::sheet::{GAP, Segment, Sheet, Source};
@@ -45,6 +47,8 @@ pub struct Scratch {
     sheets: [Sheet; NESTING_MAX + 1],
     /// Text that was written in base64.
     blobs: Sheet,
+    /// What is read a second time, without joints.
+    joined: joined::Joined,
     nested: Tape,
     names: Names,
     covered: Covered,
@@ -122,6 +126,7 @@ impl Scratch {
             stretches: Vec::new(),
             sheets: Default::default(),
             blobs: Sheet::default(),
+            joined: joined::Joined::default(),
             nested: Tape::new(),
             names: Names::default(),
             covered: Covered::default(),
@@ -156,14 +161,18 @@ impl Scratch {
         self.names.bound();
         self.sheets.iter_mut().for_each(|sheet| sheet.opens_json = !document.tape.is_of_text());
         self.lay_out(judges, document);
+        self.joined.clear();
         self.scan_in_place(judges, document, treatment);
+        self.join_in_place(judges, document);
         for level in 0..self.sheets.len() {
             // A text that is no JSON is none either once its escapes are read.
             if !document.tape.is_of_text() {
                 self.open_nested(judges, level);
             }
             self.scan_sheet(judges, document, level, treatment);
+            self.join_sheet(level);
         }
+        self.scan_joined(judges, document, treatment);
         self.scan_blobs(judges, document, treatment);
         settle_overlaps(&mut self.detections, treatment);
     }
@@ -346,7 +355,7 @@ impl Scratch {
         stretch.confirm_all(judges, treatment, &self.anchors, &sheet.segments, &mut found);
     }
 
-    /// Moves segments of a sheet that are JSON texts themselves, leaf by leaf, to the next sheet.
+    /// Moves segments of a sheet that are JSON texts themselves, or lines of them, leaf by leaf, to the next sheet.
     fn open_nested(&mut self, judges: Judges<'_>, level: usize) {
         let Some([sheet, next]) = self.sheets.get_mut(level..level + 2).and_then(|pair| <&mut [Sheet; 2]>::try_from(pair).ok())
         else {
@@ -357,28 +366,55 @@ impl Scratch {
         let mut segments = std::mem::take(&mut sheet.segments);
         segments.retain(|segment| {
             let text = &sheet.text[segment.range.clone()];
-            let opens = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
-            if segment.kind != Kind::String || !opens || tape.parse(text, &NESTED).is_err() {
+            if segment.kind != Kind::String || !matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')) {
                 return true;
             }
-            for index in 0..tape.len() {
-                let node = *tape.node(index);
-                if !matches!(node.kind, Kind::Key | Kind::String | Kind::Number) {
-                    continue;
+            let from = segment.range.start;
+            match tape.parse(text, &NESTED) {
+                Ok(()) => move_leaves(judge, names, (sheet, from..segment.range.end), tape, segment, next),
+                Err(error) if error.reason == JsonReason::TrailingData && lines::are_documents(text, error.offset) => {
+                    let mut from = from;
+                    for line in text.split_inclusive(|b| *b == b'\n') {
+                        let range = from..from + line.len();
+                        from = range.end;
+                        if tape.parse(line, &NESTED).is_ok() {
+                            move_leaves(judge, names, (sheet, range), tape, segment, next);
+                        } else {
+                            let raw_end = sheet.raw_at(range.end);
+                            let of_line = |range| Segment { range, raw_end, ..segment.clone() };
+                            next.push(line, Source::Sheet(sheet, range.start), of_line);
+                        }
+                    }
                 }
-                let told = names.of_leaf(judge, text, tape, index);
-                let from = segment.range.start;
-                let raw_end = sheet.raw_at(from + node.end as usize);
-                let (leaf, depth) = (segment.leaf, segment.depth + 1);
-                next.push(
-                    &text[node.start as usize..node.end as usize],
-                    Source::Sheet(sheet, from + node.start as usize),
-                    |range| Segment { range, raw_end, leaf, kind: node.kind, told, depth },
-                );
+                Err(_) => return true,
             }
             false
         });
         sheet.segments = segments;
+    }
+}
+
+/// Appends the leaves of a JSON text that stands on a sheet to the next one.
+fn move_leaves(
+    judge: Judge<'_>,
+    names: &mut Names,
+    (sheet, range): (&Sheet, Range<usize>),
+    tape: &Tape,
+    segment: &Segment,
+    next: &mut Sheet,
+) {
+    let text = &sheet.text[range.clone()];
+    for index in 0..tape.len() {
+        let node = *tape.node(index);
+        if !matches!(node.kind, Kind::Key | Kind::String | Kind::Number) {
+            continue;
+        }
+        let told = names.of_leaf(judge, text, tape, index);
+        let raw_end = sheet.raw_at(range.start + node.end as usize);
+        let (leaf, depth) = (segment.leaf, segment.depth + 1);
+        let source = Source::Sheet(sheet, range.start + node.start as usize);
+        let of_leaf = |range| Segment { range, raw_end, leaf, kind: node.kind, told, depth };
+        next.push(&text[node.start as usize..node.end as usize], source, of_leaf);
     }
 }
 

@@ -6,8 +6,10 @@
 use std::ops::Range;
 
 use crate::classify::{BLOCK, BLOCKS_MAX, Moving, classify};
+use crate::joints::Joints;
 use crate::json::{Kind, Piece, escape, pieces};
 use crate::markup;
+use crate::text::End;
 
 /// One leaf's text on a sheet.
 #[derive(Clone, Debug)]
@@ -126,6 +128,41 @@ impl Sheet {
         self.spare = Some(spare);
     }
 
+    /// Appends a text without its joints, and where each stood. Gives the place in the text from which on it may read otherwise when more of
+    /// it is known.
+    pub(crate) fn push_joined(
+        &mut self,
+        text: &[u8],
+        end: &End,
+        source: Source<'_>,
+        joints: &mut Vec<usize>,
+        segment: impl FnOnce(Range<usize>) -> Segment,
+    ) -> Option<usize> {
+        let (start, mut read) = (self.text.len(), 0);
+        let mut found = Joints::of(text, end);
+        for joint in found.by_ref() {
+            self.push_part(&text[read..joint.range.start], source, read);
+            joints.push(self.text.len());
+            if let Some(c) = joint.read {
+                self.push_character(c, source, joint.range.start);
+                joints.push(self.text.len());
+            }
+            read = joint.range.end;
+        }
+        let open_from = found.open_from;
+        self.push_part(&text[read..open_from.unwrap_or(text.len())], source, read);
+        // What may read otherwise stands behind the text.
+        let cut = open_from.map(|at| match source {
+            Source::Document(from) => from + at as u32,
+            Source::Sheet(sheet, from) => sheet.raw_at(from + at),
+        });
+        self.end_segment(start, |range| {
+            let segment = segment(range);
+            Segment { raw_end: cut.unwrap_or(segment.raw_end), ..segment }
+        });
+        open_from
+    }
+
     /// Appends text that stands for a whole range of the document.
     pub(crate) fn push_for(&mut self, text: &[u8], raw: u32, segment: impl FnOnce(Range<usize>) -> Segment) {
         let start = self.text.len();
@@ -149,6 +186,32 @@ impl Sheet {
             let raw = if origin.is_verbatim { origin.raw + skipped } else { origin.raw };
             self.origins.push(Origin { at: at + origin.at.saturating_sub(part.start), raw, ..*origin });
         }
+    }
+
+    /// Appends a part of a text that is written as it is read.
+    fn push_part(&mut self, text: &[u8], source: Source<'_>, offset: usize) {
+        if text.is_empty() {
+            return;
+        }
+        let at = self.text.len() as u32;
+        match source {
+            Source::Document(from) => self.origins.push(Origin { at, raw: from + offset as u32, is_verbatim: true }),
+            Source::Sheet(sheet, from) => {
+                let start = (from + offset) as u32;
+                self.copy_origins(at, sheet, start..start + text.len() as u32);
+            }
+        }
+        self.text.extend_from_slice(text);
+    }
+
+    /// Appends a character that is written at `offset`.
+    fn push_character(&mut self, c: char, source: Source<'_>, offset: usize) {
+        let raw = match source {
+            Source::Document(from) => from + offset as u32,
+            Source::Sheet(sheet, from) => sheet.raw_at(from + offset),
+        };
+        self.origins.push(Origin { at: self.text.len() as u32, raw, is_verbatim: false });
+        self.text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
     }
 
     /// Appends a part of another sheet.
@@ -352,6 +415,8 @@ pub(crate) fn fold(c: char) -> Option<char> {
         '\0'..='\u{7f}' => Some(c),
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' => None,
         '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{20e3}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' => None,
+        '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{202a}'..='\u{202c}' | '\u{ffa0}' => None,
+        '\u{fff9}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0100}'..='\u{e01ef}' => None,
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(code - 0xfee0),
         '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{2800}' | '\u{3000}' | '\u{3164}' => {
             Some(' ')
@@ -366,7 +431,12 @@ pub(crate) fn fold(c: char) -> Option<char> {
         }
         '\u{1d7ce}'..='\u{1d7ff}' => ascii(u32::from('0'), (code - 0x1d7ce) % 10),
         '\u{2460}'..='\u{2468}' => ascii(u32::from('1'), code - 0x2460),
-        '\u{24ea}' => Some('0'),
+        '\u{2474}'..='\u{247c}' => ascii(u32::from('1'), code - 0x2474),
+        '\u{2776}'..='\u{277e}' => ascii(u32::from('1'), code - 0x2776),
+        '\u{2780}'..='\u{2788}' => ascii(u32::from('1'), code - 0x2780),
+        '\u{278a}'..='\u{2792}' => ascii(u32::from('1'), code - 0x278a),
+        '\u{1fbf0}'..='\u{1fbf9}' => ascii(u32::from('0'), code - 0x1fbf0),
+        '\u{24ea}' | '\u{24ff}' => Some('0'),
         '\u{24b6}'..='\u{24cf}' => ascii(u32::from('A'), code - 0x24b6),
         '\u{24d0}'..='\u{24e9}' => ascii(u32::from('a'), code - 0x24d0),
         '\u{660}'..='\u{abf9}' => {
@@ -408,6 +478,16 @@ mod tests {
             "gһр_4а",
             "𝚐𝗵𝐩_𝟒𝓪",
             "ghp_٤a",
+            "ghp%E2%80%8B_%EF%BC%94a",
+            "%25E2%2580%258Bghp_4a",
+            "ghp%F3%A0%84%80_4a",
+            r"ghp\xe2\x80\x8b_4a",
+            r"ghp\\u200b_\\uff14a",
+            r"\U00000067hp_4a",
+            "g&ZeroWidthSpace;hp&InvisibleTimes;_4a",
+            "g\u{17b4}h\u{180b}p\u{fff9}_\u{ffa0}4\u{1d173}a\u{e0100}",
+            "ghp_➍a",
+            "ghp_\u{1fbf4}a",
             "g\u{34f}h\u{fe0f}p\u{2060}_4a",
         ] {
             assert!("ghp_4a".starts_with(&read(text)) && read(text).starts_with("ghp_"), "{text:?}: {:?}", read(text));
@@ -424,8 +504,18 @@ mod tests {
 
     #[test]
     fn what_is_no_disguise_stays() {
-        for text in ["Анна Сорокина", "αβγ", "col·legi", "100 % of 25%", "a &b; &#; &#xzz;", r"C:\\users\\x", "%zz%2", "\0a\0"]
-        {
+        for text in [
+            "Анна Сорокина",
+            "αβγ",
+            "col·legi",
+            "100 % of 25%",
+            "a &b; &#; &#xzz;",
+            r"C:\\users\\x",
+            "%zz%2",
+            "\0a\0",
+            "caf%C3%A9 %E2%82%AC %E2%80",
+            r"\\xe9",
+        ] {
             let expected = text.replace(r"\\", r"\");
             assert_eq!(read(text), expected);
         }

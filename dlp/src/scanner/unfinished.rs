@@ -1,6 +1,8 @@
-//! Scans a text of which more may follow, and says how far it is settled.
+//! Finds what stands in a text of which more may follow, and says how far nothing that follows changes it.
 //!
-//! Invariant: what is called settled is what the whole text has there, whatever follows; what is not will be asked about again.
+//! Invariant: what is said to be settled is what the whole text would have there, whatever follows.
+
+use std::ops::Range;
 
 use super::{Detection, Document, Scratch, detection, open_blob};
 use crate::anchors::{Hit, Seen};
@@ -8,7 +10,7 @@ use crate::confirm::{Found, Judges, Stretch, Unsettled, confirm, settle_overlaps
 use crate::json::Kind;
 use crate::open::{self, Hold};
 use crate::operator::Treatment;
-use crate::sheet::{GAP, Segment, Source};
+use crate::sheet::{GAP, Segment, Sheet, Source};
 use crate::text::End;
 
 /// What is known of a text of which more may follow.
@@ -38,6 +40,11 @@ pub(crate) struct Settled {
 }
 
 impl Settled {
+    /// What is settled here and there.
+    fn before(self, other: Settled) -> Settled {
+        Settled { end: self.end.min(other.end), resume: self.resume.min(other.resume), ..self }
+    }
+
     /// What is found but not settled is found again when more has arrived, so what made its detector look is kept.
     pub(crate) fn before_unsettled(self, detections: &[Detection], part: Part<'_>) -> Settled {
         // Where all words are held, nothing goes out behind what is to be asked again.
@@ -73,8 +80,40 @@ impl Scratch {
             segment.range.end = open::whole_markup(&sheet.text[..segment.range.end]);
         }
         let segment = segment.clone();
-        let mut unsettled = self.confirm_open(judges, text, &segment, part, treatment);
+        let sheet = std::mem::take(sheet);
+        let settled = self.settle_sheet(judges, text, &sheet, &segment, part, treatment, &|_| true);
+        let joined = self.settle_joined(judges, text, &sheet, &segment, part, treatment);
+        self.sheets[0] = sheet;
+        let tape = std::mem::take(&mut self.nested);
+        self.scan_blobs(judges, Document::new(text, &tape, &[]), treatment);
+        self.nested = tape;
+        settle_overlaps(&mut self.detections, treatment);
+        let settled = joined.map_or(settled, |joined| settled.before(joined)).before_unsettled(&self.detections, part);
+        // What stands in front of what is kept is needed in both readings.
         let [sheet, ..] = &self.sheets;
+        let context = |sheet: &Sheet| {
+            let place = sheet.place_of(settled.end.min(settled.resume) as u32).saturating_sub(open::CONTEXT_BYTES);
+            sheet.raw_at(place) as usize
+        };
+        let context = context(sheet).min(joined.map_or(usize::MAX, |_| context(self.joined.sheet())));
+        Settled { context, ..settled }
+    }
+
+    /// Fills `detections` with what is found on a sheet with one text of which more may follow, and `blobs`, as far as it `is_new`; says how
+    /// far the text is settled.
+    #[allow(clippy::too_many_arguments)] // what is read how far and by whom, and what of it counts
+    pub(super) fn settle_sheet(
+        &mut self,
+        judges: Judges<'_>,
+        text: &[u8],
+        sheet: &Sheet,
+        segment: &Segment,
+        part: Part<'_>,
+        treatment: &Treatment,
+        is_new: &impl Fn(&Range<usize>) -> bool,
+    ) -> Settled {
+        self.anchors.clear();
+        let mut unsettled = self.confirm_open(judges, text, sheet, segment, part, treatment, is_new);
         let known = &sheet.text[..segment.range.end];
         let (out, resume) = (sheet.place_of(part.out as u32), sheet.place_of(part.resume as u32));
         for run in self.anchors.blobs.iter().filter(|run| run.end > out) {
@@ -82,7 +121,9 @@ impl Scratch {
             let open_from = open::each_block(run.start.max(out)..run.end, is_open, |block| {
                 // Behind a block in which something is found the whole rest of the run is masked.
                 let raw_at = |at| sheet.raw_at(if at == block.end { run.end } else { at });
-                open_blob(&mut self.blobs, &sheet.text, &block, &segment, raw_at);
+                if is_new(&block) {
+                    open_blob(&mut self.blobs, &sheet.text, &block, segment, raw_at);
+                }
             });
             unsettled.value = unsettled.value.min(open_from.unwrap_or(usize::MAX));
         }
@@ -99,26 +140,21 @@ impl Scratch {
             Hold::Values => unsettled.value.min(open::long_number(known)).min(judges.literals.beginning(known)),
         };
         let (end, resume) = (sheet.raw_at(held.max(out)) as usize, sheet.raw_at(unsettled.anchor.min(held).max(resume)) as usize);
-        let tape = std::mem::take(&mut self.nested);
-        self.scan_blobs(judges, Document::new(text, &tape, &[]), treatment);
-        self.nested = tape;
-        settle_overlaps(&mut self.detections, treatment);
-        let settled = Settled { end, resume, context: 0 }.before_unsettled(&self.detections, part);
-        let [sheet, ..] = &self.sheets;
-        let context = sheet.place_of(settled.end.min(settled.resume) as u32).saturating_sub(open::CONTEXT_BYTES);
-        Settled { context: sheet.raw_at(context) as usize, ..settled }
+        Settled { end, resume, context: 0 }
     }
 
     /// Asks about all anchors of the segment behind those that were settled before; gives what of it is not settled yet.
+    #[allow(clippy::too_many_arguments)] // as above
     fn confirm_open(
         &mut self,
         judges: Judges<'_>,
         text: &[u8],
+        sheet: &Sheet,
         segment: &Segment,
         part: Part<'_>,
         treatment: &Treatment,
+        is_new: &impl Fn(&Range<usize>) -> bool,
     ) -> Unsettled {
-        let [sheet, ..] = &self.sheets;
         let (resume, end) = (sheet.place_of(part.resume as u32), End::new(!part.is_last));
         let known = &sheet.text[..segment.range.end];
         self.anchors.find(judges.literals, &self.hyperscan, known, 0..known.len(), GAP);
@@ -138,6 +174,9 @@ impl Scratch {
         let mut found = |segment: &Segment, detector, found: Found| {
             let (raw, anchor) = (sheet.raw_range(&found.range), sheet.raw_at(found.anchor) as usize);
             let holds_at = |rule, patterns: &[_]| places.hold(rule, patterns, text, tape, 0);
+            if !is_new(&found.range) {
+                return;
+            }
             let detection = detection(treatment, holds_at, segment, detector, raw, &sheet.text, found.range, found.confidence);
             detections.extend(detection.map(|detection| Detection { anchor, ..detection }));
         };
