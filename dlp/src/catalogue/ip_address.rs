@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, run};
+use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, is_word, run};
 use crate::text::Text;
 
 pub(crate) static V4: Native = Native {
@@ -15,7 +15,10 @@ pub(crate) static V4: Native = Native {
     positives: &[
         ("ip=192.168.112.45 mac=x", "192.168.112.45"),
         ("from 80.207.205.81.", "80.207.205.81"),
-        ("http://10.0.0.1:8080/", "10.0.0.1"),
+        ("http://10.20.0.1:8080/", "10.20.0.1"),
+        ("ip=10.0.0.1 port", "10.0.0.1"),
+        ("\"client_ip\": \"192.0.2.7\"", "192.0.2.7"),
+        ("login from 192.168.1.5 failed", "192.168.1.5"),
         ("{\"ip\":\"10.61.51.6\"}", "10.61.51.6"),
         ("{\"resolver\":\"8.8.8.8\"}", "8.8.8.8"),
         ("{\"src_ip\":\"2.17.4.30\"}", "2.17.4.30"),
@@ -44,6 +47,13 @@ pub(crate) static V4: Native = Native {
         "the networks 10.0.0.0/8 and 172.16.0.0/12",
         "http://169.254.169.254/latest/meta-data/",
         "to the group 239.255.255.250",
+        "connect('54.21.118.7', 80)",
+        "const peer = \"54.21.118.7\";",
+        "{ host: '104.131.124.203', port: 1081 }",
+        "12.34.56.78 and 10.20.30.40",
+        "curl 203.0.113.9",
+        "the router is 192.168.1.1",
+        "10.4.7.0",
     ],
 };
 
@@ -64,6 +74,10 @@ pub(crate) static V6: Native = Native {
         "1:2:3:4:5:6:7:8",
         "64:ff9b::a00:1",
         "the network 2001:db8:4a2::/48",
+        "see 2001:db8::9b66:1d59:7c92:1358",
+        "2001:658:22a:cafe:200::1",
+        "ip_address('2a00:0:13c:dbce:6d2b:d780:beef:fdff')",
+        "2003:1:2:3:4:5:6:7",
         "std::fs::read",
         "12:34:56",
         "61:cb:d0:7d:16:f0",
@@ -145,7 +159,7 @@ fn confirm_v4(place: &Place<'_>) -> Confirmed {
     }
     let is_nobody = is_network(octets, text, here) || octets[0] >= 224 || octets == [169, 254, 169, 254];
     let is_address = !looks_counted(octets) || is_called_address(place, here);
-    let is_meant = !is_made_up(octets) || says_address(place.name.to_ascii_lowercase().as_bytes());
+    let is_meant = !(is_made_up(octets) || is_in_code(text, place.at, here)) || is_labelled(place, place.at);
     (!is_nobody && is_address && is_meant && !is_version(place)).then_some((place.at..here, 0.8))
 }
 
@@ -165,9 +179,56 @@ fn looks_counted(octets: [u8; 4]) -> bool {
     octets[0] != 10 && octets.iter().all(|octet| *octet < 32) || matches!(octets, [1, 2 | 3, ..] | [2, 5, ..])
 }
 
-/// Whether the numbers are those that come to mind for an example, or name a resolver that answers everybody: `1.2.3.4`, `8.8.8.8`.
+/// Whether the numbers are those that come to mind for an example, or name a network, or a resolver that answers everybody: `1.2.3.4`,
+/// `192.168.1.1`, `10.0.0.0`, `8.8.8.8`, those of manuals (RFC 5737).
 fn is_made_up(octets: [u8; 4]) -> bool {
-    octets[..3] == [1, 2, 3] || octets[1..].iter().all(|octet| *octet == octets[0]) || octets == [8, 8, 4, 4]
+    let [first, second, third, last] = octets;
+    let step = |a: u8, b: u8| i16::from(b) - i16::from(a);
+    let is_regular = step(first, second) == step(second, third) && step(second, third) == step(third, last);
+    let is_of_manuals = matches!([first, second, third], [192, 0, 2] | [198, 51, 100] | [203, 0, 113]);
+    // Where home routers and tutorials begin to count.
+    let is_first = matches!(
+        [first, second, third],
+        [192, 168, 0..=2] | [10, 0, 0 | 1] | [10, 1, 1] | [172, 16, 0] | [100, 64, 0] | [1, 2, 3] | [12, 34, 56] | [123, 45, 67]
+    );
+    let repeats = first != 10 && first == second && second == third || [second, third] == [0, 0];
+    is_regular || is_of_manuals || is_first || repeats || last == 0 || matches!(octets, [172, 31, 255, _] | [8, 8, 4, 4])
+}
+
+/// Whether an address is a string of a program: a call's argument, what is assigned to a variable, a member of an object without quotes.
+/// Those are there to try the program out far more often than to reach a machine.
+fn is_in_code(text: Text<'_>, start: usize, end: usize) -> bool {
+    let Some(quote) = before(text, start).filter(|b| matches!(b, b'\'' | b'"' | b'`')) else { return false };
+    let head = text[..start - 1].trim_ascii_end();
+    // A prefix's length may stand behind the address.
+    let prefix = if text.get(end) == Some(&b'/') { 1 + run(text, end + 1, 3, |b| b.is_ascii_digit()) } else { 0 };
+    if text.get(end + prefix) != Some(quote) {
+        return false;
+    }
+    let is_argument = head.ends_with(b"(") || head.ends_with(b"[") && *quote == b'\'';
+    let is_member = head.strip_suffix(b":").is_some_and(|head| head.last().is_some_and(|b| is_word(Some(b))));
+    is_argument
+        || matches!(text.get(end + prefix + 1), Some(b')' | b';'))
+        || is_member && *quote == b'\'' && text.get(end + prefix + 1) == Some(&b',')
+}
+
+/// Whether the name of a member, or a label right in front, calls something an address: `ip=`, `"client_ip": "`, `from `.
+fn is_labelled(place: &Place<'_>, start: usize) -> bool {
+    if says_address(place.name.to_ascii_lowercase().as_bytes()) {
+        return true;
+    }
+    let head = &place.text[start.saturating_sub(2 * CONTEXT_BYTES)..start];
+    let is_quote = |b: &u8| matches!(b, b'"' | b'\'' | b'\\' | b'[');
+    let without = |text: &[u8], is_part: &dyn Fn(&u8) -> bool| text.iter().rev().take_while(|b| is_part(b)).count();
+    let value = &head[..head.len() - without(head, &is_quote)];
+    let sign = &value[..value.len() - without(value, &|b| b" \t:=".contains(b))];
+    let name = &sign[..sign.len() - without(sign, &is_quote)];
+    let word = name[name.len() - without(name, &|b| b.is_ascii_alphanumeric())..].to_ascii_lowercase();
+    let (is_quoted, is_assigned) = (value.len() < head.len(), value[sign.len()..].iter().any(|b| *b == b':' || *b == b'='));
+    let is_name = [&b"ip"[..], b"addr", b"address", b"ipv4", b"ipv6"].iter().any(|label| word.ends_with(label));
+    let is_host = [&b"host"[..], b"server", b"peer", b"client", b"from", b"inet", b"ping", b"gateway"].contains(&&word[..]);
+    // In a program a variable is assigned a string; in a result the name stands in quotes, or no quotes stand at all.
+    (is_name || is_host) && (!is_quoted || is_assigned && name.len() < sign.len())
 }
 
 /// Whether a text in small letters says that an address follows.
@@ -218,5 +279,22 @@ fn confirm_v6(place: &Place<'_>) -> Confirmed {
     );
     let has_prefix = text.get(end) == Some(&b'/') && text.get(end + 1).is_some_and(u8::is_ascii_digit);
     let is_network = has_prefix && candidate.ends_with("::");
-    (is_given_out && !is_network).then_some((start..end, 0.85))
+    let is_meant = !(is_made_up_v6(address.segments()) || is_in_code(text, start, end)) || is_labelled(place, start);
+    (is_given_out && !is_network && is_meant).then_some((start..end, 0.85))
+}
+
+/// Whether an address is one of manuals (RFC 3849), a network's, the last one of it, or has groups that count up or spell words.
+fn is_made_up_v6(groups: [u16; 8]) -> bool {
+    let is_counted = groups
+        .windows(3)
+        .any(|three| matches!(three, [a, b, c] if *a > 0 && b.checked_sub(*a) == Some(1) && c.checked_sub(*b) == Some(1)));
+    let spells = groups.iter().any(|group| matches!(group, 0xcafe | 0xbabe | 0xdead));
+    let is_edge = groups[7] == 0 || groups[6..] == [0xffff, 0xffff];
+    match groups {
+        [0, 0, 0, 0, 0, 0xffff, high, low] => {
+            let [[first, second], [third, last]] = [high.to_be_bytes(), low.to_be_bytes()];
+            is_made_up([first, second, third, last])
+        }
+        _ => matches!(groups, [0x2001, 0xdb8, ..]) || is_counted || spells || is_edge,
+    }
 }
