@@ -9,6 +9,7 @@ use crate::bits::{Runs, for_each, has_three};
 use crate::blob;
 use crate::classify::{BLOCK, BLOCKS_MAX, Masks, classify};
 use crate::compile::Literals;
+use crate::joints;
 use crate::pattern::LITERAL_BYTES_MIN;
 
 /// What was seen at a place.
@@ -46,6 +47,8 @@ pub(crate) struct Anchors {
     pub(crate) blobs: Vec<Range<usize>>,
     /// Places near which characters in a row may be written as two digits each.
     pub(crate) units: Vec<usize>,
+    /// Places at which two parts of a value may be joined.
+    pub(crate) joints: Vec<usize>,
     /// Stretches in front of values.
     windows: Vec<Range<usize>>,
     blocks: Blocks,
@@ -83,6 +86,7 @@ impl Anchors {
         self.words.clear();
         self.blobs.clear();
         self.units.clear();
+        self.joints.clear();
         self.windows.clear();
     }
 
@@ -150,6 +154,11 @@ impl Anchors {
                 self.units.extend((at + bit).checked_sub(BLOCK))
             });
         }
+        // A quote ends a string of JSON, in which there are no others, and what is not ASCII is read elsewhere.
+        let others = if breaks == b'"' { 0 } else { block.escaped | block.odd };
+        for_each(block.seam | others, |bit| {
+            self.joints.extend(Some(at + bit).filter(|&place| joints::may_stand_at(text, place)))
+        });
         for_each(promising_numbers(before, block) | promising_colons(before, block) | block.at | block.plus, |bit| {
             let place = at + bit;
             let seen = match text[place] {

@@ -32,6 +32,12 @@ pub(crate) struct Masks {
     pub(crate) gap: u64,
     /// `)`
     pub(crate) close: u64,
+    /// `*`, `<`, `=`, `'` and a backquote: where two parts of a value may be joined.
+    pub(crate) seam: u64,
+    /// `"` and backslashes: the same in a text that is no string of JSON as it is written.
+    pub(crate) escaped: u64,
+    /// First bytes of characters that are not ASCII.
+    pub(crate) odd: u64,
 }
 
 impl Masks {
@@ -76,6 +82,9 @@ impl Classes for Masks {
             slash: is(b'/'),
             gap: is(b' ') | is(b'.') | is(b'\n'),
             close: is(b')'),
+            seam: is(b'*') | is(b'<') | is(b'=') | is(b'\'') | is(b'`'),
+            escaped: is(b'"') | is(b'\\'),
+            odd: within(0xc2, 0x33),
         }
     }
 }

@@ -79,17 +79,17 @@ impl Iterator for Joints<'_> {
     }
 }
 
-/// Calls `each` with the places at which a joint may stand; `is_leaf`: in a text with neither quotes nor backslashes in ASCII. Lines of
-/// base64 and characters written as numbers are found otherwise.
-pub(crate) fn each_place(text: &[u8], is_leaf: bool, mut each: impl FnMut(usize)) {
-    memchr::memchr3_iter(b'*', b'<', b'=', text).for_each(&mut each);
-    memchr::memchr_iter(b'\'', text).for_each(&mut each);
-    if is_leaf {
-        return;
-    }
-    memchr::memchr3_iter(b'"', b'\\', b'`', text).for_each(&mut each);
-    if !text.is_ascii() {
-        (0..text.len()).filter(|&at| is_near_ascii(text, at)).for_each(each);
+/// Whether a joint may stand at a sign, by the byte that follows it. Lines of base64 and characters written as numbers are found otherwise.
+#[inline(always)]
+pub(crate) fn may_stand_at(text: &[u8], at: usize) -> bool {
+    let Some(&next) = text.get(at + 1) else { return false };
+    match text[at] {
+        b'*' => next == b'*',
+        b'<' => next.is_ascii_alphabetic() || matches!(next, b'/' | b'!'),
+        b'=' => matches!(next, b'0'..=b'9' | b'A'..=b'F' | b'\n' | b'\r'),
+        b'"' | b'\'' | b'`' => next.is_ascii_whitespace() || matches!(next, b'+' | b'.' | b'&' | b'\\' | b'"' | b'\'' | b'`'),
+        b'\\' => matches!(next, b'\n' | b'\r' | b'_' | b'-' | b'.' | b'@' | b'+'),
+        _ => is_near_ascii(text, at),
     }
 }
 

@@ -101,9 +101,7 @@ impl Scratch {
                 found.push((leaf, at - start));
             }
         };
-        for stretch in &self.stretches {
-            joints::each_place(&text[stretch.clone()], !tape.is_of_text(), |at| note(stretch.start + at, joints::is_joint));
-        }
+        self.anchors.joints.iter().for_each(|&at| note(at, joints::is_joint));
         self.anchors.units.iter().for_each(|&at| note(at, joints::is_row));
         self.anchors.blobs.iter().for_each(|run| note(run.end, joints::is_joint));
         found.sort_unstable();
@@ -130,10 +128,12 @@ impl Scratch {
     /// Lays out the segments of a sheet that have joints.
     pub(super) fn join_sheet(&mut self, level: usize) {
         let sheet = &self.sheets[level];
-        let (mut unit, mut blob, mut places) = (0, 0, Vec::new());
+        let (mut joint, mut unit, mut blob, mut places) = (0, 0, 0, Vec::new());
         for segment in &sheet.segments {
             let (text, start) = (&sheet.text[segment.range.clone()], segment.range.start);
-            joints::each_place(text, false, |at| places.extend(joints::is_joint(text, at).then_some(at)));
+            joint += self.anchors.joints[joint..].iter().take_while(|at| **at < start).count();
+            let joints = self.anchors.joints[joint..].iter().take_while(|at| **at < segment.range.end).map(|at| at - start);
+            places.extend(joints.filter(|at| joints::is_joint(text, *at)));
             unit += self.anchors.units[unit..].iter().take_while(|at| **at < start).count();
             let rows = self.anchors.units[unit..].iter().take_while(|at| **at < segment.range.end).map(|at| at - start);
             places.extend(rows.filter(|at| joints::is_row(text, *at)));
