@@ -171,6 +171,21 @@ fn a_long_run_of_base64_is_looked_at_in_blocks() {
 }
 
 #[test]
+fn a_long_value_that_is_only_told_of_goes_out_as_it_came() {
+    let mut stage = Stage::new();
+    stage.treatment = stage.engine.catalogue().everything(Operator::Flag);
+    for (head, body) in
+        [("key: -----BEGIN RSA PRIVATE KEY-----\n", "QUJDREVGR0hJSktMTU5PUFFS\n"), ("DB_PASSWORD=", "correct-horse20")]
+    {
+        let text = format!("{head}{} and so on", body.repeat(200_000 / body.len()));
+        for size in [64, 1460, 5000] {
+            let (out, findings) = stage.stream(text.as_bytes().chunks(size), |stream, _, _| assert!(stream.memory() <= 64 << 10));
+            assert!(out == text && findings.len() == 1, "{head} by {size}: {} bytes, {findings:?}", out.len());
+        }
+    }
+}
+
+#[test]
 fn a_block_stops_the_stream_for_good() {
     let mut stage = Stage::new();
     stage.treatment = stage.engine.catalogue().everything(Operator::Block);

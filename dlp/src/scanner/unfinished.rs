@@ -35,6 +35,8 @@ pub(crate) struct Settled {
     pub(crate) resume: usize,
     /// From here on the text must be kept, so that what follows is seen as it stands.
     pub(crate) context: usize,
+    /// Up to here the text is read; behind it stands the beginning of a character or an escape.
+    pub(crate) known: usize,
 }
 
 impl Settled {
@@ -47,8 +49,8 @@ impl Settled {
             false => settled,
             true => Settled { end: settled.end.min(end_at(found)), resume: settled.resume.min(found.anchor), ..settled },
         };
-        let Settled { end, resume, context } = detections.iter().rev().fold(self, before);
-        Settled { end: end.max(part.out), resume: resume.min(end).max(part.resume), context }
+        let Settled { end, resume, .. } = detections.iter().rev().fold(self, before);
+        Settled { end: end.max(part.out), resume: resume.min(end).max(part.resume), ..self }
     }
 }
 
@@ -68,7 +70,9 @@ impl Scratch {
         let whole = if part.is_last { text.len() } else { open::whole_escapes(text) };
         let segment = |range| Segment { range, raw_end: whole as u32, leaf: 0, kind: Kind::String, told, depth: 0 };
         sheet.push(&text[..whole], Source::Document(0), segment);
-        let [segment] = &mut sheet.segments[..] else { return Settled { end: part.out, resume: part.resume, context: 0 } };
+        let [segment] = &mut sheet.segments[..] else {
+            return Settled { end: part.out, resume: part.resume, context: 0, known: part.out };
+        };
         if !part.is_last {
             segment.range.end = open::whole_markup(&sheet.text[..segment.range.end]);
         }
@@ -99,11 +103,12 @@ impl Scratch {
             Hold::Values => unsettled.value.min(open::long_number(known)).min(judges.literals.beginning(known)),
         };
         let (end, resume) = (sheet.raw_at(held.max(out)) as usize, sheet.raw_at(unsettled.anchor.min(held).max(resume)) as usize);
+        let known_raw = sheet.raw_at(known.len()) as usize;
         let tape = std::mem::take(&mut self.nested);
         self.scan_blobs(judges, Document::new(text, &tape, &[]), treatment);
         self.nested = tape;
         settle_overlaps(&mut self.detections, treatment);
-        let settled = Settled { end, resume, context: 0 }.before_unsettled(&self.detections, part);
+        let settled = Settled { end, resume, context: 0, known: known_raw }.before_unsettled(&self.detections, part);
         let [sheet, ..] = &self.sheets;
         let context = sheet.place_of(settled.end.min(settled.resume) as u32).saturating_sub(open::CONTEXT_BYTES);
         Settled { context: sheet.raw_at(context) as usize, ..settled }
