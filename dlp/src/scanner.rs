@@ -227,6 +227,10 @@ impl Scratch {
                 each_leaf_under(tape, key + 1, |leaf| self.named.push((leaf, number)));
             }
         }
+        // In an array, what follows an object was noted before what stands in it; they are asked about in ascending order.
+        if !self.named.is_sorted() {
+            self.named.sort_unstable();
+        }
     }
 
     fn scan_in_place(&mut self, judges: Judges<'_>, document: Document<'_>, treatment: &Treatment) {
