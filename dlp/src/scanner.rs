@@ -319,7 +319,8 @@ impl Scratch {
         let mut index = 0;
         for run in &self.anchors.blobs {
             index += sheet.segments[index..].iter().take_while(|segment| segment.range.end < run.end).count();
-            let Some(segment) = sheet.segments.get(index) else { break };
+            // A run in a JSON text that was opened stands in none of the segments that are left.
+            let Some(segment) = sheet.segments.get(index).filter(|segment| segment.range.start <= run.start) else { continue };
             open_blob(&mut self.blobs, &sheet.text, run, segment, |at| sheet.raw_at(at));
         }
     }
