@@ -186,6 +186,25 @@ fn a_long_value_that_is_only_told_of_goes_out_as_it_came() {
 }
 
 #[test]
+fn what_looks_far_ahead_neither_holds_nor_hides_what_follows() {
+    let mut stage = Stage::new();
+    // Nineteen digits are a card only where nothing else stands.
+    let text = format!("row 4000000000000000006 of ana@customer.example. {}", "and others ".repeat(4000));
+    let expected = stage.oracle(&text);
+    let found = stage.stream(text.as_bytes().chunks(1000), |stream, _, _| assert!(stream.held() < 50, "{}", stream.held()));
+    assert_eq!(found, expected);
+    // What is only told of does not take with it what is to be masked.
+    let catalogue = stage.engine.catalogue();
+    let mut treatment = Treatment::none();
+    treatment.set(&catalogue.select("EMAIL_ADDRESS").unwrap(), Operator::Flag);
+    treatment.set(&catalogue.select("secret/*").unwrap(), Operator::Redact);
+    stage.treatment = treatment;
+    let text = format!("-----BEGIN ana@customer.example ghp_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM {}", "and others ".repeat(4000));
+    let expected = stage.oracle(&text);
+    assert_eq!(stage.stream(text.as_bytes().chunks(1000), |_, _, _| {}), expected);
+}
+
+#[test]
 fn a_block_stops_the_stream_for_good() {
     let mut stage = Stage::new();
     stage.treatment = stage.engine.catalogue().everything(Operator::Block);
