@@ -205,6 +205,15 @@ fn what_looks_far_ahead_neither_holds_nor_hides_what_follows() {
 }
 
 #[test]
+fn a_token_longer_than_what_is_held_does_not_come_out() {
+    let mut stage = Stage::new();
+    let payload = "eyJzdWIiOiIxMjM0NTY3ODkwIn0".repeat(2000);
+    let text = format!("t=eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.{payload}.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U and so on");
+    let (out, findings) = stage.stream(text.as_bytes().chunks(1000), |_, _, _| {});
+    assert_eq!((out.as_str(), findings.len()), ("t=[SECRET/JWT] and so on", 1));
+}
+
+#[test]
 fn a_block_stops_the_stream_for_good() {
     let mut stage = Stage::new();
     stage.treatment = stage.engine.catalogue().everything(Operator::Block);
