@@ -214,6 +214,15 @@ fn a_token_longer_than_what_is_held_does_not_come_out() {
 }
 
 #[test]
+fn the_word_before_a_spelled_sign_waits_for_it() {
+    let (mut stage, mut faults) = (Stage::new(), Vec::new());
+    for text in ["write to ana (at)example(dot)org today", "ana  [at] example [dot] org", "ana (AT) example (dot) org"] {
+        check(&mut stage, text, &mut faults);
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
 fn a_block_stops_the_stream_for_good() {
     let mut stage = Stage::new();
     stage.treatment = stage.engine.catalogue().everything(Operator::Block);

@@ -97,7 +97,7 @@ impl Scratch {
         let held = match part.hold {
             _ if part.is_last => known.len(),
             Hold::Words => {
-                let word = open::word(known, unsettled.anchor).min(open::word(known, known.len()));
+                let word = open::word(known, unsettled.anchor).min(open::last_word(known));
                 unsettled.value.min(word).min(open::number(known)).min(judges.literals.spaced_beginning(known))
             }
             Hold::Values => unsettled.value.min(open::long_number(known)).min(judges.literals.beginning(known)),
