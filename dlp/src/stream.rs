@@ -22,7 +22,9 @@ const PIECE_BYTES: usize = 4 << 10;
 const CONTEXT_BYTES_MAX: usize = 2 << 10;
 /// Bytes that are held back at most of a text of which only values are.
 const VALUE_HELD_BYTES_MAX: usize = 4 << 10;
-/// Findings of one piece that are told.
+/// Bytes held back that are looked at again for each piece that comes.
+const REREAD_BYTES_MIN: usize = 512;
+/// Bytes behind the beginning of the line that ends a key in PEM within which that line ends.
 const MARK_BYTES_MAX: usize = 64;
 
 /// A text that arrives in pieces. Each needs an engine's [`Scratch`] only while it is fed.
@@ -42,6 +44,8 @@ pub struct TextStream {
     /// Findings that were told.
     told: usize,
     hold: Hold,
+    /// Bytes that came since it was last looked at.
+    unread: usize,
     /// What was found in parts of it that were also looked at alone.
     own: Vec<Detection>,
     /// The name of the member it is the value of, if it is one.
@@ -125,10 +129,6 @@ impl TextStream {
         }
     }
 
-    /// Memory it has, in bytes.
-    pub fn memory(&self) -> usize {
-        self.held.capacity()
-    }
     /// Forgets what is held, which went out, and swallows what follows up to this ending.
     fn go_on_to(&mut self, ending: Ending) {
         self.offset += self.held.len();
@@ -137,6 +137,10 @@ impl TextStream {
         (self.out, self.resume, self.endless) = (0, 0, Some(ending));
     }
 
+    /// Memory it has, in bytes.
+    pub fn memory(&self) -> usize {
+        self.held.capacity()
+    }
 }
 
 impl Engine {
@@ -217,6 +221,13 @@ impl Feed<'_> {
             }
             stream.endless = None;
         }
+        // What is held is looked at again for an eighth of its length, not for every byte that comes.
+        stream.unread += piece.len();
+        let is_little = stream.held() > REREAD_BYTES_MIN && stream.unread * 8 < stream.held();
+        if is_little && !is_last && stream.hold == Hold::Words {
+            return Verdict::Clean;
+        }
+        stream.unread = 0;
         let name = std::mem::take(&mut stream.name);
         let part = Part { name: &name, out: stream.out, resume: stream.resume, is_last, hold: stream.hold };
         let settled = self.scratch.scan_open(self.engine.judges(), &stream.held, part, self.treatment);

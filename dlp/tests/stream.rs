@@ -213,6 +213,18 @@ fn a_token_longer_than_what_is_held_does_not_come_out() {
     assert_eq!((out.as_str(), findings.len()), ("t=[SECRET/JWT] and so on", 1));
 }
 
+/// Takes minutes where all that is held is looked at again for each byte, and the suite would not end.
+#[test]
+fn pieces_of_one_byte_cost_no_more_than_long_ones() {
+    let mut stage = Stage::new();
+    for unit in ["xoxb-", "https://a:", "sk_live_", "12-", "key=", "-----BEGIN RSA PRIVATE KEY-----\n"] {
+        let text = unit.repeat((32 << 10) / unit.len());
+        let (start, expected) = (std::time::Instant::now(), stage.oracle(&text).0);
+        assert_eq!(stage.stream(text.as_bytes().chunks(1).chain([&[][..]]), |_, _, _| {}).0, expected);
+        println!("{unit:?}: {:?}", start.elapsed());
+    }
+}
+
 #[test]
 fn the_word_before_a_spelled_sign_waits_for_it() {
     let (mut stage, mut faults) = (Stage::new(), Vec::new());
