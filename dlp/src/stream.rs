@@ -83,12 +83,27 @@ impl Ending {
                     None => return (from, false),
                 }
             }
-            Ending::Quote(quote) => text.iter().position(|&b| b == quote || matches!(b, b'\\' | b'\n' | b'\r')),
-            Ending::Word => text.iter().position(|b| b.is_ascii_whitespace() || b"\"'`,;<>\\".contains(b)),
+            Ending::Quote(quote) => return end_of(text, |b| b == quote || matches!(b, b'\\' | b'\n' | b'\r')),
+            Ending::Word => return end_of(text, |b| b.is_ascii_whitespace() || b"\"'`,;<>\\".contains(&b)),
             Ending::Base64 => text.iter().position(|b| !b.is_ascii_alphanumeric() && !b"+/-_=".contains(b)),
         };
         (at.unwrap_or(text.len()), at.is_some())
     }
+}
+
+/// How much of a text stands before the first byte that ends a value, and whether there is one. A backslash before a `/` or a `u` only
+/// writes a character of the value in another way.
+fn end_of(text: &[u8], ends: impl Fn(u8) -> bool) -> (usize, bool) {
+    let mut from = 0;
+    while let Some(length) = text[from..].iter().position(|&b| ends(b)) {
+        let at = from + length;
+        match (text[at], text.get(at + 1)) {
+            (b'\\', Some(b'/' | b'u')) => from = at + 2,
+            (b'\\', None) => return (at, false),
+            _ => return (at, true),
+        }
+    }
+    (text.len(), false)
 }
 
 impl TextStream {

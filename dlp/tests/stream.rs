@@ -153,6 +153,16 @@ fn what_has_no_end_is_masked_to_it_and_not_held() {
 }
 
 #[test]
+fn an_escape_does_not_end_what_has_no_end() {
+    let mut stage = Stage::new();
+    let text = format!("DB_PASSWORD={}\\/{}\\u0041k9 and so on", "correct-horse20".repeat(3000), "k7qm2xt9".repeat(40));
+    let expected = stage.oracle(&text).0;
+    for size in [1, 64, 1460] {
+        assert_eq!(stage.stream(text.as_bytes().chunks(size), |_, _, _| {}).0, expected, "by {size}");
+    }
+}
+
+#[test]
 fn a_long_run_of_base64_is_looked_at_in_blocks() {
     use base64::Engine as _;
     let mut stage = Stage::new();
