@@ -14,6 +14,7 @@ use crate::json::{Bounds, Kind, Node, Tape};
 use crate::keys::KeyClass;
 use crate::markup;
 use crate::names::{Glance, Names};
+use crate::open;
 use crate::operator::{Numbers, Treatment};
 use crate::pointer::{Places, PointerPattern};
 use crate::sheet::{GAP, Segment, Sheet, Source};
@@ -419,9 +420,16 @@ fn gallop(leaves: &[u32], is_before: impl Fn(u32) -> bool) -> usize {
 
 /// Decodes a run of base64 onto the sheet of blobs, where it holds text.
 fn open_blob(blobs: &mut Sheet, text: &[u8], run: &Range<usize>, segment: &Segment, raw_at: impl Fn(usize) -> u32) {
-    if let Some(decoded) = blob::decode(&text[run.clone()]) {
-        let raw_end = raw_at(run.end);
-        blobs.push_for(&decoded, raw_at(run.start), |range| Segment { range, raw_end, told: 0, ..segment.clone() });
+    let mut open = |part: Range<usize>| {
+        if let Some(decoded) = blob::decode(&text[part]) {
+            let raw_end = raw_at(run.end);
+            blobs.push_for(&decoded, raw_at(run.start), |range| Segment { range, raw_end, told: 0, ..segment.clone() });
+        }
+    };
+    match run.len() > blob::RUN_MAX {
+        // What is longer than what is decoded at once is decoded block by block, as in a stream.
+        true => _ = open::each_block(run.clone(), false, open),
+        false => open(run.clone()),
     }
 }
 

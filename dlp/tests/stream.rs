@@ -245,6 +245,20 @@ fn the_word_before_a_spelled_sign_waits_for_it() {
 }
 
 #[test]
+fn base64_of_any_length_and_script_is_read() {
+    use base64::Engine as _;
+    let mut stage = Stage::new();
+    let secret = "ghp_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM";
+    for (word, times) in [("plain words ", 20_000), ("é", 20_000), ("x€", 100_000)] {
+        let text = format!("-{} {secret} {}", word.repeat(times), word.repeat(900));
+        let text = format!("blob {} end", base64::engine::general_purpose::STANDARD.encode(text));
+        assert_eq!(stage.oracle(&text).0, "blob [SECRET/GITHUB-TOKEN] end", "{word}");
+        let (out, findings) = stage.stream(text.as_bytes().chunks(1460), |_, _, _| {});
+        assert!(findings.len() == 1 && out.ends_with("[SECRET/GITHUB-TOKEN] end"), "{word}: {findings:?}");
+    }
+}
+
+#[test]
 fn a_block_stops_the_stream_for_good() {
     let mut stage = Stage::new();
     stage.treatment = stage.engine.catalogue().everything(Operator::Block);
