@@ -8,8 +8,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 /// Characters of a run that is looked at.
 pub(crate) const RUN_MIN: usize = 24;
-/// Characters of a run that are decoded; a secret behind them is not found.
-const RUN_MAX: usize = 256 * 1024;
+/// Characters of a run that are decoded at once; of a longer one its blocks are.
+pub(crate) const RUN_MAX: usize = 256 * 1024;
 /// Characters that are decoded first, to see whether the rest is worth it.
 const SAMPLE: usize = 24;
 
@@ -69,7 +69,7 @@ fn decode_once(run: &[u8]) -> Option<Vec<u8>> {
     if !is_text(&sample) {
         return decode_hex(run).or_else(|| decode_base32(run));
     }
-    let decoded = engine.decode(whole).ok().filter(|decoded| is_text(decoded) && std::str::from_utf8(decoded).is_ok());
+    let decoded = engine.decode(whole).ok().filter(|decoded| is_text(decoded) && is_utf8(decoded));
     decoded.or_else(|| decode_hex(run)).or_else(|| decode_base32(run))
 }
 
@@ -113,6 +113,12 @@ fn decode_base32(run: &[u8]) -> Option<Vec<u8>> {
 
 fn is_text(bytes: &[u8]) -> bool {
     bytes.iter().all(|&b| b >= 0x20 && b != 0x7f || matches!(b, b'\t' | b'\n' | b'\r'))
+}
+
+/// Whether bytes are UTF-8, but for a character at either end of which a block has only a part.
+fn is_utf8(bytes: &[u8]) -> bool {
+    let cut = bytes.iter().take(3).take_while(|b| **b & 0xc0 == 0x80).count();
+    std::str::from_utf8(&bytes[cut..]).map_or_else(|error| error.error_len().is_none(), |_| true)
 }
 
 /// Whether bytes are text of two bytes a character, as commands are for PowerShell (UTF-16, little end first).

@@ -16,7 +16,7 @@ use crate::{Engine, rewrite};
 
 /// Channels of one stream; texts of further ones are masked message by message.
 const CHANNELS_MAX: usize = 8;
-/// Bytes of a text that takes part; a longer one is masked by itself.
+/// Bytes of a text that takes part; a longer one is masked by itself, unless an end is held back in front of it.
 pub const CHANNEL_TEXT_BYTES_MAX: usize = 4 << 10;
 
 /// The texts that go on over the messages of one stream, by a number that says which is which.
@@ -48,6 +48,11 @@ impl Channels {
     /// Memory they have, in bytes.
     pub fn memory(&self) -> usize {
         self.open.iter().map(|(_, stream)| stream.memory()).sum()
+    }
+
+    /// Whether an end of this channel's text is held back.
+    fn holds(&self, channel: u64) -> bool {
+        self.open.iter().any(|(known, stream)| *known == channel && stream.held() > 0)
     }
 
     /// The number of a channel, which is made if there is room.
@@ -108,7 +113,9 @@ impl Engine {
         for &(channel, leaf) in texts {
             let node = tape.node(leaf);
             let content = node.start as usize..node.end as usize;
-            let place = if content.len() <= CHANNEL_TEXT_BYTES_MAX { channels.find(channel) } else { None };
+            // Behind an end that is held back a long text takes part too, or it would overtake it.
+            let takes_part = content.len() <= CHANNEL_TEXT_BYTES_MAX || channels.holds(channel);
+            let place = if takes_part { channels.find(channel) } else { None };
             let Some(place) = place.filter(|_| node.kind == Kind::String) else { continue };
             let (own, others): (Vec<Detection>, Vec<Detection>) = detections.drain(..).partition(|found| found.leaf == leaf);
             detections = others;

@@ -355,6 +355,9 @@ impl Feed<'_> {
             let ground = if stream.has_leaves { Ground::Within(u64::MAX) } else { Ground::Text };
             let text = TextStream::within(Box::default(), stream.offset, stream.told);
             stream.text = Some(Inner { text, ground, pointer: String::new() });
+        } else if let Some(inner) = &mut stream.text {
+            // What was a long string goes on as anything.
+            (inner.ground, inner.pointer) = (Ground::Within(u64::MAX), String::new());
         }
         verdict.with(self.text(stream, &window.held[window.head..], is_last))
     }

@@ -107,6 +107,16 @@ pub(crate) fn word(text: &[u8], at: usize) -> usize {
     value(text, at - text[..at].iter().rev().take(2).take_while(|b| **b == b' ').count())
 }
 
+/// The beginning of the word at a text's end; of the one in front of it where the last may become an ` (at) ` that stands for a `@`.
+pub(crate) fn last_word(text: &[u8]) -> usize {
+    let last = value(text, text.len());
+    let begins = |sign: &&[u8; 4]| text.len() - last < 4 && sign[..text.len() - last].eq_ignore_ascii_case(&text[last..]);
+    match [b"(at)", b"[at]"].iter().any(begins) {
+        true => word(text, last),
+        false => word(text, text.len()),
+    }
+}
+
 /// The beginning of the word in which `at` stands or which ends there, within [`WORD_BYTES_HELD`].
 pub(crate) fn value(text: &[u8], at: usize) -> usize {
     at - text[..at].iter().rev().take(WORD_BYTES_HELD).take_while(|b| b.is_ascii_graphic()).count()

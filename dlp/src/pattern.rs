@@ -3,11 +3,13 @@
 //! Invariant: a match is looked for at one place only, in a window that the pattern bounds; nothing here searches.
 
 use std::ops::Range;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::OnceLock;
 
 use regex_automata::hybrid::dfa as hybrid;
 use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson;
+use regex_automata::util::pool::Pool;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::{Hir, literal};
@@ -19,6 +21,8 @@ use crate::validate::Validator;
 
 /// Bytes of a compiled pattern; a larger one is refused.
 const COMPILED_BYTES_MAX: usize = 1 << 20;
+/// Bytes of states that an automaton keeps for one thread.
+const CACHE_BYTES_MAX: usize = 64 << 10;
 /// Bytes behind a place that a pattern may match.
 const WINDOW_BYTES_MAX: usize = 8192;
 /// Literals that one pattern may begin with.
@@ -39,7 +43,7 @@ pub(crate) struct Pattern {
     /// The same, up to the end of what it is matched with.
     whole: OnceLock<Option<Regex>>,
     /// The same, to see whether a text that is not whole may go on.
-    automaton: OnceLock<Option<hybrid::DFA>>,
+    automaton: OnceLock<Option<Automaton>>,
     /// Whether the literal it begins with is too short to stand within a word.
     pub(crate) begins_word: bool,
     /// Whether the value is assigned to a name, so that it does not begin with a literal.
@@ -53,6 +57,23 @@ pub(crate) struct Pattern {
     pub(crate) context: Vec<String>,
     /// Whether a value that only holds the place of a secret is refused.
     pub(crate) refuses_fillers: bool,
+}
+
+/// Makes an automaton's memory.
+type MakeCache = Box<dyn Fn() -> hybrid::Cache + Send + Sync + UnwindSafe + RefUnwindSafe>;
+
+/// A lazy automaton and the memory of those who run it, because making that anew costs more than most runs.
+#[derive(Debug)]
+struct Automaton {
+    dfa: hybrid::DFA,
+    caches: Pool<hybrid::Cache, MakeCache>,
+}
+
+impl Automaton {
+    fn of(dfa: hybrid::DFA) -> Self {
+        let own = dfa.clone();
+        Automaton { dfa, caches: Pool::new(Box::new(move || own.create_cache())) }
+    }
 }
 
 /// Why a pattern cannot be used.
@@ -149,14 +170,14 @@ impl Pattern {
     fn may_go_on(&self, text: &[u8], start: usize) -> bool {
         let Some(rest) = text.get(start..).filter(|rest| rest.len() < WINDOW_BYTES_MAX) else { return false };
         let build = || {
-            let config = hybrid::DFA::config().skip_cache_capacity_check(true);
+            let config = hybrid::DFA::config().skip_cache_capacity_check(true).cache_capacity(CACHE_BYTES_MAX);
             let syntax = syntax::Config::new().unicode(false).utf8(false).case_insensitive(self.case_any);
             let thompson = thompson::Config::new().utf8(false).nfa_size_limit(Some(COMPILED_BYTES_MAX));
-            hybrid::DFA::builder().configure(config).syntax(syntax).thompson(thompson).build(&self.text).ok()
+            hybrid::DFA::builder().configure(config).syntax(syntax).thompson(thompson).build(&self.text).ok().map(Automaton::of)
         };
         // Without an automaton everything may go on.
         let Some(automaton) = self.automaton.get_or_init(build).as_ref() else { return true };
-        let mut cache = automaton.create_cache();
+        let (automaton, mut cache) = (&automaton.dfa, automaton.caches.get());
         let Ok(mut state) = automaton.start_state_forward(&mut cache, &Input::new(rest).anchored(Anchored::Yes)) else {
             return true;
         };

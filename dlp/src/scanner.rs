@@ -16,6 +16,7 @@ use crate::keys::KeyClass;
 use crate::lines;
 use crate::markup;
 use crate::names::{Glance, Judge, Names};
+use crate::open;
 use crate::operator::{Numbers, Treatment};
 use crate::pointer::{Places, PointerPattern};
 use crate::sheet::{GAP, Segment, Sheet, Source};
@@ -236,6 +237,10 @@ impl Scratch {
                 each_leaf_under(tape, key + 1, |leaf| self.named.push((leaf, number)));
             }
         }
+        // In an array, what follows an object was noted before what stands in it; they are asked about in ascending order.
+        if !self.named.is_sorted() {
+            self.named.sort_unstable();
+        }
     }
 
     fn scan_in_place(&mut self, judges: Judges<'_>, document: Document<'_>, treatment: &Treatment) {
@@ -324,7 +329,8 @@ impl Scratch {
         let mut index = 0;
         for run in &self.anchors.blobs {
             index += sheet.segments[index..].iter().take_while(|segment| segment.range.end < run.end).count();
-            let Some(segment) = sheet.segments.get(index) else { break };
+            // A run in a JSON text that was opened stands in none of the segments that are left.
+            let Some(segment) = sheet.segments.get(index).filter(|segment| segment.range.start <= run.start) else { continue };
             open_blob(&mut self.blobs, &sheet.text, run, segment, |at| sheet.raw_at(at));
         }
     }
@@ -450,9 +456,16 @@ fn gallop(leaves: &[u32], is_before: impl Fn(u32) -> bool) -> usize {
 
 /// Decodes a run of base64 onto the sheet of blobs, where it holds text.
 fn open_blob(blobs: &mut Sheet, text: &[u8], run: &Range<usize>, segment: &Segment, raw_at: impl Fn(usize) -> u32) {
-    if let Some(decoded) = blob::decode(&text[run.clone()]) {
-        let raw_end = raw_at(run.end);
-        blobs.push_for(&decoded, raw_at(run.start), |range| Segment { range, raw_end, told: 0, ..segment.clone() });
+    let mut open = |part: Range<usize>| {
+        if let Some(decoded) = blob::decode(&text[part]) {
+            let raw_end = raw_at(run.end);
+            blobs.push_for(&decoded, raw_at(run.start), |range| Segment { range, raw_end, told: 0, ..segment.clone() });
+        }
+    };
+    match run.len() > blob::RUN_MAX {
+        // What is longer than what is decoded at once is decoded block by block, as in a stream.
+        true => _ = open::each_block(run.clone(), false, open),
+        false => open(run.clone()),
     }
 }
 

@@ -22,7 +22,9 @@ const PIECE_BYTES: usize = 4 << 10;
 const CONTEXT_BYTES_MAX: usize = 2 << 10;
 /// Bytes that are held back at most of a text of which only values are.
 const VALUE_HELD_BYTES_MAX: usize = 4 << 10;
-/// Findings of one piece that are told.
+/// Bytes held back that are looked at again for each piece that comes.
+const REREAD_BYTES_MIN: usize = 512;
+/// Bytes behind the beginning of the line that ends a key in PEM within which that line ends.
 const MARK_BYTES_MAX: usize = 64;
 
 /// A text that arrives in pieces. Each needs an engine's [`Scratch`] only while it is fed.
@@ -42,6 +44,8 @@ pub struct TextStream {
     /// Findings that were told.
     told: usize,
     hold: Hold,
+    /// Bytes that came since it was last looked at.
+    unread: usize,
     /// What was found in parts of it that were also looked at alone.
     own: Vec<Detection>,
     /// The name of the member it is the value of, if it is one.
@@ -79,12 +83,27 @@ impl Ending {
                     None => return (from, false),
                 }
             }
-            Ending::Quote(quote) => text.iter().position(|&b| b == quote || matches!(b, b'\\' | b'\n' | b'\r')),
-            Ending::Word => text.iter().position(|b| b.is_ascii_whitespace() || b"\"'`,;<>\\".contains(b)),
+            Ending::Quote(quote) => return end_of(text, |b| b == quote || matches!(b, b'\\' | b'\n' | b'\r')),
+            Ending::Word => return end_of(text, |b| b.is_ascii_whitespace() || b"\"'`,;<>\\".contains(&b)),
             Ending::Base64 => text.iter().position(|b| !b.is_ascii_alphanumeric() && !b"+/-_=".contains(b)),
         };
         (at.unwrap_or(text.len()), at.is_some())
     }
+}
+
+/// How much of a text stands before the first byte that ends a value, and whether there is one. A backslash before a `/` or a `u` only
+/// writes a character of the value in another way.
+fn end_of(text: &[u8], ends: impl Fn(u8) -> bool) -> (usize, bool) {
+    let mut from = 0;
+    while let Some(length) = text[from..].iter().position(|&b| ends(b)) {
+        let at = from + length;
+        match (text[at], text.get(at + 1)) {
+            (b'\\', Some(b'/' | b'u')) => from = at + 2,
+            (b'\\', None) => return (at, false),
+            _ => return (at, true),
+        }
+    }
+    (text.len(), false)
 }
 
 impl TextStream {
@@ -123,6 +142,14 @@ impl TextStream {
         for found in &mut self.own {
             found.raw = found.raw.start.saturating_sub(bytes)..found.raw.end - bytes;
         }
+    }
+
+    /// Forgets what is held, which went out, and swallows what follows up to this ending.
+    fn go_on_to(&mut self, ending: Ending) {
+        self.offset += self.held.len();
+        self.held.clear();
+        self.own.clear();
+        (self.out, self.resume, self.endless) = (0, 0, Some(ending));
     }
 
     /// Memory it has, in bytes.
@@ -209,30 +236,37 @@ impl Feed<'_> {
             }
             stream.endless = None;
         }
+        // What is held is looked at again for an eighth of its length, not for every byte that comes.
+        stream.unread += piece.len();
+        let is_little = stream.held() > REREAD_BYTES_MIN && stream.unread * 8 < stream.held();
+        if is_little && !is_last && stream.hold == Hold::Words {
+            return Verdict::Clean;
+        }
+        stream.unread = 0;
         let name = std::mem::take(&mut stream.name);
         let part = Part { name: &name, out: stream.out, resume: stream.resume, is_last, hold: stream.hold };
         let settled = self.scratch.scan_open(self.engine.judges(), &stream.held, part, self.treatment);
-        let Settled { end, resume, context } = self.with_own(stream, settled, part);
+        let Settled { end, resume, context, known } = self.with_own(stream, settled, part);
         (stream.resume, stream.name) = (resume, name);
         let mut verdict = self.release(stream, end);
         if verdict == Verdict::Blocked {
             return verdict;
         }
-        (stream.out, verdict) = match stream.held.len() - end > stream.held_max() {
-            false => (end, verdict),
-            true => match self.release_endless(stream, end) {
-                Verdict::Blocked => return Verdict::Blocked,
-                Verdict::Masked => return Verdict::Masked,
-                // Nothing was found in what is held: detectors that look farther than this have an ending.
-                Verdict::Clean => {
-                    self.out.extend_from_slice(&stream.held[end..]);
-                    (stream.held.len(), verdict)
-                }
-            },
-        };
+        stream.out = end;
+        if stream.held.len() - end > stream.held_max() {
+            verdict = verdict.with(self.release_all(stream, known));
+            if verdict == Verdict::Blocked {
+                return verdict;
+            }
+        }
         if stream.out == stream.held.len() && stream.out - stream.resume > stream.held_max() {
-            stream.endless =
-                self.scratch.detections.last().filter(|found| found.raw.end == stream.out).map(|f| self.ending(stream, f));
+            let is_last = |found: &&Detection| found.raw.end == stream.out;
+            let last = self.scratch.detections.last().filter(is_last).filter(|found| self.is_masked(found));
+            if let Some(ending) = last.map(|found| self.ending(stream, found)) {
+                stream.go_on_to(ending);
+                return verdict;
+            }
+            // What is only told of goes out, and is not looked at again.
             stream.resume = stream.out;
         }
         let kept = context.max(stream.resume.saturating_sub(CONTEXT_BYTES_MAX)).min(stream.out);
@@ -259,7 +293,7 @@ impl Feed<'_> {
             // What was found alone up to its end is masked whatever follows, so it need not wait; a secret that goes on will be masked on.
             Some(last) if self.engine.detectors()[last.detector].category == Category::Secret => Settled { end: whole, ..before },
             // An address or a number that is one by itself ends here: what follows begins a text of its own.
-            Some(_) => Settled { end: whole, resume: whole, context: whole },
+            Some(_) => Settled { end: whole, resume: whole, context: whole, known: whole },
         }
     }
 
@@ -301,29 +335,23 @@ impl Feed<'_> {
         }
     }
 
-    /// Masks a value whose end has not come and will not be waited for.
-    fn release_endless(&mut self, stream: &mut TextStream, end: usize) -> Verdict {
-        let Some(mut found) = self.detections(end).next() else { return Verdict::Clean };
-        let is_masked = !matches!(self.treatment.operator(found.rule), Operator::Flag);
-        let ending = self.ending(stream, &found);
-        if !is_masked {
-            // Only the record tells of it, so that it may go out.
-            return Verdict::Clean;
+    /// Sends out all that is held, because no more is waited for; a value that goes on from here is masked to its end.
+    fn release_all(&mut self, stream: &mut TextStream, known: usize) -> Verdict {
+        let whole = stream.held.len();
+        let treatment = self.treatment;
+        if let Some(last) = self.scratch.detections.last_mut().filter(|found| found.raw.end >= known.min(whole))
+            && !matches!(treatment.operator(last.rule), Operator::Flag)
+        {
+            (last.raw.end, last.is_merged) = (whole, true);
         }
-        found.raw.end = stream.held.len();
-        found.is_merged = true;
-        let verdict = self.tell(stream, std::slice::from_ref(&found));
-        if verdict == Verdict::Blocked {
-            stream.is_blocked = true;
-            return verdict;
-        }
-        let (detectors, range) = (self.engine.detectors(), end..stream.held.len());
-        rewrite::rewrite_range(detectors, &stream.held, range, None, &[found], self.treatment, self.out);
-        stream.offset += stream.held.len();
-        stream.held.clear();
-        stream.own.clear();
-        (stream.out, stream.resume, stream.endless) = (0, 0, Some(ending));
-        Verdict::Masked
+        let verdict = self.release(stream, whole);
+        stream.out = whole;
+        verdict
+    }
+
+    /// Whether what was found does not go out as it stands.
+    fn is_masked(&self, found: &Detection) -> bool {
+        !matches!(self.treatment.operator(found.rule), Operator::Flag)
     }
 
     /// Tells findings, and says what they mean for the text.

@@ -224,6 +224,19 @@ fn treatments(engine: &Engine) -> Vec<Treatment> {
     treatments
 }
 
+#[test]
+fn behind_a_long_string_that_is_none_every_rule_holds() {
+    let mut stage = Stage::new();
+    let conditions = Conditions { pointers: vec![PointerPattern::parse("/b").unwrap()], ..Conditions::default() };
+    let mut treatment = Treatment::none();
+    let all = [stage.engine.catalogue().select("*").unwrap()];
+    treatment.set_rule(&all, Rule { conditions: Arc::new(conditions), ..Rule::new(Operator::Redact) });
+    stage.treatment = treatment;
+    let text = format!("{{\"x\":1,\"a\":\"{}\\q\",\"b\":\"ana@customer.example\"}}", "plain words ".repeat(2000));
+    let (out, findings) = stage.stream(text.as_bytes().chunks(1000), |_, _, _| {});
+    assert!(!out.contains("ana@") && findings.len() == 1 && findings[0].2.is_empty(), "{findings:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 

@@ -153,6 +153,16 @@ fn what_has_no_end_is_masked_to_it_and_not_held() {
 }
 
 #[test]
+fn an_escape_does_not_end_what_has_no_end() {
+    let mut stage = Stage::new();
+    let text = format!("DB_PASSWORD={}\\/{}\\u0041k9 and so on", "correct-horse20".repeat(3000), "k7qm2xt9".repeat(40));
+    let expected = stage.oracle(&text).0;
+    for size in [1, 64, 1460] {
+        assert_eq!(stage.stream(text.as_bytes().chunks(size), |_, _, _| {}).0, expected, "by {size}");
+    }
+}
+
+#[test]
 fn a_long_run_of_base64_is_looked_at_in_blocks() {
     use base64::Engine as _;
     let mut stage = Stage::new();
@@ -167,6 +177,84 @@ fn a_long_run_of_base64_is_looked_at_in_blocks() {
             assert_eq!(cut.1[0].0, whole.1[0].0, "at {at} by {size}");
         }
         assert_eq!(whole.1.len(), 1, "at {at}: {:?}", whole.1);
+    }
+}
+
+#[test]
+fn a_long_value_that_is_only_told_of_goes_out_as_it_came() {
+    let mut stage = Stage::new();
+    stage.treatment = stage.engine.catalogue().everything(Operator::Flag);
+    for (head, body) in
+        [("key: -----BEGIN RSA PRIVATE KEY-----\n", "QUJDREVGR0hJSktMTU5PUFFS\n"), ("DB_PASSWORD=", "correct-horse20")]
+    {
+        let text = format!("{head}{} and so on", body.repeat(200_000 / body.len()));
+        for size in [64, 1460, 5000] {
+            let (out, findings) = stage.stream(text.as_bytes().chunks(size), |stream, _, _| assert!(stream.memory() <= 64 << 10));
+            assert!(out == text && findings.len() == 1, "{head} by {size}: {} bytes, {findings:?}", out.len());
+        }
+    }
+}
+
+#[test]
+fn what_looks_far_ahead_neither_holds_nor_hides_what_follows() {
+    let mut stage = Stage::new();
+    // Nineteen digits are a card only where nothing else stands.
+    let text = format!("row 4000000000000000006 of ana@customer.example. {}", "and others ".repeat(4000));
+    let expected = stage.oracle(&text);
+    let found = stage.stream(text.as_bytes().chunks(1000), |stream, _, _| assert!(stream.held() < 50, "{}", stream.held()));
+    assert_eq!(found, expected);
+    // What is only told of does not take with it what is to be masked.
+    let catalogue = stage.engine.catalogue();
+    let mut treatment = Treatment::none();
+    treatment.set(&catalogue.select("EMAIL_ADDRESS").unwrap(), Operator::Flag);
+    treatment.set(&catalogue.select("secret/*").unwrap(), Operator::Redact);
+    stage.treatment = treatment;
+    let text = format!("-----BEGIN ana@customer.example ghp_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM {}", "and others ".repeat(4000));
+    let expected = stage.oracle(&text);
+    assert_eq!(stage.stream(text.as_bytes().chunks(1000), |_, _, _| {}), expected);
+}
+
+#[test]
+fn a_token_longer_than_what_is_held_does_not_come_out() {
+    let mut stage = Stage::new();
+    let payload = "eyJzdWIiOiIxMjM0NTY3ODkwIn0".repeat(2000);
+    let text = format!("t=eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.{payload}.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U and so on");
+    let (out, findings) = stage.stream(text.as_bytes().chunks(1000), |_, _, _| {});
+    assert_eq!((out.as_str(), findings.len()), ("t=[SECRET/JWT] and so on", 1));
+}
+
+/// Takes minutes where all that is held is looked at again for each byte, and the suite would not end.
+#[test]
+fn pieces_of_one_byte_cost_no_more_than_long_ones() {
+    let mut stage = Stage::new();
+    for unit in ["xoxb-", "https://a:", "sk_live_", "12-", "key=", "-----BEGIN RSA PRIVATE KEY-----\n"] {
+        let text = unit.repeat((32 << 10) / unit.len());
+        let (start, expected) = (std::time::Instant::now(), stage.oracle(&text).0);
+        assert_eq!(stage.stream(text.as_bytes().chunks(1).chain([&[][..]]), |_, _, _| {}).0, expected);
+        println!("{unit:?}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn the_word_before_a_spelled_sign_waits_for_it() {
+    let (mut stage, mut faults) = (Stage::new(), Vec::new());
+    for text in ["write to ana (at)example(dot)org today", "ana  [at] example [dot] org", "ana (AT) example (dot) org"] {
+        check(&mut stage, text, &mut faults);
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn base64_of_any_length_and_script_is_read() {
+    use base64::Engine as _;
+    let mut stage = Stage::new();
+    let secret = "ghp_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM";
+    for (word, times) in [("plain words ", 20_000), ("é", 20_000), ("x€", 100_000)] {
+        let text = format!("-{} {secret} {}", word.repeat(times), word.repeat(900));
+        let text = format!("blob {} end", base64::engine::general_purpose::STANDARD.encode(text));
+        assert_eq!(stage.oracle(&text).0, "blob [SECRET/GITHUB-TOKEN] end", "{word}");
+        let (out, findings) = stage.stream(text.as_bytes().chunks(1460), |_, _, _| {});
+        assert!(findings.len() == 1 && out.ends_with("[SECRET/GITHUB-TOKEN] end"), "{word}: {findings:?}");
     }
 }
 

@@ -166,7 +166,7 @@ fn is_card(place: &Place<'_>, groups: &[Group]) -> bool {
     match card::is_issued(digits) {
         false => is_announced_card(),
         // So many digits are mostly a number of 64 bits.
-        true if groups.len() == 1 && count > 16 && count != place.text.whole().trim_ascii().len() => is_announced(place, start),
+        true if groups.len() == 1 && count > 16 && !is_all(place.text, start, start + count) => is_announced(place, start),
         true => groups.len() > 1 || !is_a_number_of_another_kind(place, start) || is_announced(place, start),
     }
 }
@@ -198,6 +198,11 @@ fn is_a_number_of_another_kind(place: &Place<'_>, start: usize) -> bool {
     let name = place.name.to_ascii_lowercase();
     let head = place.text[start.saturating_sub(16)..start].to_ascii_lowercase();
     OTHERS.iter().any(|other| name.contains(other) || memchr::memmem::find(&head, other.as_bytes()).is_some())
+}
+
+/// Whether nothing but space stands around a number. No space is read twice: each stands beside one number on each side.
+fn is_all(text: Text<'_>, start: usize, end: usize) -> bool {
+    text[..start].trim_ascii_end().is_empty() && text.get(end + run(text, end, usize::MAX, |b| b.is_ascii_whitespace())).is_none()
 }
 
 /// Whether the name or a word shortly before a number calls it a card.

@@ -21,10 +21,16 @@ pub(crate) static TAGS: Native = Native {
     ],
     confirm: confirm_tags,
     source: "Unicode Standard section 23.9, Tag Characters; deprecated for any use but flags",
-    positives: &[(
-        "fine\u{e0069}\u{e0067}\u{e006e}\u{e006f}\u{e0072}\u{e0065} text",
-        "\u{e0069}\u{e0067}\u{e006e}\u{e006f}\u{e0072}\u{e0065}",
-    )],
+    positives: &[
+        (
+            "fine\u{e0069}\u{e0067}\u{e006e}\u{e006f}\u{e0072}\u{e0065} text",
+            "\u{e0069}\u{e0067}\u{e006e}\u{e006f}\u{e0072}\u{e0065}",
+        ),
+        (
+            "\u{1f3f4}\u{e0069}\u{e0067}\u{e006e}\u{e006f}\u{e0072}\u{e0065}\u{e0061}\u{e006c}",
+            "\u{e0069}\u{e0067}\u{e006e}\u{e006f}\u{e0072}\u{e0065}\u{e0061}\u{e006c}",
+        ),
+    ],
     negatives: &["plain text", "the flag \u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}"],
 };
 
@@ -39,6 +45,9 @@ pub(crate) static DIRECTION: Native = Native {
     negatives: &["plain text", "\u{200e}left to right mark"],
 };
 
+/// Tags of a flag's longest name, with the one that ends it.
+const FLAG_TAGS_MAX: usize = 7;
+
 /// The tag character at `at`, four bytes long.
 fn is_tag(text: Text<'_>, at: usize) -> bool {
     matches!(text.get(at..at + 4), Some([0xf3, 0xa0, 0x80 | 0x81, _]))
@@ -52,8 +61,8 @@ fn confirm_tags(place: &Place<'_>) -> Confirmed {
     while is_tag(place.text, end) {
         end += 4;
     }
-    // Behind a black flag they name the flag's country.
-    let is_flag = place.text[..start].ends_with("\u{1f3f4}".as_bytes());
+    // Behind a black flag they name the flag's country; more of them are no flag, and are read once.
+    let is_flag = end - start <= FLAG_TAGS_MAX * 4 && place.text[..start].ends_with("\u{1f3f4}".as_bytes());
     (!is_flag).then_some((start..end, 0.95))
 }
 

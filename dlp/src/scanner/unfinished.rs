@@ -37,6 +37,8 @@ pub(crate) struct Settled {
     pub(crate) resume: usize,
     /// From here on the text must be kept, so that what follows is seen as it stands.
     pub(crate) context: usize,
+    /// Up to here the text is read; behind it stands the beginning of a character or an escape.
+    pub(crate) known: usize,
 }
 
 impl Settled {
@@ -54,8 +56,8 @@ impl Settled {
             false => settled,
             true => Settled { end: settled.end.min(end_at(found)), resume: settled.resume.min(found.anchor), ..settled },
         };
-        let Settled { end, resume, context } = detections.iter().rev().fold(self, before);
-        Settled { end: end.max(part.out), resume: resume.min(end).max(part.resume), context }
+        let Settled { end, resume, .. } = detections.iter().rev().fold(self, before);
+        Settled { end: end.max(part.out), resume: resume.min(end).max(part.resume), ..self }
     }
 }
 
@@ -75,7 +77,9 @@ impl Scratch {
         let whole = if part.is_last { text.len() } else { open::whole_escapes(text) };
         let segment = |range| Segment { range, raw_end: whole as u32, leaf: 0, kind: Kind::String, told, depth: 0 };
         sheet.push(&text[..whole], Source::Document(0), segment);
-        let [segment] = &mut sheet.segments[..] else { return Settled { end: part.out, resume: part.resume, context: 0 } };
+        let [segment] = &mut sheet.segments[..] else {
+            return Settled { end: part.out, resume: part.resume, context: 0, known: part.out };
+        };
         if !part.is_last {
             segment.range.end = open::whole_markup(&sheet.text[..segment.range.end]);
         }
@@ -134,13 +138,14 @@ impl Scratch {
         let held = match part.hold {
             _ if part.is_last => known.len(),
             Hold::Words => {
-                let word = open::word(known, unsettled.anchor).min(open::word(known, known.len()));
+                let word = open::word(known, unsettled.anchor).min(open::last_word(known));
                 unsettled.value.min(word).min(open::number(known)).min(judges.literals.spaced_beginning(known))
             }
             Hold::Values => unsettled.value.min(open::long_number(known)).min(judges.literals.beginning(known)),
         };
         let (end, resume) = (sheet.raw_at(held.max(out)) as usize, sheet.raw_at(unsettled.anchor.min(held).max(resume)) as usize);
-        Settled { end, resume, context: 0 }
+        let known = sheet.raw_at(known.len()) as usize;
+        Settled { end, resume, context: 0, known }
     }
 
     /// Asks about all anchors of the segment behind those that were settled before; gives what of it is not settled yet.
