@@ -14,7 +14,7 @@ use crate::scanner::{Detection, Document, Scratch};
 use crate::stream::{Feed, TextStream};
 use crate::{Engine, rewrite};
 
-/// Channels of one stream; texts of further ones are masked message by message.
+/// Channels of one stream; where all of them hold something back, texts of further ones are masked message by message.
 const CHANNELS_MAX: usize = 8;
 /// Bytes of a text that takes part; a longer one is masked by itself, unless an end is held back in front of it.
 pub const CHANNEL_TEXT_BYTES_MAX: usize = 4 << 10;
@@ -60,10 +60,15 @@ impl Channels {
         if let Some(place) = self.open.iter().position(|(known, _)| *known == channel) {
             return Some(place);
         }
-        (self.open.len() < CHANNELS_MAX).then(|| {
-            self.open.push((channel, TextStream::of_values()));
-            self.open.len() - 1
-        })
+        // A channel that holds nothing back makes room, so that none can shut others out.
+        let oldest = self.open.iter().position(|(_, stream)| stream.held() == 0);
+        match oldest.filter(|_| self.open.len() == CHANNELS_MAX) {
+            Some(oldest) => _ = self.open.remove(oldest),
+            None if self.open.len() == CHANNELS_MAX => return None,
+            None => {}
+        }
+        self.open.push((channel, TextStream::of_values()));
+        Some(self.open.len() - 1)
     }
 }
 

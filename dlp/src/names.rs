@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use std::hash::{BuildHasher, RandomState};
+
 use crate::compile::Literals;
 use crate::confirm::Interests;
 use crate::detector::Detector;
@@ -33,6 +35,8 @@ pub(crate) struct Judge<'e> {
 
 /// Names that were judged.
 pub(crate) struct Names {
+    /// So that nobody can choose names that take each other's places.
+    seed: u64,
     /// What names say, by number; number 0 says nothing.
     told: Vec<Told>,
     places: Box<[Place]>,
@@ -76,7 +80,13 @@ pub(crate) fn names_value(key: &[u8]) -> bool {
 
 impl Default for Names {
     fn default() -> Self {
-        Names { told: vec![Told::default()], places: vec![Place::default(); PLACES].into(), last: 0, person: 0 }
+        Names {
+            seed: RandomState::new().hash_one(0),
+            told: vec![Told::default()],
+            places: vec![Place::default(); PLACES].into(),
+            last: 0,
+            person: 0,
+        }
     }
 }
 
@@ -246,7 +256,7 @@ impl Names {
     fn search(&mut self, judge: Judge<'_>, name: Value<'_>, doc: &[u8], range: Range<usize>) -> Glance {
         let (words, mask) = (words(doc, range.start), mask(range.len()));
         let head = [words[0] & mask[0], words[1] & mask[1], words[2] & mask[2]];
-        let mix = (head[0] ^ head[1].rotate_left(23) ^ head[2].rotate_left(46) ^ range.len() as u64)
+        let mix = (self.seed ^ head[0] ^ head[1].rotate_left(23) ^ head[2].rotate_left(46) ^ range.len() as u64)
             .wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let number = (mix >> 48) as usize % PLACES;
         self.places[usize::from(self.last)].next = number as u16;

@@ -1,11 +1,12 @@
 //! `sluicegate dlp`: the detectors, whether they find what they must, and what they would find.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use sluicegate_dlp::{Catalogue, Engine, EngineError};
+use sluicegate_dlp::{Catalogue, Detector, Engine, EngineError};
 
 use super::check;
 use super::report::{self, ReportArguments};
@@ -75,8 +76,17 @@ fn test(catalogue: Arc<Catalogue>) -> Result<ExitCode, EngineError> {
 }
 
 fn list(catalogue: &Catalogue) -> ExitCode {
-    for detector in catalogue.detectors() {
-        println!("{}\t{}\t{}\t{}", detector.id, detector.kind, detector.category.name(), detector.source);
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut write = |detector: &Detector| {
+        writeln!(out, "{}\t{}\t{}\t{}", detector.id, detector.kind, detector.category.name(), detector.source)
+    };
+    let written = catalogue.detectors().iter().try_for_each(&mut write).and_then(|()| out.flush());
+    match written {
+        // Whoever reads us has seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("sluicegate dlp: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
     }
-    ExitCode::SUCCESS
 }

@@ -23,6 +23,7 @@ pub(crate) static NAMED: Native = Native {
         ("{\"vars\":[{\"v\":\"correct-horse20\",\"k\":\"DB_PASSWORD\"}]}", "correct-horse20"),
         ("{\"DB_PASSWORD\":{\"value\":\"correct-horse20\"}}", "correct-horse20"),
         ("{\"password\":48201773}", "48201773"),
+        ("{\"password\":\"correct horse battery staple\"}", "correct horse battery staple"),
         ("{\"headers\":{\"Authorization\":\"Basic dXNlcjpwdw==\"}}", "Basic dXNlcjpwdw=="),
         ("{\"t\":\"{\\\"client_secret\\\": \\\"correct-horse20\\\"}\"}", "correct-horse20"),
     ],
@@ -35,6 +36,7 @@ pub(crate) static NAMED: Native = Native {
         "{\"name\":\"colour\",\"value\":\"correct-horse20\"}",
         "{\"Name\":\"colour\",\"Value\":\"correct-horse20\"}",
         "{\"colour\":{\"value\":\"correct-horse20\"}}",
+        "{\"password\":\"must not have spaces\"}",
         "{\"password\":12,\"v\":\"correct-horse20\"}",
     ],
 };
@@ -167,7 +169,7 @@ const STRONG_BYTES_MIN: usize = 16;
 fn confirm_named(place: &Place<'_>) -> Confirmed {
     let value = place.text.whole();
     let is_secret = match place.key {
-        KeyClass::Password => is_plausible(value, 4),
+        KeyClass::Password => is_plausible(value, 4) || is_phrase(value),
         KeyClass::Secret => is_plausible(value, 6),
         KeyClass::Key => is_strong(value),
         _ => false,
@@ -259,6 +261,17 @@ fn is_plausible(value: &[u8], least: usize) -> bool {
     let spaces = value.iter().filter(|b| b.is_ascii_whitespace()).count();
     value.len() >= least && value.len() <= 8192 && !is_template && !is_filler(value) && !is_word && spaces <= 2
 }
+
+/// Whether a value is a phrase that somebody remembers: plain words and nothing else, which a sentence about passwords is not.
+fn is_phrase(value: &[u8]) -> bool {
+    let words = || value.split(|b| *b == b' ');
+    let is_word = |word: &[u8]| word.len() >= 3 && word.iter().all(u8::is_ascii_lowercase);
+    (4..=8).contains(&words().count()) && words().all(is_word) && !words().any(|word| WORDS_OF_SENTENCES.contains(&word))
+}
+
+/// Words of sentences, which nobody is told to make a phrase of.
+const WORDS_OF_SENTENCES: [&[u8]; 12] =
+    [b"the", b"and", b"for", b"you", b"your", b"must", b"not", b"with", b"this", b"has", b"password", b"please"];
 
 /// Whether a value is the name of a file, in which a key may be, or which a store knows by it.
 fn is_file(value: &[u8]) -> bool {
