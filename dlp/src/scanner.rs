@@ -2,10 +2,13 @@
 //!
 //! Invariant: memory is the scratch's and is reused; work is bounded by the document's size times the nesting bound.
 
+mod detection;
 mod joined;
 mod unfinished;
 
 use std::ops::Range;
+
+use detection::detection;
 
 use crate::anchors::Anchors;
 use crate::blob;
@@ -17,11 +20,12 @@ use crate::lines;
 use crate::markup;
 use crate::names::{Glance, Judge, Names};
 use crate::open;
-use crate::operator::{Numbers, Treatment};
-use crate::pointer::{Places, PointerPattern};
+use crate::operator::Treatment;
+use crate::pointer::Places;
 use crate::sheet::{GAP, Segment, Sheet, Source};
 use crate::text::End;
 
+pub(crate) use detection::Detection;
 pub(crate) use unfinished::{Part, Settled};
 
 /// JSON texts within strings of JSON texts that are opened.
@@ -59,28 +63,6 @@ pub struct Scratch {
     /// The tape of text that turned out to be JSON.
     pub(crate) tape: Tape,
     pub(crate) leaves: Vec<u32>,
-}
-
-/// Something that was found, before an operator is applied to it.
-#[derive(Clone, Debug)]
-pub(crate) struct Detection {
-    pub(crate) detector: usize,
-    /// The rule of the treatment that says what is done to it.
-    pub(crate) rule: usize,
-    pub(crate) raw: Range<usize>,
-    pub(crate) value: String,
-    pub(crate) leaf: u32,
-    pub(crate) kind: Kind,
-    pub(crate) depth: u8,
-    pub(crate) confidence: f32,
-    /// Whether `raw` holds more than the value, so that it can only be redacted.
-    pub(crate) is_merged: bool,
-    /// Where, in a text that arrives in pieces, begins what made its detector look.
-    pub(crate) anchor: usize,
-    /// Whether it was found in a run of base64, all of which is `raw`.
-    pub(crate) is_of_blob: bool,
-    /// The whole number it was found in, where that is to stay a number.
-    pub(crate) number: Option<Box<str>>,
 }
 
 /// A document as it came: its text, its parse, and which of its leaves are scanned.
@@ -472,36 +454,4 @@ fn open_blob(blobs: &mut Sheet, text: &[u8], run: &Range<usize>, segment: &Segme
 /// A number is masked whole: what would be left of it, a sign or an exponent, is no JSON beside a string.
 fn whole_number(segment: &Segment, range: Range<usize>) -> Range<usize> {
     if segment.kind == Kind::Number { segment.range.clone() } else { range }
-}
-
-/// A detection, if a rule of the treatment is about it.
-#[allow(clippy::too_many_arguments)] // what was found where, and who says what is done to it
-fn detection(
-    treatment: &Treatment,
-    holds_at: impl FnMut(usize, &[PointerPattern]) -> bool,
-    segment: &Segment,
-    detector: usize,
-    raw: Range<usize>,
-    text: &[u8],
-    value: Range<usize>,
-    confidence: f32,
-) -> Option<Detection> {
-    let value = String::from_utf8_lossy(&text[value]).into_owned();
-    let (rule, numbers) = treatment.rule(detector, &value, confidence, holds_at)?;
-    let stays_number = segment.kind == Kind::Number && numbers == Numbers::Keep;
-    let number = stays_number.then(|| String::from_utf8_lossy(&text[segment.range.clone()]).into());
-    Some(Detection {
-        detector,
-        rule,
-        raw,
-        value,
-        leaf: segment.leaf,
-        kind: segment.kind,
-        depth: segment.depth,
-        confidence,
-        is_merged: false,
-        anchor: usize::MAX,
-        is_of_blob: false,
-        number,
-    })
 }

@@ -4,7 +4,8 @@
 
 use std::ops::Range;
 
-use super::{Detection, Document, Part, Scratch, Settled, detection, gallop, open_blob};
+use super::detection::detection;
+use super::{Detection, Document, Part, Scratch, Settled, gallop, open_blob};
 use crate::confirm::{Found, Judges, Stretch, Unsettled};
 use crate::joints;
 use crate::operator::Treatment;

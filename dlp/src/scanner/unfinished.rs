@@ -4,7 +4,8 @@
 
 use std::ops::Range;
 
-use super::{Detection, Document, Scratch, detection, open_blob};
+use super::detection::detection;
+use super::{Detection, Document, Scratch, open_blob};
 use crate::anchors::{Hit, Seen};
 use crate::confirm::{Found, Judges, Stretch, Unsettled, confirm, settle_overlaps};
 use crate::json::Kind;
