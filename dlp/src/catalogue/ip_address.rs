@@ -19,6 +19,10 @@ pub(crate) static V4: Native = Native {
         ("ip=10.0.0.1 port", "10.0.0.1"),
         ("\"client_ip\": \"192.0.2.7\"", "192.0.2.7"),
         ("login from 192.168.1.5 failed", "192.168.1.5"),
+        ("{\"node\":\"10.0.0.5\"}", "10.0.0.5"),
+        ("{\"nodes\":[\"203.0.113.9\"]}", "203.0.113.9"),
+        ("192.168.1.5 - - [12/Mar/2026] GET", "192.168.1.5"),
+        ("blocked 203.0.113.9 after 5 tries", "203.0.113.9"),
         ("{\"ip\":\"10.61.51.6\"}", "10.61.51.6"),
         ("{\"resolver\":\"8.8.8.8\"}", "8.8.8.8"),
         ("{\"src_ip\":\"2.17.4.30\"}", "2.17.4.30"),
@@ -51,9 +55,9 @@ pub(crate) static V4: Native = Native {
         "const peer = \"54.21.118.7\";",
         "{ host: '104.131.124.203', port: 1081 }",
         "12.34.56.78 and 10.20.30.40",
-        "curl 203.0.113.9",
-        "the router is 192.168.1.1",
-        "10.4.7.0",
+        "curl 'http://203.0.113.9/'",
+        "the router is `192.168.1.1`",
+        "the net 10.4.7.0 is full",
     ],
 };
 
@@ -68,6 +72,7 @@ pub(crate) static V6: Native = Native {
         ("ip=2001:db8::9b66:1d59:7c92:1358 mac", "2001:db8::9b66:1d59:7c92:1358"),
         ("[2a00:0:13c:dbce:6d2b:d780:beef:fdff]:443", "2a00:0:13c:dbce:6d2b:d780:beef:fdff"),
         ("at fe80::1ff:fe23:4567:890a.", "fe80::1ff:fe23:4567:890a"),
+        ("{\"gw\":\"2001:db8::8557:e4bd:6d11:ba63\"}", "2001:db8::8557:e4bd:6d11:ba63"),
     ],
     negatives: &[
         "ff02::1:ff00:4a2",
@@ -75,9 +80,9 @@ pub(crate) static V6: Native = Native {
         "64:ff9b::a00:1",
         "the network 2001:db8:4a2::/48",
         "see 2001:db8::9b66:1d59:7c92:1358",
-        "2001:658:22a:cafe:200::1",
+        "see 2001:658:22a:cafe:200::1",
         "ip_address('2a00:0:13c:dbce:6d2b:d780:beef:fdff')",
-        "2003:1:2:3:4:5:6:7",
+        "see 2003:1:2:3:4:5:6:7",
         "std::fs::read",
         "12:34:56",
         "61:cb:d0:7d:16:f0",
@@ -159,7 +164,8 @@ fn confirm_v4(place: &Place<'_>) -> Confirmed {
     }
     let is_nobody = is_network(octets, text, here) || octets[0] >= 224 || octets == [169, 254, 169, 254];
     let is_address = !looks_counted(octets) || is_called_address(place, here);
-    let is_meant = !(is_made_up(octets) || is_in_code(text, place.at, here)) || is_labelled(place, place.at);
+    let is_example = || is_made_up(octets) || is_quoted(text, place.at) && is_usual(octets) || is_in_code(text, place.at, here);
+    let is_meant = is_whole(text, place.at, here) && !is_never_meant(octets) || !is_example() || is_labelled(place, place.at);
     (!is_nobody && is_address && is_meant && !is_version(place)).then_some((place.at..here, 0.8))
 }
 
@@ -180,23 +186,51 @@ fn looks_counted(octets: [u8; 4]) -> bool {
 }
 
 /// Whether the numbers are those that come to mind for an example, or name a network, or a resolver that answers everybody: `1.2.3.4`,
-/// `192.168.1.1`, `10.0.0.0`, `8.8.8.8`, those of manuals (RFC 5737).
+/// `10.20.30.40`, `10.0.0.0`, `8.8.8.8`.
 fn is_made_up(octets: [u8; 4]) -> bool {
     let [first, second, third, last] = octets;
     let step = |a: u8, b: u8| i16::from(b) - i16::from(a);
     let is_regular = step(first, second) == step(second, third) && step(second, third) == step(third, last);
-    let is_of_manuals = matches!([first, second, third], [192, 0, 2] | [198, 51, 100] | [203, 0, 113]);
-    // Where home routers and tutorials begin to count.
-    let is_first = matches!(
-        [first, second, third],
-        [192, 168, 0..=2] | [10, 0, 0 | 1] | [10, 1, 1] | [172, 16, 0] | [100, 64, 0] | [1, 2, 3] | [12, 34, 56] | [123, 45, 67]
-    );
-    let repeats = first != 10 && first == second && second == third || [second, third] == [0, 0];
-    is_regular || is_of_manuals || is_first || repeats || last == 0 || matches!(octets, [172, 31, 255, _] | [8, 8, 4, 4])
+    let is_counted = matches!([first, second, third], [12, 34, 56] | [123, 45, 67]);
+    let repeats = first != 10 && (first == second && second == third || [second, third] == [0, 0]);
+    is_never_meant(octets) || is_regular || is_counted || repeats || last == 0 || matches!(octets, [172, 31, 255, _])
 }
 
-/// Whether an address is a string of a program: a call's argument, what is assigned to a variable, a member of an object without quotes.
-/// Those are there to try the program out far more often than to reach a machine.
+/// Whether the numbers are no machine's of anybody even where nothing else stands in a value.
+fn is_never_meant(octets: [u8; 4]) -> bool {
+    let [first, second, third, last] = octets;
+    [first, second, third] == [1, 2, 3] || [second, third, last] == [first; 3] || octets == [8, 8, 4, 4]
+}
+
+/// Whether an address is one of manuals (RFC 5737), or one of those where home routers and tutorials begin to count. Machines have the
+/// latter, so it is only an example where it is written as a string.
+fn is_usual(octets: [u8; 4]) -> bool {
+    matches!(
+        octets[..3],
+        [192, 0, 2]
+            | [198, 51, 100]
+            | [203, 0, 113]
+            | [192, 168, 0..=2]
+            | [10, 0, 0 | 1]
+            | [10, 1, 1]
+            | [172, 16, 0]
+            | [100, 64, 0]
+    )
+}
+
+/// Whether nothing but the address stands in its leaf: what a result has under any name, `{"node":"10.0.0.5"}`.
+fn is_whole(text: Text<'_>, start: usize, end: usize) -> bool {
+    start == 0 && text.get(end).is_none()
+}
+
+/// Whether an address, or the URL that it stands in, is written between quotes.
+fn is_quoted(text: Text<'_>, start: usize) -> bool {
+    let word = text[..start].iter().rev().take(CONTEXT_BYTES).take_while(|b| !b.is_ascii_whitespace());
+    word.into_iter().any(|b| matches!(b, b'\'' | b'"' | b'`'))
+}
+
+/// Whether an address is a string of a program: a call's argument, what is assigned to a variable, a member of an object without
+/// quotes. Those are there to try the program out far more often than to reach a machine.
 fn is_in_code(text: Text<'_>, start: usize, end: usize) -> bool {
     let Some(quote) = before(text, start).filter(|b| matches!(b, b'\'' | b'"' | b'`')) else { return false };
     let head = text[..start - 1].trim_ascii_end();
@@ -279,7 +313,8 @@ fn confirm_v6(place: &Place<'_>) -> Confirmed {
     );
     let has_prefix = text.get(end) == Some(&b'/') && text.get(end + 1).is_some_and(u8::is_ascii_digit);
     let is_network = has_prefix && candidate.ends_with("::");
-    let is_meant = !(is_made_up_v6(address.segments()) || is_in_code(text, start, end)) || is_labelled(place, start);
+    let is_example = || is_made_up_v6(address.segments()) || is_in_code(text, start, end);
+    let is_meant = is_whole(text, start, end) || !is_example() || is_labelled(place, start);
     (is_given_out && !is_network && is_meant).then_some((start..end, 0.85))
 }
 
