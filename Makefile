@@ -43,7 +43,7 @@ bench: setup-bench ## Measure beside nginx; writes docs/performance.md and targe
 	cargo build --release -p sluicegate-core --bin sluicegate
 	cargo run --release -p sluicegate-bench
 
-bench-dlp: setup-build ## Measure the masking engine by itself, on one core
+bench-dlp: setup-build ## Measure the masking engine by itself, on one core; writes its part of docs/performance.md
 	cargo build --release -p sluicegate-bench --bin sluicegate-bench-dlp
 	taskset -c 0 target/release/sluicegate-bench-dlp
 

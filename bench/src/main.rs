@@ -8,6 +8,7 @@ mod load;
 mod part;
 mod report;
 mod scenario;
+mod section;
 mod system;
 
 use std::path::PathBuf;

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::Arguments;
 use crate::scenario::Scenario;
+use crate::section;
 
 /// One measurement.
 #[derive(Clone, Debug)]
@@ -125,15 +126,9 @@ fn said(program: &str, arguments: &[&str]) -> String {
 /// Writes docs/performance.md and latest.json.
 pub fn write(rows: &[Row], arguments: &Arguments, dir: &Path) {
     fs::write(dir.join("latest.json"), serde_json::to_string_pretty(rows).unwrap()).unwrap();
-    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let cpu = cpu
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .map(|rest| rest.trim_start_matches([' ', '\t', ':']))
-        .unwrap_or("unknown")
-        .to_owned();
+    let cpu = section::processor();
     let mut text = String::from(
-        "# What a call costs\n\nThis file is written by `make bench`. Read the ratios: they come from one interleaved run; absolute times are this machine's.\n\n",
+        "# What a call costs\n\nThis file is written by `make bench` and, from its part on, by `make bench-dlp`. Read the ratios: they come from one interleaved run; absolute times are this machine's.\n\n",
     );
     let _ = writeln!(
         text,
@@ -158,5 +153,8 @@ pub fn write(rows: &[Row], arguments: &Arguments, dir: &Path) {
          - `sluicegate-no-dlp`, `-no-args`, `-no-credential`: one of these off each\n\
          - `sluicegate-none`: all three off; identity, framing checks and the audit (whose parameters are always masked) cannot be switched off\n",
     );
-    fs::write("docs/performance.md", text).unwrap();
+    let old = fs::read_to_string(section::FILE).unwrap_or_default();
+    text.push('\n');
+    text.push_str(section::parts(&old).1);
+    fs::write(section::FILE, text.trim_end().to_owned() + "\n").unwrap();
 }

@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 use sluicegate_dlp::json::{Bounds, Tape};
 use sluicegate_dlp::{Engine, Operator, Scratch, TextStream, Treatment, all_leaves};
 
+#[path = "../section.rs"]
+mod section;
+
 const BOUNDS: Bounds = Bounds { depth_max: 64, nodes_max: 10_000_000, refuse_duplicates: false };
 /// Bytes of a text: those of a large reply.
 const TEXT_BYTES: usize = 64 << 10;
@@ -31,6 +34,8 @@ struct Stage {
     tape: Tape,
     leaves: Vec<u32>,
     out: Vec<u8>,
+    /// The table, which is printed as it grows.
+    table: String,
 }
 
 /// Memory of this process that is resident.
@@ -91,7 +96,7 @@ impl Stage {
                 self.engine.scan_raw(&self.scratch, doc);
             });
         });
-        print_line(name, docs, findings, whole, Some(parse), raw);
+        self.say(&line(name, docs, findings, whole, Some(parse), raw));
     }
 
     /// Feeds every text in pieces, as a reply that arrives in packets.
@@ -123,7 +128,7 @@ impl Stage {
                 self.engine.scan_raw(&self.scratch, piece);
             });
         });
-        print_line(name, texts, findings, whole, None, raw);
+        self.say(&line(name, texts, findings, whole, None, raw));
     }
 
     /// What one stream costs in memory while it waits for its next piece.
@@ -136,6 +141,28 @@ impl Stage {
             self.engine.feed(scratch, stream, &text[..PIECE_BYTES], false, treatment, out, &mut Vec::new());
         }
         (resident_bytes() - before) / STREAMS
+    }
+
+    fn say(&mut self, line: &str) {
+        println!("{line}");
+        self.table.push_str(line);
+        self.table.push('\n');
+    }
+
+    /// Writes the table into the report of what calls cost.
+    fn write(&self) {
+        let old = std::fs::read_to_string(section::FILE).unwrap_or_default();
+        let (calls, _) = section::parts(&old);
+        let (heading, machine) = (section::HEADING, section::processor());
+        let words = "One thread on one core, the best of many short rounds; every detector is on, everything that is found is\n\
+                     redacted. Times hold the parse of the JSON. The raw scan is that of the same bytes by the pattern library, with the same patterns,\n\
+                     and without what finds out what a match is. A stream's text arrives in pieces of one packet.";
+        let text = format!(
+            "{}\n\n{heading}\nCommand: `make bench-dlp`. Machine: {machine}. {words}\n\n{}",
+            calls.trim_end(),
+            self.table
+        );
+        std::fs::write(section::FILE, text).unwrap();
     }
 
     /// What masking makes of a text as it stands, as a string of a message, and in pieces.
@@ -153,12 +180,13 @@ impl Stage {
     }
 }
 
-fn print_line(name: &str, texts: &[Vec<u8>], findings: usize, whole: f64, parse: Option<f64>, raw: f64) {
+/// A line of the table.
+fn line(name: &str, texts: &[Vec<u8>], findings: usize, whole: f64, parse: Option<f64>, raw: f64) -> String {
     let bytes: usize = texts.iter().map(Vec::len).sum();
     let megabytes = |seconds: f64| format!("{:.0}", bytes as f64 / 1e6 / seconds);
     let (us, all, raw_speed) = (whole * 1e6 / texts.len() as f64, megabytes(whole), megabytes(raw));
     let (parse, share) = (parse.map_or_else(|| "-".to_owned(), megabytes), raw / whole);
-    println!("| {name} | {} | {findings} | {us:.2} | {all} | {parse} | {raw_speed} | {share:.2} |", bytes / texts.len());
+    format!("| {name} | {} | {findings} | {us:.2} | {all} | {parse} | {raw_speed} | {share:.2} |", bytes / texts.len())
 }
 
 /// Sources and documents of this repository, each a file that a tool has read. The masking engine's own are left out: they are full of what
@@ -268,15 +296,16 @@ fn main() {
     let treatment = engine.catalogue().everything(Operator::Redact);
     let scratch = engine.scratch().unwrap();
     let detectors = engine.detectors().len();
-    let mut stage = Stage { engine, scratch, treatment, tape: Tape::new(), leaves: Vec::new(), out: Vec::new() };
+    let mut stage =
+        Stage { engine, scratch, treatment, tape: Tape::new(), leaves: Vec::new(), out: Vec::new(), table: String::new() };
     if std::env::args().nth(1).is_some_and(|only| only == "digest") {
         return digests(&mut stage);
     }
-    println!("{detectors} detectors, loaded in {} ms, {memory} KiB resident\n", load.as_millis());
-    println!(
-        "| text | bytes a message | findings | us a message | MB/s | MB/s of its parse | MB/s of a raw scan | share of it |"
+    stage.say(&format!("{detectors} detectors, loaded in {} ms, {memory} KiB resident\n", load.as_millis()));
+    stage.say(
+        "| text | bytes a message | findings | us a message | MB/s | MB/s of its parse | MB/s of a raw scan | share of it |",
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    stage.say("|---|---|---|---|---|---|---|---|");
     let small = br#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"The order of last week was sent and will arrive on Friday; the customer was told by mail. Nothing else is open. The next delivery is planned for the end of the month, as agreed with the branch office."}],"isError":false}}"#;
     stage.line("a small message", &[small.to_vec()]);
     stage.line("rows, nothing to find", &[rows(usize::MAX).into_bytes()]);
@@ -313,6 +342,8 @@ fn main() {
     let plain: String = prose.chars().filter(is_plain).collect();
     stage.line("documents, plain ASCII in one string", &[format!("{{\"text\":\"{plain}\"}}").into_bytes()]);
     if std::env::args().nth(1).is_none() {
-        println!("\nA stream that waits for its next piece has {} bytes.", stage.stream_bytes(code.as_bytes()));
+        let bytes = stage.stream_bytes(code.as_bytes());
+        stage.say(&format!("\nA stream that waits for its next piece has {bytes} bytes."));
+        stage.write();
     }
 }
