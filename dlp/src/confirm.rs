@@ -7,19 +7,19 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::anchors::{Anchors, Hit, Seen};
-use crate::assignment::Starts;
-use crate::compile::Literals;
+use crate::decode::open;
+use crate::decode::sheet::Segment;
 use crate::detector::{Anchor, Confirm, Detector, Place, Sight};
+use crate::fronts::text::{End, Text};
 use crate::json::Kind;
-use crate::keys::KeyClass;
+use crate::names::assignment::Starts;
+use crate::names::keys::KeyClass;
 use crate::names::{Judge, Names};
-use crate::open;
 use crate::operator::Treatment;
 use crate::scanner::Detection;
-use crate::shape;
-use crate::sheet::Segment;
-use crate::text::{End, Text};
+use crate::search::anchors::{Anchors, Hit, Seen};
+use crate::search::compile::Literals;
+use crate::search::shape;
 
 /// Which detectors look at places that no literal marks.
 #[derive(Debug, Default)]

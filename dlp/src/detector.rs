@@ -2,16 +2,20 @@
 //!
 //! Invariant: a detector looks only at the text of one leaf, so a finding never spans two.
 
+pub(crate) mod examples;
+pub(crate) mod pattern;
+pub mod written;
+
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::assignment::Starts;
-use crate::keys::KeyClass;
-use crate::pattern::Pattern;
-use crate::stream::Ending;
-use crate::text::Text;
+use crate::detector::pattern::Pattern;
+use crate::fronts::stream::Ending;
+use crate::fronts::text::Text;
+use crate::names::assignment::Starts;
+use crate::names::keys::KeyClass;
 
 /// What sort of data a detector finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]

@@ -2,12 +2,18 @@
 //!
 //! Invariant: the choice hangs on the first character that is no space, wherever the pieces are cut, and holds to the end.
 
+pub(crate) mod channel;
+pub(crate) mod encoded;
+pub(crate) mod json_stream;
+pub(crate) mod stream;
+pub(crate) mod text;
+
 use crate::Engine;
 use crate::finding::{Finding, Verdict};
-use crate::json_stream::JsonStream;
+use crate::fronts::json_stream::JsonStream;
+use crate::fronts::stream::TextStream;
 use crate::operator::Treatment;
 use crate::scanner::Scratch;
-use crate::stream::TextStream;
 
 /// Something that arrives in pieces and may be JSON texts, one behind the other, or text. What begins like JSON and goes on otherwise is
 /// scanned as [`JsonStream`] says.

@@ -1,65 +1,46 @@
 //! Finds and masks secrets and personal data in text and JSON. Bytes in, values out: no sockets, no files, no clock.
 //!
-//! Literals find candidates (Hyperscan), loops over digits and `@` find others, names of members find the rest; a function per
-//! detector confirms each. [`Engine::mask_document`] is the front for JSON messages, [`Engine::mask_text`] the one for text.
+//! The way of a text, by the names of the folders: `fronts` take it, whole or in pieces; `json` says what its leaves are and `names` what
+//! their names say; `decode` reads what is written otherwise than it is meant; `search` finds the places to look at; `confirm` asks the
+//! detectors (`catalogue`, `detector`, `validate`) about each; `operator` says what is done to a finding. `scanner` leads through it.
+//! [`Engine::mask_document`] is the front for JSON messages, [`Engine::mask_text`] the one for text, [`Engine::feed_any`] for what comes
+//! in pieces.
 
-mod anchors;
-mod assignment;
-mod bits;
-mod blob;
 mod catalogue;
-mod channel;
-mod classify;
-mod compile;
 mod confirm;
+mod decode;
 mod detector;
-mod encoded;
-mod examples;
 mod finding;
 mod fronts;
-mod joints;
 pub mod json;
-mod json_stream;
-mod keyring;
-mod keys;
-mod lines;
-mod markup;
 mod names;
-mod number;
-mod open;
 mod operator;
-mod pattern;
-mod pointer;
-mod rewrite;
 mod scanner;
-mod shape;
-mod sheet;
-mod stream;
-mod text;
+mod search;
 mod validate;
-pub mod written;
 
 pub use catalogue::Catalogue;
-pub use channel::{CHANNEL_TEXT_BYTES_MAX, Channels, Held, Message};
-pub use compile::EngineError;
+pub use detector::examples::Fault;
+pub use detector::written;
 pub use detector::{Category, Detector, Example};
-pub use examples::Fault;
 pub use finding::{Action, Finding, Verdict};
 pub use fronts::Stream;
-pub use json_stream::JsonStream;
-pub use keyring::{Keyring, MASTER_BYTES_MIN};
+pub use fronts::channel::{CHANNEL_TEXT_BYTES_MAX, Channels, Held, Message};
+pub use fronts::json_stream::JsonStream;
+pub use fronts::stream::{HELD_BYTES_MAX, TextStream};
+pub use operator::keyring::{Keyring, MASTER_BYTES_MIN};
+pub use operator::pointer::{POINTER_TOKEN_BYTES_MAX, POINTER_TOKENS_MAX, PointerFault, PointerPattern};
 pub use operator::{Conditions, Numbers, Operator, RULES_MAX, Rule, Selector, Treatment, UnknownType};
-pub use pointer::{POINTER_TOKEN_BYTES_MAX, POINTER_TOKENS_MAX, PointerFault, PointerPattern};
 pub use scanner::Scratch;
 use scanner::{Detection, Document};
-pub use stream::{HELD_BYTES_MAX, TextStream};
+pub use search::compile::EngineError;
 
 use std::sync::Arc;
 
-use compile::Literals;
 use confirm::{Interests, Judges};
 use json::{Bounds, JsonReason, Kind, Tape, Trail, Value};
-use pointer::Ground;
+use operator::pointer::Ground;
+use search::compile::Literals;
 
 /// The compiled catalogue. Immutable; share it between threads, each with its own [`Scratch`].
 pub struct Engine {
@@ -90,7 +71,7 @@ impl Engine {
     /// [`EngineError`]: the library is not fit, or has no memory.
     pub fn with(catalogue: Arc<Catalogue>) -> Result<Engine, EngineError> {
         let literals = Literals::compile(catalogue.detectors())?;
-        compile::self_test(&literals)?;
+        search::compile::self_test(&literals)?;
         let interests = Interests::of(catalogue.detectors());
         Ok(Engine { catalogue, literals, interests })
     }
@@ -217,7 +198,7 @@ impl Engine {
                 all_leaves(&tape, &mut leaves);
                 self.document_on(ground(Ground::Document), scratch, doc, &tape, &leaves, treatment, out, findings)
             }
-            Err(error) if error.reason == JsonReason::TrailingData && lines::are_documents(doc, error.offset) => {
+            Err(error) if error.reason == JsonReason::TrailingData && decode::lines::are_documents(doc, error.offset) => {
                 (scratch.tape, scratch.leaves) = (tape, leaves);
                 return self.mask_lines(rules, scratch, text, treatment, out, findings);
             }
@@ -287,7 +268,7 @@ fn conclude(
 ) -> Verdict {
     let verdict = tell(detectors, &scratch.detections, treatment, pointer, findings);
     if verdict == Verdict::Masked {
-        rewrite::rewrite(detectors, doc, tape, &scratch.detections, treatment, out);
+        operator::rewrite::rewrite(detectors, doc, tape, &scratch.detections, treatment, out);
     }
     verdict
 }

@@ -3,15 +3,18 @@
 //! Invariant: a name is judged once for as long as it keeps its place; a name that comes takes the place of the one before, and memory is
 //! bounded by the number of places.
 
+pub(crate) mod assignment;
+pub(crate) mod keys;
+
 use std::ops::Range;
 
 use std::hash::{BuildHasher, RandomState};
 
-use crate::compile::Literals;
 use crate::confirm::Interests;
 use crate::detector::Detector;
 use crate::json::{Kind, NONE, Tape, Value};
-use crate::keys::{KeyClass, classify, joined};
+use crate::names::keys::{KeyClass, classify, joined};
+use crate::search::compile::Literals;
 
 /// What a name says about what stands under it.
 #[derive(Debug, Default)]

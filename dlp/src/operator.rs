@@ -3,12 +3,17 @@
 //! Invariant: where several rules are about one finding, the strongest operator holds: block, strip, redact, hash, tokenize,
 //! partial, flag.
 
+pub(crate) mod keyring;
+pub(crate) mod number;
+pub(crate) mod pointer;
+pub(crate) mod rewrite;
+
 use std::fmt;
 use std::sync::Arc;
 
 use crate::finding::Action;
-use crate::keyring::Keyring;
-use crate::pointer::PointerPattern;
+use crate::operator::keyring::Keyring;
+use crate::operator::pointer::PointerPattern;
 
 /// What is done to a finding.
 #[derive(Clone, Debug)]

@@ -10,20 +10,20 @@ use std::ops::Range;
 
 use detection::detection;
 
-use crate::anchors::Anchors;
-use crate::blob;
-use crate::compile::{EngineError, Literals};
 use crate::confirm::{Covered, Found, Judges, Stretch, Unsettled, confirm, settle_overlaps};
+use crate::decode::blob;
+use crate::decode::lines;
+use crate::decode::markup;
+use crate::decode::open;
+use crate::decode::sheet::{GAP, Segment, Sheet, Source};
+use crate::fronts::text::End;
 use crate::json::{Bounds, JsonReason, Kind, Node, Tape};
-use crate::keys::KeyClass;
-use crate::lines;
-use crate::markup;
+use crate::names::keys::KeyClass;
 use crate::names::{Glance, Judge, Names};
-use crate::open;
 use crate::operator::Treatment;
-use crate::pointer::Places;
-use crate::sheet::{GAP, Segment, Sheet, Source};
-use crate::text::End;
+use crate::operator::pointer::Places;
+use crate::search::anchors::Anchors;
+use crate::search::compile::{EngineError, Literals};
 
 pub(crate) use detection::Detection;
 pub(crate) use unfinished::{Part, Settled};

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use crate::assignment::{self, Link, is_name};
+use crate::detector::pattern::{entropy, is_filler, is_identifier};
 use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, is_word, run};
-use crate::keys::{KeyClass, classify};
-use crate::pattern::{entropy, is_filler, is_identifier};
-use crate::text::Text;
+use crate::fronts::text::Text;
+use crate::names::assignment::{self, Link, is_name};
+use crate::names::keys::{KeyClass, classify};
 
 /// A value under such a member name.
 pub(crate) static NAMED: Native = Native {

@@ -1,7 +1,7 @@
 //! Payment card numbers: issuer range, length, Luhn, and grouped as cards are.
 
 use crate::detector::{Anchor, Category, Confirmed, Native, Place, Sight, before, run};
-use crate::text::Text;
+use crate::fronts::text::Text;
 use crate::validate::{card, luhn};
 
 pub(crate) static DETECTOR: Native = Native {

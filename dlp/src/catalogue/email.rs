@@ -1,7 +1,7 @@
 //! E-mail addresses, as people write them (a subset of RFC 5322's addr-spec with a domain of RFC 1123).
 
 use crate::detector::{Anchor, Category, Confirmed, Native, Place, Sight, before, run};
-use crate::text::Text;
+use crate::fronts::text::Text;
 
 pub(crate) static DETECTOR: Native = Native {
     id: "email-address",

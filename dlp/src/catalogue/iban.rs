@@ -1,7 +1,7 @@
 //! International bank account numbers, with or without spaces in groups of four.
 
 use crate::detector::{Anchor, Category, Confirmed, Native, Place, Sight, before, is_word, run};
-use crate::text::Text;
+use crate::fronts::text::Text;
 use crate::validate::iban;
 
 pub(crate) static DETECTOR: Native = Native {

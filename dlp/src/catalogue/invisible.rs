@@ -1,7 +1,7 @@
 //! Characters that a reader does not see and a model does: tags, and controls that turn the direction of writing.
 
 use crate::detector::{Anchor, Category, Confirmed, Native, Place};
-use crate::text::Text;
+use crate::fronts::text::Text;
 
 pub(crate) static TAGS: Native = Native {
     id: "unicode-tags",

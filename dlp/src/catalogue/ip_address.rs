@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, is_word, run};
-use crate::text::Text;
+use crate::fronts::text::Text;
 
 pub(crate) static V4: Native = Native {
     id: "ipv4-address",

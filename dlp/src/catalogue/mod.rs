@@ -20,9 +20,9 @@ mod us_ssn;
 
 use std::sync::Arc;
 
+use crate::detector::written::{self, WrittenError};
 use crate::detector::{Category, Detector, Native};
 use crate::operator::{Operator, Selector, Treatment, UnknownType};
-use crate::written::{self, WrittenError};
 
 /// The detectors that are code.
 static NATIVES: [&Native; 20] = [

@@ -1,8 +1,8 @@
 //! Telephone numbers: international ones (E.164) behind `+`, and those of North America as people write them.
 
+use crate::detector::pattern::stands_alone;
 use crate::detector::{Anchor, Category, Confirmed, Native, Place, before, run};
-use crate::pattern::stands_alone;
-use crate::text::Text;
+use crate::fronts::text::Text;
 
 pub(crate) static DETECTOR: Native = Native {
     id: "phone-number",

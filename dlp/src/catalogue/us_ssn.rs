@@ -1,8 +1,8 @@
 //! Social security numbers of the United States: dashed, or plain where the name or the words before say so.
 
 use crate::detector::{Anchor, Category, Confirmed, Native, Place, Sight, before, run};
-use crate::keys::KeyClass;
-use crate::text::Text;
+use crate::fronts::text::Text;
+use crate::names::keys::KeyClass;
 
 pub(crate) static DETECTOR: Native = Native {
     id: "us-ssn",

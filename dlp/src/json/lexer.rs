@@ -3,7 +3,7 @@
 //! Invariant: it takes what the parser takes, wherever the pieces are cut; between two of them it keeps the kinds of the open containers and
 //! its place in the lexeme that has begun, and no text.
 
-use crate::classify::{BLOCK, BLOCKS_MAX, StringEnds, classify};
+use crate::search::classify::{BLOCK, BLOCKS_MAX, StringEnds, classify};
 
 use super::Kind;
 

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::classify::{BLOCK, BLOCKS_MAX, StringEnds, classify};
+use crate::search::classify::{BLOCK, BLOCKS_MAX, StringEnds, classify};
 
 use super::{Bounds, JsonError, JsonReason, Kind, NONE, Node, Tape};
 

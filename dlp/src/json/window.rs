@@ -5,7 +5,7 @@
 //! depends on the text alone.
 
 use crate::confirm::Judges;
-use crate::keys::KeyClass;
+use crate::names::keys::KeyClass;
 use crate::names::{self, SIBLINGS_MAX};
 use crate::scanner::Scratch;
 

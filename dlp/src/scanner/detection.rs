@@ -4,10 +4,10 @@
 
 use std::ops::Range;
 
+use crate::decode::sheet::Segment;
 use crate::json::Kind;
+use crate::operator::pointer::PointerPattern;
 use crate::operator::{Numbers, Treatment};
-use crate::pointer::PointerPattern;
-use crate::sheet::Segment;
 
 /// Something that was found, before an operator is applied to it.
 #[derive(Clone, Debug)]

@@ -7,10 +7,10 @@ use std::ops::Range;
 use super::detection::detection;
 use super::{Detection, Document, Part, Scratch, Settled, gallop, open_blob};
 use crate::confirm::{Found, Judges, Stretch, Unsettled};
-use crate::joints;
+use crate::decode::joints;
+use crate::decode::sheet::{GAP, Segment, Sheet, Source};
+use crate::fronts::text::End;
 use crate::operator::Treatment;
-use crate::sheet::{GAP, Segment, Sheet, Source};
-use crate::text::End;
 
 /// Leaves that are read a second time.
 #[derive(Debug, Default)]

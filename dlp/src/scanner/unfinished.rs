@@ -6,13 +6,13 @@ use std::ops::Range;
 
 use super::detection::detection;
 use super::{Detection, Document, Scratch, open_blob};
-use crate::anchors::{Hit, Seen};
 use crate::confirm::{Found, Judges, Stretch, Unsettled, confirm, settle_overlaps};
+use crate::decode::open::{self, Hold};
+use crate::decode::sheet::{GAP, Segment, Sheet, Source};
+use crate::fronts::text::End;
 use crate::json::Kind;
-use crate::open::{self, Hold};
 use crate::operator::Treatment;
-use crate::sheet::{GAP, Segment, Sheet, Source};
-use crate::text::End;
+use crate::search::anchors::{Hit, Seen};
 
 /// What is known of a text of which more may follow.
 #[derive(Clone, Copy, Debug)]

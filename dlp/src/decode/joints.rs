@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 
-use crate::blob;
-use crate::sheet::look_alike;
-use crate::text::{End, Text};
+use crate::decode::blob;
+use crate::decode::sheet::look_alike;
+use crate::fronts::text::{End, Text};
 
 /// Bytes of a joint at most, and of what is read on either side of it.
 const BYTES_MAX: usize = 160;

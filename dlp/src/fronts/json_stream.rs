@@ -6,14 +6,14 @@
 use crate::Engine;
 use crate::POINTERS_MAX;
 use crate::finding::{Finding, Verdict};
+use crate::fronts::stream::TextStream;
 use crate::json::Value;
 use crate::json::lexer::{Lexeme, Step};
 use crate::json::window::{Limit, Window};
 use crate::operator::Treatment;
-use crate::pointer::Ground;
-use crate::rewrite;
+use crate::operator::pointer::Ground;
+use crate::operator::rewrite;
 use crate::scanner::{Document, Scratch};
-use crate::stream::TextStream;
 
 /// Bytes that are taken in, at most, before what is settled goes out.
 const PIECE_BYTES: usize = 4 << 10;

@@ -9,9 +9,9 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::detector::pattern::Pattern;
 use crate::detector::{Anchor, Category, Confirm, Detector, Example, Names};
-use crate::pattern::Pattern;
-use crate::shape;
+use crate::search::shape;
 use crate::validate;
 
 /// Detectors in one file.
@@ -164,7 +164,7 @@ impl Written {
             confirm: Confirm::Pattern(Box::new(pattern)),
             ending: None,
             names: Names {
-                whole: self.names.iter().map(|name| crate::keys::joined(name)).collect(),
+                whole: self.names.iter().map(|name| crate::names::keys::joined(name)).collect(),
                 parts: self.near.iter().map(|word| word.get_ref().to_lowercase()).collect(),
             },
         })

@@ -14,9 +14,9 @@ use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input};
 use regex_syntax::hir::{Hir, literal};
 
-use crate::assignment;
 use crate::detector::{Confirmed, Place, Sight, before};
-use crate::text::Text;
+use crate::fronts::text::Text;
+use crate::names::assignment;
 use crate::validate::Validator;
 
 /// Bytes of a compiled pattern; a larger one is refused.

@@ -6,13 +6,14 @@
 
 use std::ops::Range;
 
+use crate::Engine;
 use crate::finding::{Finding, Verdict};
+use crate::fronts::stream::{Feed, TextStream};
 use crate::json::{Kind, Tape, Value};
 use crate::operator::Treatment;
-use crate::pointer::Ground;
+use crate::operator::pointer::Ground;
+use crate::operator::rewrite;
 use crate::scanner::{Detection, Document, Scratch};
-use crate::stream::{Feed, TextStream};
-use crate::{Engine, rewrite};
 
 /// Channels of one stream; where all of them hold something back, texts of further ones are masked message by message.
 const CHANNELS_MAX: usize = 8;

@@ -5,12 +5,12 @@
 
 use std::ops::Range;
 
-use crate::bits::{Runs, for_each, has_three};
-use crate::blob;
-use crate::classify::{BLOCK, BLOCKS_MAX, Masks, classify};
-use crate::compile::Literals;
-use crate::joints;
-use crate::pattern::LITERAL_BYTES_MIN;
+use crate::decode::blob;
+use crate::decode::joints;
+use crate::detector::pattern::LITERAL_BYTES_MIN;
+use crate::search::bits::{Runs, for_each, has_three};
+use crate::search::classify::{BLOCK, BLOCKS_MAX, Masks, classify};
+use crate::search::compile::Literals;
 
 /// What was seen at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

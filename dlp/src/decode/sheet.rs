@@ -5,11 +5,11 @@
 
 use std::ops::Range;
 
-use crate::classify::{BLOCK, BLOCKS_MAX, Moving, classify};
-use crate::joints::Joints;
+use crate::decode::joints::Joints;
+use crate::decode::markup;
+use crate::fronts::text::End;
 use crate::json::{Kind, Piece, escape, pieces};
-use crate::markup;
-use crate::text::End;
+use crate::search::classify::{BLOCK, BLOCKS_MAX, Moving, classify};
 
 /// One leaf's text on a sheet.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a name is judged by its words, however they are joined (camel, snake, kebab, dots, spaces).
 
-use crate::sheet;
+use crate::decode::sheet;
 
 /// What a name promises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

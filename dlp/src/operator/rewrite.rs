@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::detector::Detector;
 use crate::json::{Kind, Tape};
-use crate::number::{self, Probe};
+use crate::operator::number::{self, Probe};
 use crate::operator::{Operator, Treatment, replacement};
 use crate::scanner::Detection;
 

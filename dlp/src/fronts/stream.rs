@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use crate::Engine;
 use crate::confirm::settle_overlaps;
+use crate::decode::open::Hold;
 use crate::detector::Category;
 use crate::finding::{Finding, Verdict};
-use crate::open::Hold;
+use crate::operator::rewrite;
 use crate::operator::{Operator, Treatment};
-use crate::rewrite;
 use crate::scanner::{Detection, Part, Scratch, Settled};
 
 /// Bytes that are held back at most, but for one piece of [`PIECE_BYTES`].

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use crate::detector::run;
-use crate::text::Text;
+use crate::fronts::text::Text;
 
 /// Bytes of a name behind the part that was found.
 const NAME_BYTES_MAX: usize = 48;
@@ -319,7 +319,7 @@ fn says_secret(word: &[u8]) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::text::End;
+    use crate::fronts::text::End;
 
     fn read(text: impl AsRef<[u8]>, name: Range<usize>) -> Option<Assigned> {
         super::read(Text::new(text.as_ref(), &End::default()), name)

@@ -7,9 +7,9 @@
 use std::cell::Cell;
 
 use crate::detector::{Anchor, Confirm, Detector, Place, Sight};
-use crate::keys::{KeyClass, classify};
+use crate::fronts::text::{End, Text};
+use crate::names::keys::{KeyClass, classify};
 use crate::operator::Operator;
-use crate::text::{End, Text};
 
 /// Numbers that are tried before one is taken that would be found again: where the name alone says what it is, every number is. A
 /// check digit refuses nine of ten, so that more tries would find no other.
@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
     use crate::Catalogue;
-    use crate::keyring::Keyring;
+    use crate::operator::keyring::Keyring;
     use proptest::prelude::*;
 
     fn keyed() -> Arc<Keyring> {

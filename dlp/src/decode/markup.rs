@@ -3,8 +3,8 @@
 //!
 //! Invariant: only printable ASCII comes of markup, and what [`stands_in`] does not see [`next`] does not find.
 
-use crate::classify::{BLOCK, BLOCKS_MAX, MarkupSigns, classify};
-use crate::sheet::fold;
+use crate::decode::sheet::fold;
+use crate::search::classify::{BLOCK, BLOCKS_MAX, MarkupSigns, classify};
 
 /// Calls `each` with the places at which markup may begin, also behind a backslash, until it says that it has seen enough; says
 /// whether it did.

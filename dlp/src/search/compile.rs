@@ -8,8 +8,8 @@ use std::fmt;
 use hyperscan::prelude::*;
 use hyperscan::{PatternFlags, Patterns};
 
+use crate::detector::written::WrittenError;
 use crate::detector::{Anchor, Detector};
-use crate::written::WrittenError;
 
 /// Why there is no engine.
 #[derive(Debug)]

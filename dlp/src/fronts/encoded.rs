@@ -3,11 +3,11 @@
 //! Invariant: outside the encoded leaves the bytes are the document's; each that is replaced decodes to its text with the
 //! findings masked, in the same alphabet and with padding if it had some.
 
-use crate::blob;
+use crate::decode::blob;
 use crate::finding::{Finding, Verdict};
 use crate::json::{Kind, Tape};
 use crate::operator::Treatment;
-use crate::pointer::{Ground, Places};
+use crate::operator::pointer::{Ground, Places};
 use crate::scanner::Scratch;
 use crate::{Engine, POINTERS_MAX};
 
