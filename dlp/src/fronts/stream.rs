@@ -14,7 +14,7 @@ use crate::operator::rewrite;
 use crate::operator::{Operator, Treatment};
 use crate::scanner::{Detection, Part, Scratch, Settled};
 
-/// Bytes that are held back at most, but for one piece of [`PIECE_BYTES`].
+/// Bytes that are held back at most, but for one piece of what is fed, of which 4 KiB at a time are looked at.
 pub const HELD_BYTES_MAX: usize = 32 << 10;
 /// Bytes that are looked at, at most, before what is settled goes out.
 const PIECE_BYTES: usize = 4 << 10;
