@@ -148,3 +148,33 @@ fn a_secret_over_several_events_does_not_come_out() {
     let kinds: Vec<&str> = rows.iter().map(|row| row["kind"].as_str()).collect();
     assert!(kinds.contains(&"secret/github-token") && kinds.contains(&"CREDIT_CARD"), "{kinds:?}");
 }
+
+#[test]
+fn a_long_text_behind_the_beginning_of_a_secret_does_not_overtake_it() {
+    let secret = "ghp_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM";
+    for words in [1200, 5000] {
+        let tail = "and so on ".repeat(words);
+        let end = format!("{}, {tail}", &secret[12..]);
+        let upstream = Upstream::start(move |_| {
+            vec![
+                Step::Send(HEAD.to_vec()),
+                progress("cloning with ghp_HSdQegNa"),
+                progress(&end),
+                chunk("data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"content\":[]}}\n\n"),
+                Step::Send(b"0\r\n\r\n".to_vec()),
+            ]
+        });
+        let (_issuer, gateway, token) = stage(&upstream);
+        let mut connection = Connection::open(gateway.port);
+        connection.send(gateway.request("POST", &token, "", &call("t")).as_bytes());
+        connection.head().unwrap();
+        let mut all = String::new();
+        while let Some(chunk) = connection.chunk().filter(|chunk| !chunk.is_empty()) {
+            all.push_str(&String::from_utf8(chunk).unwrap());
+        }
+        let events = all.lines().filter_map(|line| line.strip_prefix("data: "));
+        let events: Vec<serde_json::Value> = events.map(|data| serde_json::from_str(data).unwrap()).collect();
+        let texts: String = events.iter().filter_map(|event| event["params"]["message"].as_str()).collect();
+        assert_eq!(texts.trim_end(), format!("cloning with [SECRET/GITHUB-TOKEN], {tail}").trim_end());
+    }
+}

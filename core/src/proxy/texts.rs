@@ -33,12 +33,14 @@ impl Texts {
     pub(super) fn of(&self, doc: &[u8], tape: &Tape, leaves: &[u32]) -> Vec<(u64, u32)> {
         let root = tape.root(doc);
         let is_answer = root.get("result").is_some() || root.get("error").is_some();
-        if doc.len() > MESSAGE_BYTES_MAX || is_answer || root.kind() != Kind::Object {
+        // Behind an end that is held back whatever comes takes part, or what ends a value there would go out in front of its beginning.
+        let goes_on = self.hold_back();
+        if doc.len() > MESSAGE_BYTES_MAX && !goes_on || is_answer || root.kind() != Kind::Object {
             return Vec::new();
         }
         let is_text = |&&leaf: &&u32| {
             let node = tape.node(leaf);
-            node.kind == Kind::String && (node.end - node.start) as usize <= CHANNEL_TEXT_BYTES_MAX
+            node.kind == Kind::String && (goes_on || (node.end - node.start) as usize <= CHANNEL_TEXT_BYTES_MAX)
         };
         let texts = leaves.iter().filter(is_text).take(TEXTS_MAX);
         texts.map(|&leaf| (channel(doc, tape, root, leaf), leaf)).collect()

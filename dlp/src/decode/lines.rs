@@ -38,11 +38,7 @@ impl Engine {
             if found != Verdict::Masked {
                 out.extend_from_slice(line.as_bytes());
             }
-            verdict = match (verdict, found) {
-                (Verdict::Blocked, _) | (_, Verdict::Blocked) => Verdict::Blocked,
-                (Verdict::Masked, _) | (_, Verdict::Masked) => Verdict::Masked,
-                _ => Verdict::Clean,
-            };
+            verdict = verdict.with(found);
             start += line.len();
         }
         if verdict != Verdict::Masked {

@@ -137,8 +137,10 @@ impl Engine {
                 own,
                 node.start,
             );
-            let pointer = Value::new(doc, tape, leaf).pointer();
-            findings[told..].iter_mut().for_each(|finding| finding.pointer.clone_from(&pointer));
+            if findings.len() > told {
+                let pointer = Value::new(doc, tape, leaf).pointer();
+                findings[told..].iter_mut().for_each(|finding| finding.pointer.clone_from(&pointer));
+            }
             verdict = verdict.with(of_text);
             let holds = (stream.held() > 0).then_some(channel);
             if carried > 0 || holds.is_some() || of_text == Verdict::Masked {

@@ -51,17 +51,12 @@ impl Engine {
             let pointer = if first < POINTERS_MAX && findings.len() > first { value.pointer() } else { String::new() };
             findings[first..].iter_mut().take(POINTERS_MAX).for_each(|finding| finding.pointer.clone_from(&pointer));
             findings[first..].iter_mut().skip(POINTERS_MAX).for_each(|finding| finding.pointer.clear());
-            match found {
-                Verdict::Clean => continue,
-                Verdict::Blocked => verdict = Verdict::Blocked,
-                Verdict::Masked if verdict == Verdict::Blocked => {}
-                Verdict::Masked => {
-                    verdict = Verdict::Masked;
-                    let node = tape.node(leaf);
-                    out.extend_from_slice(doc.get(at..node.start as usize).unwrap_or_default());
-                    out.extend_from_slice(blob::encode(&masked, form).as_bytes());
-                    at = node.end as usize;
-                }
+            verdict = verdict.with(found);
+            if found == Verdict::Masked && verdict != Verdict::Blocked {
+                let node = tape.node(leaf);
+                out.extend_from_slice(doc.get(at..node.start as usize).unwrap_or_default());
+                out.extend_from_slice(blob::encode(&masked, form).as_bytes());
+                at = node.end as usize;
             }
         }
         match verdict {

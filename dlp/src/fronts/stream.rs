@@ -185,12 +185,8 @@ impl Engine {
             let piece = pieces.next().unwrap_or_default();
             let is_last = is_last && pieces.peek().is_none();
             let of_piece = Feed { engine: self, scratch, treatment, out, findings }.take(stream, piece, is_last);
-            verdict = match (verdict, of_piece) {
-                (_, Verdict::Blocked) => return Verdict::Blocked,
-                (Verdict::Clean, of_piece) => of_piece,
-                (verdict, _) => verdict,
-            };
-            if pieces.peek().is_none() {
+            verdict = verdict.with(of_piece);
+            if verdict == Verdict::Blocked || pieces.peek().is_none() {
                 return verdict;
             }
         }
@@ -209,10 +205,10 @@ pub(crate) struct Feed<'f> {
 impl Feed<'_> {
     /// Takes a piece that was also looked at alone: `own` is what was found in it there, and `start` where the piece began.
     pub(crate) fn take_after(&mut self, stream: &mut TextStream, piece: &[u8], own: Vec<Detection>, start: u32) -> Verdict {
-        let shift = |at: usize| at - start as usize + stream.held.len();
+        let held = stream.held.len();
+        let shift = |at: usize| at - start as usize + held;
         let shifted = |found: Detection| Detection { raw: shift(found.raw.start)..shift(found.raw.end), ..found };
-        let own: Vec<Detection> = own.into_iter().map(shifted).collect();
-        stream.own.extend(own);
+        stream.own.extend(own.into_iter().map(shifted));
         self.take(stream, piece, false)
     }
 
