@@ -3,6 +3,7 @@
 //! Invariant: whatever is decoded knows where in the document each of its bytes comes from.
 
 pub(crate) mod blob;
+pub(crate) mod fold;
 pub(crate) mod joints;
 pub(crate) mod lines;
 pub(crate) mod markup;

@@ -6,4 +6,5 @@ pub(crate) mod anchors;
 pub(crate) mod bits;
 pub(crate) mod classify;
 pub(crate) mod compile;
+pub(crate) mod numbers;
 pub(crate) mod shape;

@@ -1,4 +1,6 @@
 //! `sluicegate scan`: the masking engine on files, directories, standard input, audits and JSON lines.
+//!
+//! Invariant: a value that was found is written by its place only, or masked; an input that cannot be read is told of and stops no other.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -46,11 +48,10 @@ struct Scanner {
     treatment: Treatment,
 }
 
-/// Writes findings, or the masked text, as the pieces come.
+/// Writes findings as the pieces come.
 struct Writer<'o, W> {
     scanner: &'o mut Scanner,
     out: &'o mut W,
-    masks: bool,
     /// Whether a finding says in which file it stands, because there may be several.
     names_files: bool,
 }
@@ -95,11 +96,16 @@ fn try_scan(arguments: &ScanArguments) -> io::Result<Vec<String>> {
     }
     let mut inputs = Inputs::new(PIECE_BYTES_MAX, false);
     let path = arguments.paths.first().map_or(Path::new("-"), PathBuf::as_path);
-    if arguments.mask && !is_parquet(path) {
+    if arguments.mask {
+        if is_parquet(path) {
+            let message =
+                format!("{}: --mask writes text, and Parquet is none; leave --mask out for its findings", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
         inputs.pass_through(path, &mut Masker { scanner, out, stream: Stream::new(), masked: Vec::new() })?;
         return Ok(inputs.problems);
     }
-    let mut writer = Writer { scanner: &mut scanner, out: &mut out, masks: arguments.mask, names_files: !is_one_file };
+    let mut writer = Writer { scanner: &mut scanner, out: &mut out, names_files: !is_one_file };
     let standard_input = [PathBuf::from("-")];
     let paths = if is_one && arguments.paths.is_empty() { &standard_input[..] } else { &arguments.paths };
     inputs.look_through(paths, &mut writer)?;
@@ -190,10 +196,7 @@ impl<W: Write> Pass for Masker<W> {
 
 impl<W: Write> Look for Writer<'_, W> {
     fn piece(&mut self, piece: &Piece<'_>) -> io::Result<()> {
-        let (findings, masked) = self.scanner.scan(piece.text);
-        if self.masks {
-            return self.out.write_all(masked.as_deref().unwrap_or(piece.text.as_bytes()));
-        }
+        let (findings, _) = self.scanner.scan(piece.text);
         for finding in &findings {
             let mut told = describe(finding, piece.offset);
             if self.names_files {

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::decode::blob;
-use crate::decode::sheet::look_alike;
+use crate::decode::fold::look_alike;
 use crate::fronts::text::{End, Text};
 
 /// Bytes of a joint at most, and of what is read on either side of it.

@@ -3,7 +3,7 @@
 //!
 //! Invariant: only printable ASCII comes of markup, and what [`stands_in`] does not see [`next`] does not find.
 
-use crate::decode::sheet::fold;
+use crate::decode::fold::fold;
 use crate::search::classify::{BLOCK, BLOCKS_MAX, MarkupSigns, classify};
 
 /// Calls `each` with the places at which markup may begin, also behind a backslash, until it says that it has seen enough; says

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a name is judged by its words, however they are joined (camel, snake, kebab, dots, spaces).
 
-use crate::decode::sheet;
+use crate::decode::fold;
 
 /// What a name promises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -240,8 +240,8 @@ impl Words {
         let mut words = Words { text: String::with_capacity(name.len() + 8), starts: [0; WORDS_MAX], count: 0 };
         // A name is read as a value is: without what cannot be seen, and with the letters of ASCII for those that look like them.
         let is_disguised = !name.is_ascii() && name.bytes().any(|b| b.is_ascii_alphabetic());
-        let plain = |c: char| if is_disguised { sheet::look_alike(c).unwrap_or(c) } else { c };
-        let mut chars = name.chars().map(plain).filter_map(sheet::fold).peekable();
+        let plain = |c: char| if is_disguised { fold::look_alike(c).unwrap_or(c) } else { c };
+        let mut chars = name.chars().map(plain).filter_map(fold::fold).peekable();
         let (mut before, mut is_within) = (None::<char>, false);
         while let Some(c) = chars.next() {
             if !c.is_alphanumeric() {

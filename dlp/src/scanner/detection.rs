@@ -43,7 +43,7 @@ pub(super) fn detection(
     value: Range<usize>,
     confidence: f32,
 ) -> Option<Detection> {
-    let value = String::from_utf8_lossy(&text[value]).into_owned();
+    let value = String::from_utf8_lossy(&text[value]);
     let (rule, numbers) = treatment.rule(detector, &value, confidence, holds_at)?;
     let stays_number = segment.kind == Kind::Number && numbers == Numbers::Keep;
     let number = stays_number.then(|| String::from_utf8_lossy(&text[segment.range.clone()]).into());
@@ -51,7 +51,7 @@ pub(super) fn detection(
         detector,
         rule,
         raw,
-        value,
+        value: value.into_owned(),
         leaf: segment.leaf,
         kind: segment.kind,
         depth: segment.depth,
