@@ -2,14 +2,13 @@
 //! `cargo test -p sluicegate-dlp --test quality -- --nocapture`.
 #![allow(clippy::unwrap_used)]
 
+mod labelled;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde_json::Value;
 use sluicegate_dlp::{Engine, Finding, Operator};
 
-/// Where the data is, unless `SLUICEGATE_TEST_DATA` says otherwise.
-const DATA: &str = "../../shared/data";
 /// Types whose form says what they are, so that no model of language is needed to find them.
 const STRUCTURED: [&str; 13] = [
     "EMAIL_ADDRESS",
@@ -34,14 +33,7 @@ struct Record {
 }
 
 fn records(name: &str) -> Option<Vec<Record>> {
-    let folder = std::env::var_os("SLUICEGATE_TEST_DATA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(DATA), PathBuf::from);
-    let Ok(text) = std::fs::read_to_string(folder.join("dlp").join(name)) else {
-        eprintln!("skipped: {name} is not in {}", folder.display());
-        return None;
-    };
-    let record = |line: &str| {
-        let line: Value = serde_json::from_str(line).unwrap();
+    let record = |line: &Value| {
         let span = |span: &Value| {
             let at = |key: &str| span[key].as_u64().unwrap() as usize;
             (at("start"), at("end"), span["type"].as_str().unwrap().to_owned())
@@ -52,7 +44,7 @@ fn records(name: &str) -> Option<Vec<Record>> {
             spans: line["spans"].as_array().unwrap().iter().map(span).collect(),
         }
     };
-    Some(text.lines().map(record).collect())
+    Some(labelled::records(name)?.iter().map(record).collect())
 }
 
 fn find(records: &[Record]) -> Vec<Vec<Finding>> {

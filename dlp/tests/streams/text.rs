@@ -1,17 +1,15 @@
-//! Text that arrives in pieces becomes what the whole text becomes, wherever it is cut, and nothing of a value goes out before it is known
-//! to be one.
-#![allow(clippy::unwrap_used)]
-
-use std::path::PathBuf;
+//! Plain text in pieces.
 
 use proptest::prelude::*;
-use serde_json::Value;
-use sluicegate_dlp::{Engine, Finding, HELD_BYTES_MAX, Operator, Scratch, TextStream, Treatment, Verdict};
+use sluicegate_dlp::{Engine, HELD_BYTES_MAX, Operator, Scratch, TextStream, Treatment, Verdict};
 
-/// Where the data is, unless `SLUICEGATE_TEST_DATA` says otherwise.
-const DATA: &str = "../../shared/data";
-/// Bytes of a text that is cut at every place; a longer one is cut at some.
-const CUT_EVERYWHERE_BYTES_MAX: usize = 1500;
+use super::labelled;
+use super::pieces::{Differences, Outcome, cut_at, each, examples, outcome};
+
+/// Places at which a text of the labelled data is cut in two.
+const CUTS_MAX: usize = 1500;
+/// The same of a detector's example; most are shorter.
+const EXAMPLE_CUTS_MAX: usize = 120;
 
 struct Stage {
     engine: Engine,
@@ -27,11 +25,10 @@ impl Stage {
     }
 
     /// The slow and simple way: the whole text at once, by the front for messages.
-    fn oracle(&mut self, text: &str) -> (String, Vec<(usize, usize, String)>) {
+    fn oracle(&mut self, text: &str) -> Outcome {
         let (mut out, mut findings) = (Vec::new(), Vec::new());
         let verdict = self.engine.mask_plain(&mut self.scratch, text, &self.treatment, &mut out, &mut findings);
-        let masked = if verdict == Verdict::Masked { String::from_utf8(out).unwrap() } else { text.to_owned() };
-        (masked, places(&findings))
+        outcome(if verdict == Verdict::Masked { out } else { text.into() }, &findings)
     }
 
     /// The same in pieces; calls `after` with the stream, what went in and what came out after each.
@@ -39,84 +36,58 @@ impl Stage {
         &mut self,
         pieces: impl IntoIterator<Item = &'t [u8]>,
         mut after: impl FnMut(&TextStream, usize, &[u8]),
-    ) -> (String, Vec<(usize, usize, String)>) {
-        let (mut stream, mut out, mut findings) = (TextStream::new(), Vec::new(), Vec::new());
-        let mut fed = 0;
-        let mut pieces = pieces.into_iter().peekable();
-        while let Some(piece) = pieces.next() {
-            let is_last = pieces.peek().is_none();
+    ) -> Outcome {
+        let (mut stream, mut out, mut findings, mut fed) = (TextStream::new(), Vec::new(), Vec::new(), 0);
+        each(pieces, |piece, is_last| {
             self.engine.feed(&mut self.scratch, &mut stream, piece, is_last, &self.treatment, &mut out, &mut findings);
             fed += piece.len();
             after(&stream, fed, &out);
+        });
+        outcome(out, &findings)
+    }
+
+    /// Compares texts in pieces with the whole.
+    fn check<'t>(&mut self, texts: impl IntoIterator<Item = &'t str>, cuts_max: usize) {
+        let mut differences = Differences::default();
+        for text in texts {
+            let expected = self.oracle(text);
+            differences.look(text, cuts_max, &expected, |pieces| self.stream(pieces.iter().copied(), |_, _, _| {}));
         }
-        (String::from_utf8(out).unwrap(), places(&findings))
+        differences.none();
     }
 }
 
-fn places(findings: &[Finding]) -> Vec<(usize, usize, String)> {
-    findings.iter().map(|finding| (finding.start, finding.end, finding.detector.to_string())).collect()
+fn check_labelled(name: &str, every: usize) {
+    let texts = labelled::texts(name);
+    Stage::new().check(texts.iter().step_by(every).map(String::as_str), CUTS_MAX);
 }
 
-fn texts(name: &str) -> Vec<String> {
-    let folder = std::env::var_os("SLUICEGATE_TEST_DATA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(DATA), PathBuf::from);
-    let Ok(lines) = std::fs::read_to_string(folder.join("dlp").join(name)) else {
-        eprintln!("skipped: {name} is not in {}", folder.display());
-        return Vec::new();
-    };
-    lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["text"].as_str().unwrap().to_owned()).collect()
-}
-
-/// Compares a text cut in two at every place, and in pieces of some sizes, with the oracle.
-fn check(stage: &mut Stage, text: &str, faults: &mut Vec<String>) {
-    let expected = stage.oracle(text);
-    let bytes = text.as_bytes();
-    let step = 1 + bytes.len() / CUT_EVERYWHERE_BYTES_MAX;
-    for cut in (0..=bytes.len()).step_by(step) {
-        let found = stage.stream([&bytes[..cut], &bytes[cut..]], |_, _, _| {});
-        if found != expected {
-            faults.push(format!("cut at {cut} of {text:?}:\n  {expected:?}\n  {found:?}"));
-            return;
-        }
-    }
-    for size in [1, 7, 64, 1460] {
-        let pieces = bytes.chunks(size).chain([&[][..]]);
-        let found = stage.stream(pieces, |_, _, _| {});
-        if found != expected {
-            faults.push(format!("by {size} of {text:?}:\n  {expected:?}\n  {found:?}"));
-            return;
-        }
-    }
-}
-
-fn check_all(name: &str, every: usize) {
+#[test]
+fn examples_come_out_as_from_the_whole_wherever_they_are_cut() {
     let mut stage = Stage::new();
-    let mut faults = Vec::new();
-    let texts = texts(name);
-    for text in texts.iter().step_by(every) {
-        check(&mut stage, text, &mut faults);
-    }
-    assert!(faults.is_empty(), "{} of {} texts differ:\n{}", faults.len(), texts.len(), faults[..faults.len().min(6)].join("\n"));
+    let examples = examples(&stage.engine);
+    assert!(examples.len() > 3_000, "{} examples", examples.len());
+    stage.check(examples.iter().map(String::as_str), EXAMPLE_CUTS_MAX);
 }
 
 #[test]
 fn secrets_come_out_as_from_the_whole_wherever_they_are_cut() {
-    check_all("secrets.jsonl", 1);
+    check_labelled("secrets.jsonl", 1);
 }
 
 #[test]
 fn evasions_come_out_as_from_the_whole_wherever_they_are_cut() {
-    check_all("evasions.jsonl", 1);
+    check_labelled("evasions.jsonl", 1);
 }
 
 #[test]
 fn sentences_with_personal_data_come_out_as_from_the_whole_wherever_they_are_cut() {
-    check_all("pii_presidio_research.jsonl", 1);
+    check_labelled("pii_presidio_research.jsonl", 1);
 }
 
 #[test]
 fn results_with_personal_data_come_out_as_from_the_whole_wherever_they_are_cut() {
-    check_all("pii_json_tools.jsonl", 4);
+    check_labelled("pii_json_tools.jsonl", 4);
 }
 
 #[test]
@@ -237,11 +208,8 @@ fn pieces_of_one_byte_cost_no_more_than_long_ones() {
 
 #[test]
 fn the_word_before_a_spelled_sign_waits_for_it() {
-    let (mut stage, mut faults) = (Stage::new(), Vec::new());
-    for text in ["write to ana (at)example(dot)org today", "ana  [at] example [dot] org", "ana (AT) example (dot) org"] {
-        check(&mut stage, text, &mut faults);
-    }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let texts = ["write to ana (at)example(dot)org today", "ana  [at] example [dot] org", "ana (AT) example (dot) org"];
+    Stage::new().check(texts, CUTS_MAX);
 }
 
 #[test]
@@ -285,16 +253,7 @@ proptest! {
     ) {
         STAGE.with_borrow_mut(|stage| {
             let expected = stage.oracle(&text);
-            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
-            cuts.sort_unstable();
-            cuts.push(text.len());
-            let mut from = 0;
-            let pieces = cuts.iter().map(|&cut| {
-                let piece = &text.as_bytes()[from..cut];
-                from = cut;
-                piece
-            }).collect::<Vec<_>>();
-            let found = stage.stream(pieces, |_, _, _| {});
+            let found = stage.stream(cut_at(&text, &cuts), |_, _, _| {});
             prop_assert_eq!(found, expected, "{:?} cut at {:?}", text, cuts);
             Ok(())
         })?;

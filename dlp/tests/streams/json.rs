@@ -1,227 +1,120 @@
-//! JSON that arrives in pieces becomes what the whole text becomes, wherever it is cut, in bounded memory, and nothing of a value goes out
-//! before it is known to be one.
-#![allow(clippy::unwrap_used)]
+//! JSON in pieces.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use proptest::prelude::*;
 use sluicegate_dlp::json::{Bounds, Tape};
 use sluicegate_dlp::{
-    Conditions, Engine, Finding, JsonStream, Keyring, Numbers, Operator, PointerPattern, Rule, Scratch, Stream, Treatment,
-    Verdict, all_leaves,
+    Conditions, Engine, JsonStream, Operator, PointerPattern, Rule, Scratch, Stream, Treatment, Verdict, all_leaves,
 };
 
-/// Where the data is, unless `SLUICEGATE_TEST_DATA` says otherwise.
-const DATA: &str = "../../shared/data";
-/// Bytes of a text that is cut at every place; a longer one is cut at some.
-const CUT_EVERYWHERE_BYTES_MAX: usize = 400;
+use super::labelled;
+use super::pieces::{Differences, Outcome, each, examples, outcome};
+
+/// Places at which a text is cut in two.
+const CUTS_MAX: usize = 400;
+/// The same of a detector's example.
+const EXAMPLE_CUTS_MAX: usize = 30;
 const BOUNDS: Bounds = Bounds { depth_max: 128, nodes_max: 4_000_000, refuse_duplicates: false };
 /// What a stream may have, in bytes.
-const MEMORY_MAX: usize = 64 << 10;
+pub const MEMORY_MAX: usize = 64 << 10;
 
-/// What comes out, and what was found: where, under which pointer, by which detector, with which hash.
-type Outcome = (String, Vec<(usize, usize, String, String, String)>);
-
-struct Stage {
-    engine: Engine,
+pub struct Stage {
+    pub engine: Engine,
     scratch: Scratch,
-    treatment: Treatment,
+    pub treatment: Treatment,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let engine = Engine::new().unwrap();
         let treatment = engine.catalogue().everything(Operator::Redact);
         Stage { scratch: engine.scratch().unwrap(), engine, treatment }
     }
 
     /// The whole text at once, by the front for messages.
-    fn oracle(&mut self, text: &str) -> Outcome {
+    pub fn oracle(&mut self, text: &str) -> Outcome {
         let (mut tape, mut leaves, mut out, mut findings) = (Tape::new(), Vec::new(), Vec::new(), Vec::new());
         let doc = text.as_bytes();
         tape.parse(doc, &BOUNDS).unwrap();
         all_leaves(&tape, &mut leaves);
         let treatment = &self.treatment;
         let verdict = self.engine.mask_document(&mut self.scratch, doc, &tape, &leaves, treatment, &mut out, &mut findings);
-        let masked = if verdict == Verdict::Masked { String::from_utf8(out).unwrap() } else { text.to_owned() };
-        (masked, places(&findings))
+        outcome(if verdict == Verdict::Masked { out } else { doc.to_vec() }, &findings)
     }
 
     /// The same in pieces; calls `after` with the stream, what went in and what came out after each.
-    fn stream<'t>(
+    pub fn stream<'t>(
         &mut self,
         pieces: impl IntoIterator<Item = &'t [u8]>,
         mut after: impl FnMut(&JsonStream, usize, &[u8]),
     ) -> Outcome {
         let (mut stream, mut out, mut findings, mut fed) = (JsonStream::new(), Vec::new(), Vec::new(), 0);
-        let mut pieces = pieces.into_iter().peekable();
-        while let Some(piece) = pieces.next() {
-            let is_last = pieces.peek().is_none();
+        each(pieces, |piece, is_last| {
             self.engine.feed_json(&mut self.scratch, &mut stream, piece, is_last, &self.treatment, &mut out, &mut findings);
             fed += piece.len();
             after(&stream, fed, &out);
-        }
-        (String::from_utf8(out).unwrap(), places(&findings))
+        });
+        outcome(out, &findings)
     }
 
     /// The same by the front that finds out what it is.
     fn any<'t>(&mut self, pieces: impl IntoIterator<Item = &'t [u8]>) -> Outcome {
         let (mut stream, mut out, mut findings) = (Stream::new(), Vec::new(), Vec::new());
-        let mut pieces = pieces.into_iter().peekable();
-        while let Some(piece) = pieces.next() {
-            let is_last = pieces.peek().is_none();
+        each(pieces, |piece, is_last| {
             self.engine.feed_any(&mut self.scratch, &mut stream, piece, is_last, &self.treatment, &mut out, &mut findings);
             assert!(stream.memory() <= MEMORY_MAX);
-        }
-        (String::from_utf8(out).unwrap(), places(&findings))
+        });
+        outcome(out, &findings)
     }
 
-    fn whole(&mut self, text: &str) -> Outcome {
+    pub fn whole(&mut self, text: &str) -> Outcome {
         self.stream([text.as_bytes()], |_, _, _| {})
     }
-}
 
-fn places(findings: &[Finding]) -> Vec<(usize, usize, String, String, String)> {
-    let place = |finding: &Finding| {
-        (finding.start, finding.end, finding.pointer.clone(), finding.detector.to_string(), finding.hash.clone())
-    };
-    findings.iter().map(place).collect()
-}
-
-fn texts(name: &str) -> Vec<String> {
-    let folder = std::env::var_os("SLUICEGATE_TEST_DATA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(DATA), PathBuf::from);
-    let Ok(lines) = std::fs::read_to_string(folder.join("dlp").join(name)) else {
-        eprintln!("skipped: {name} is not in {}", folder.display());
-        return Vec::new();
-    };
-    let text = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["text"].as_str().unwrap().to_owned();
-    lines.lines().map(text).filter(|text| Tape::new().parse(text.as_bytes(), &BOUNDS).is_ok()).collect()
-}
-
-/// Compares a text cut in two at every place, and in pieces of some sizes, with the oracle.
-fn check(stage: &mut Stage, text: &str, faults: &mut Vec<String>) {
-    let expected = stage.oracle(text);
-    let bytes = text.as_bytes();
-    let step = 1 + bytes.len() / CUT_EVERYWHERE_BYTES_MAX;
-    for cut in (0..=bytes.len()).step_by(step) {
-        // What comes out before all is in is what the whole begins with, so that no byte of a value has come out.
-        let mut is_early = false;
-        let found = stage.stream([&bytes[..cut], &bytes[cut..]], |_, _, out| is_early |= !expected.0.as_bytes().starts_with(out));
-        if found != expected || is_early {
-            faults.push(format!("cut at {cut} (early: {is_early}) of {text:?}:\n  {expected:?}\n  {found:?}"));
-            return;
+    /// Compares texts in pieces with the whole.
+    fn check(&mut self, texts: impl IntoIterator<Item = String>, cuts_max: usize) {
+        let mut differences = Differences::default();
+        for text in texts {
+            let expected = self.oracle(&text);
+            differences.look(&text, cuts_max, &expected, |pieces| {
+                self.stream(pieces.iter().copied(), |stream, _, out| {
+                    // What comes out before all is in is what the whole begins with, so that no byte of a value has come out.
+                    assert!(expected.0.as_bytes().starts_with(out), "{text}: {}", String::from_utf8_lossy(out));
+                    assert!(stream.memory() <= MEMORY_MAX);
+                })
+            });
+            assert_eq!(self.any(text.as_bytes().chunks(5)), expected, "by the front that finds out");
         }
-    }
-    for size in [1, 7, 64, 1460] {
-        let found = stage.stream(bytes.chunks(size).chain([&[][..]]), |stream, _, _| assert!(stream.memory() <= MEMORY_MAX));
-        if found != expected {
-            faults.push(format!("by {size} of {text:?}:\n  {expected:?}\n  {found:?}"));
-            return;
-        }
-    }
-    let found = stage.any(bytes.chunks(5));
-    if found != expected {
-        faults.push(format!("by the front that finds out, {text:?}:\n  {expected:?}\n  {found:?}"));
+        differences.none();
     }
 }
 
-fn check_all(name: &str, every: usize) {
+fn check_labelled(name: &str, every: usize) {
+    let mut texts = labelled::texts(name);
+    texts.retain(|text| Tape::new().parse(text.as_bytes(), &BOUNDS).is_ok());
+    Stage::new().check(texts.into_iter().step_by(every), CUTS_MAX);
+}
+
+#[test]
+fn examples_come_out_as_from_the_whole_wherever_they_are_cut() {
     let mut stage = Stage::new();
-    let mut faults = Vec::new();
-    let texts = texts(name);
-    for text in texts.iter().step_by(every) {
-        check(&mut stage, text, &mut faults);
-    }
-    println!("{name}: {} texts", texts.len());
-    assert!(faults.is_empty(), "{} of {} texts differ:\n{}", faults.len(), texts.len(), faults[..faults.len().min(6)].join("\n"));
+    let documents = examples(&stage.engine).into_iter().map(|text| serde_json::json!({ "n": 1, "text": text }).to_string());
+    stage.check(documents, EXAMPLE_CUTS_MAX);
 }
 
 #[test]
 fn secrets_come_out_as_from_the_whole_wherever_they_are_cut() {
-    check_all("secrets.jsonl", 1);
+    check_labelled("secrets.jsonl", 1);
 }
 
 #[test]
 fn evasions_come_out_as_from_the_whole_wherever_they_are_cut() {
-    check_all("evasions.jsonl", 1);
+    check_labelled("evasions.jsonl", 1);
 }
 
 #[test]
 fn results_with_personal_data_come_out_as_from_the_whole_wherever_they_are_cut() {
-    check_all("pii_json_tools.jsonl", 3);
-}
-
-thread_local! {
-    static STAGE: std::cell::RefCell<Stage> = std::cell::RefCell::new(Stage::new());
-}
-
-/// A string as it stands in a document: values and their beginnings, escapes, markup, other scripts, JSON within.
-fn string() -> impl Strategy<Value = String> {
-    prop_oneof![
-        4 => "(ana@customer\\.example|4111 1111 1111 1111|ghp_HSdQegNaEK5m0OQzC3YhL9csO8hDeSDNvayM|1985-03-11|correct-horse20|k7qm2xt9vr4wz8nb3yl6|API_SECRET|password|token: |dob |[a-z]{1,9}|[ ,.:=@%&-]|é|０|\\\\n|\\\\u00[46]1|\\\\ud83d\\\\ude00|\\\\\"|\\\\\\\\|\\\\/){0,5}",
-        1 => "\\{\\\\\"(password|name|email)\\\\\": ?\\\\\"[a-z0-9-]{3,16}\\\\\"\\}",
-    ]
-}
-
-fn value() -> impl Strategy<Value = String> {
-    let leaf = prop_oneof![
-        5 => string().prop_map(|text| format!("\"{text}\"")),
-        2 => "(4111111111111111|-?(0|[1-9][0-9]{0,9})(\\.[0-9]{1,3})?([eE][+-]?[0-9]{1,2})?|85921492825|5551234567)",
-        1 => "(true|false|null)",
-    ];
-    leaf.prop_recursive(4, 48, 8, |inner| {
-        let name = prop_oneof![
-            3 => "(name|value|key|header|val|email|dob|phone|age|password|api_key|env|full_name|n\\\\u0061me|cpf|text|[a-z]{1,4})",
-            1 => string(),
-        ];
-        let member = (name, "[ \n]{0,2}", inner.clone()).prop_map(|(name, space, value)| format!("\"{name}\"{space}:{space}{value}"));
-        prop_oneof![
-            3 => prop::collection::vec(member, 0..22).prop_map(|members| format!("{{{}}}", members.join(","))),
-            1 => prop::collection::vec(inner, 0..6).prop_map(|elements| format!("[ {} ]", elements.join(" , "))),
-        ]
-    })
-}
-
-fn cut_at<'t>(text: &'t str, cuts: &[prop::sample::Index]) -> Vec<&'t [u8]> {
-    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
-    cuts.sort_unstable();
-    cuts.push(text.len());
-    let mut from = 0;
-    let piece = |cut: &usize| {
-        let piece = &text.as_bytes()[from..*cut];
-        from = *cut;
-        piece
-    };
-    cuts.iter().map(piece).collect()
-}
-
-/// Treatments of all operators, with numbers that stay and rules about some places.
-fn treatments(engine: &Engine) -> Vec<Treatment> {
-    let keyring = Arc::new(Keyring::derive(&[7; 32], "s").unwrap());
-    let all = [engine.catalogue().select("*").unwrap()];
-    let operators = [
-        Operator::Redact,
-        Operator::Flag,
-        Operator::Partial { keep_last: 4 },
-        Operator::Hash(Arc::clone(&keyring)),
-        Operator::Tokenize(Arc::clone(&keyring)),
-    ];
-    let mut treatments = Vec::new();
-    for operator in operators {
-        let mut treatment = Treatment::none();
-        treatment.hash_findings(Arc::clone(&keyring), 3);
-        treatment.set_rule(&all, Rule { numbers: Numbers::Keep, ..Rule::new(operator) });
-        treatments.push(treatment);
-    }
-    for pointer in ["/**", "/*/name", "/**/1", "/**/0/**", "/name/**"] {
-        let conditions = Conditions { pointers: vec![PointerPattern::parse(pointer).unwrap()], ..Conditions::default() };
-        let mut treatment = Treatment::none();
-        treatment.set_rule(&all, Rule { conditions: Arc::new(conditions), ..Rule::new(Operator::Redact) });
-        treatments.push(treatment);
-    }
-    treatments
+    check_labelled("pii_json_tools.jsonl", 3);
 }
 
 #[test]
@@ -235,71 +128,6 @@ fn behind_a_long_string_that_is_none_every_rule_holds() {
     let text = format!("{{\"x\":1,\"a\":\"{}\\q\",\"b\":\"ana@customer.example\"}}", "plain words ".repeat(2000));
     let (out, findings) = stage.stream(text.as_bytes().chunks(1000), |_, _, _| {});
     assert!(!out.contains("ana@") && findings.len() == 1 && findings[0].2.is_empty(), "{findings:?}");
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
-    #[test]
-    fn any_document_comes_out_as_from_the_whole(
-        text in value(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 1..8), way in 0usize..10,
-    ) {
-        STAGE.with_borrow_mut(|stage| {
-            stage.treatment = treatments(&stage.engine).swap_remove(way);
-            let expected = stage.oracle(&text);
-            for pieces in [cut_at(&text, &cuts), text.as_bytes().chunks(1).collect()] {
-                let mut is_early = false;
-                let found = stage.stream(pieces, |_, _, out| is_early |= !expected.0.as_bytes().starts_with(out));
-                prop_assert_eq!(&found, &expected, "way {} of {} cut at {:?}", way, text, cuts);
-                prop_assert!(!is_early);
-            }
-            Ok(())
-        })?;
-    }
-
-    /// Whatever comes, nothing breaks, the cuts do not matter, and memory is bounded.
-    #[test]
-    fn what_is_no_json_comes_out_alike_wherever_it_is_cut(
-        text in "([\\[{]{0,3}|[\\]}]|,|:|\"|\\\\|\\\\u00|1|tru|true|\"name\":|\"value\": \"|\"password\": \"hunter2xyz9|<ana@customer.example>|4111111111111111|\n|é| ){0,30}",
-        cuts in prop::collection::vec(any::<prop::sample::Index>(), 1..8),
-    ) {
-        STAGE.with_borrow_mut(|stage| {
-            stage.treatment = stage.engine.catalogue().everything(Operator::Redact);
-            let expected = stage.whole(&text);
-            for pieces in [cut_at(&text, &cuts), text.as_bytes().chunks(1).chain([&[][..]]).collect()] {
-                prop_assert_eq!(&stage.stream(pieces, |_, _, _| {}), &expected, "{:?} cut at {:?}", text, cuts);
-            }
-            prop_assert!(!expected.0.contains("ana@customer.example"), "{} became {}", text, expected.0);
-            Ok(())
-        })?;
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
-
-    #[test]
-    fn a_long_document_comes_out_as_from_the_whole(
-        rows in prop::collection::vec(value(), 20..60), times in 1usize..8, size in 100usize..9000, way in 0usize..10, is_object: bool,
-    ) {
-        STAGE.with_borrow_mut(|stage| {
-            // Longer than a window, of objects that fit into it.
-            stage.treatment = treatments(&stage.engine).swap_remove(way);
-            let rows: Vec<String> = std::iter::repeat_n(&rows, times).flatten().cloned().collect();
-            let text = match is_object {
-                false => format!("{{\"emails\":[{}]}}", rows.join(",")),
-                true => {
-                    let members: Vec<String> = rows.iter().enumerate().map(|(at, row)| format!("\"m{at}\":{row}")).collect();
-                    format!("[{{{}}}, 1]", members.join(","))
-                }
-            };
-            let expected = stage.oracle(&text);
-            let found = stage.stream(text.as_bytes().chunks(size), |stream, _, _| assert!(stream.memory() <= MEMORY_MAX));
-            prop_assert_eq!(&found.0, &expected.0);
-            prop_assert_eq!(found.1, expected.1);
-            Ok(())
-        })?;
-    }
 }
 
 /// Base64 of text with a token in it, long enough to be looked at in blocks.
