@@ -1,5 +1,6 @@
 //! The Model Context Protocol as a gateway sees it: whose era a message is of, what it asks for, where its payload stands.
 
+pub mod call;
 pub mod envelope;
 pub mod era;
 pub mod headers;

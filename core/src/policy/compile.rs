@@ -62,6 +62,11 @@ impl Policy {
         Policy { rules, by_upstream }
     }
 
+    /// The rules, strongest first.
+    pub(super) fn by_rank(&self) -> &[Rule] {
+        &self.rules
+    }
+
     /// The rule of the lowest rank that is about this principal at this upstream and for which `covers` holds.
     pub(super) fn first(&self, who: &Principal, upstream: usize, covers: impl Fn(&Rule) -> bool) -> Option<&Rule> {
         let mut first = usize::MAX;
@@ -77,7 +82,7 @@ impl Policy {
 }
 
 /// Whether a rule is about a principal who has one of its roles, where it asks for any.
-fn is_about(rule: &Rule, who: &Principal) -> bool {
+pub(super) fn is_about(rule: &Rule, who: &Principal) -> bool {
     rule.who.issuer.is_none_or(|issuer| issuer == who.issuer_index())
         && rule.who.principal.as_ref().is_none_or(|principal| principal.matches(who.id()))
 }

@@ -9,6 +9,7 @@ use sluicegate_identity::Principal;
 use super::method::{is_housekeeping, is_named_call};
 use super::{Glob, Policy};
 use crate::config::{ArgTest, Rule, RuleEffect};
+use crate::mcp::call::Call;
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +100,16 @@ impl Policy {
         }
     }
 
+    /// Decides about a message of a client, whatever it is.
+    pub fn decide_call(&self, who: &Principal, upstream: usize, call: &Call<'_>) -> Decision<'_> {
+        if call.is_answer() {
+            return self.decide_answer(who, upstream);
+        }
+        let (tool, resource) = (call.tool(), call.resource());
+        let (tool, resource) = (tool.as_deref(), resource.as_deref());
+        self.decide(who, &Facts { upstream, method: &call.method, tool, resource, arguments: call.arguments() })
+    }
+
     /// Decides about an answer of the agent to a question of the server, which belongs to a call that was permitted.
     pub fn decide_answer(&self, who: &Principal, upstream: usize) -> Decision<'_> {
         if self.may_use(who, upstream) { HOUSEKEEPING } else { DEFAULT_DENY }
@@ -127,7 +138,7 @@ fn bars(rule: &Rule) -> bool {
 
 /// A rule that names a tool is about `tools/call`; one that names a method about that method; one that names neither about
 /// everything but the protocol's own housekeeping, and about that too if it blocks without conditions.
-fn covers(rule: &Rule, method: &str, tool: Option<&str>) -> bool {
+pub(super) fn covers(rule: &Rule, method: &str, tool: Option<&str>) -> bool {
     let covers_method = match (&rule.what.method, &rule.what.tool) {
         (Some(glob), _) => glob.matches(method),
         (None, Some(_)) => method == "tools/call",
@@ -136,7 +147,7 @@ fn covers(rule: &Rule, method: &str, tool: Option<&str>) -> bool {
     covers_method && rule.what.tool.as_ref().is_none_or(|glob: &Glob| tool.is_some_and(|name| glob.matches(name)))
 }
 
-fn args_hold(rule: &Rule, arguments: Option<Value<'_>>) -> bool {
+pub(super) fn args_hold(rule: &Rule, arguments: Option<Value<'_>>) -> bool {
     let Some(arguments) = arguments else { return rule.args.is_empty() };
     rule.args.iter().all(|predicate| {
         let mut test = |text: &str| predicate.test.holds(text);

@@ -4,12 +4,14 @@
 
 mod compile;
 mod decide;
+mod explain;
 mod glob;
 pub mod method;
 mod path;
 
 pub use compile::Policy;
 pub use decide::{Decision, Effect, Facts, Reason};
+pub use explain::{Judged, Verdict};
 pub use glob::Glob;
 pub use path::{Path, PathError};
 

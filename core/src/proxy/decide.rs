@@ -3,11 +3,10 @@
 //! Invariant: a `Permitted` exists only for a call that policy permits and whose decision is already on the spool. What is
 //! forwarded is what policy saw: the same bytes, or their masked form.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sluicegate_dlp::json::{JsonReason, Kind, Value};
+use sluicegate_dlp::json::{JsonReason, Value};
 use sluicegate_dlp::{Finding, Treatment};
 use sluicegate_identity::Principal;
 use sluicegate_sink::Ticket;
@@ -21,26 +20,14 @@ use super::record::{self, Asked};
 use crate::config::Direction;
 use crate::http1::field::Known;
 use crate::http1::head::Method;
-use crate::mcp::envelope::{self, Message};
+use crate::mcp::call::{Call, Exchange};
+use crate::mcp::envelope;
 use crate::mcp::era::{self, Era};
 use crate::mcp::headers::{self, Mirrored};
 use crate::mcp::listing::Listing;
 use crate::mcp::reply::{self, code};
-use crate::policy::{Effect, Facts};
+use crate::policy::Effect;
 use crate::worker::Worker;
-
-/// What kind of exchange a call is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exchange {
-    /// A JSON-RPC request: an answer with its id is awaited.
-    Request,
-    /// A JSON-RPC notification or response: the upstream only accepts it.
-    OneWay,
-    /// A legacy GET: a stream of what the server has to say.
-    Stream,
-    /// A legacy DELETE: the end of a session.
-    End,
-}
 
 /// A call that may be forwarded.
 pub struct Permitted {
@@ -255,21 +242,8 @@ fn judge_parsed<'a>(
             return Err(no_session(id));
         }
     };
-    let arguments = call.params.and_then(|params| params.get("arguments"));
-    let (tool, resource) = (call.tool(), call.resource());
-    let facts = Facts {
-        upstream: framed.route().index,
-        method: &call.method,
-        tool: tool.as_deref(),
-        resource: resource.as_deref(),
-        arguments,
-    };
-    let is_answer = call.exchange == Exchange::OneWay && call.method.is_empty();
-    let decision = if is_answer {
-        framed.snapshot.policy.decide_answer(principal, framed.route().index)
-    } else {
-        framed.snapshot.policy.decide(principal, &facts)
-    };
+    let arguments = call.arguments();
+    let decision = framed.snapshot.policy.decide_call(principal, framed.route().index, &call);
     (asked.effect, asked.rule, asked.reason) = (decision.effect, decision.rule, decision.reason.code());
     if let Some(arguments) = arguments {
         asked.arguments_bytes = arguments.span().len() as u64;
@@ -277,42 +251,6 @@ fn judge_parsed<'a>(
     }
     asked.session.clone_from(&session);
     finish(worker, room, tape, doc, asked, session, &call)
-}
-
-/// A message as policy sees it.
-struct Call<'a> {
-    exchange: Exchange,
-    id: Option<Value<'a>>,
-    method: Cow<'a, str>,
-    params: Option<Value<'a>>,
-}
-
-impl<'a> Call<'a> {
-    fn of(message: Message<'a>) -> Self {
-        match message {
-            Message::Request { id, method, params } => Call { exchange: Exchange::Request, id: Some(id), method, params },
-            Message::Notification { method, params } => Call { exchange: Exchange::OneWay, id: None, method, params },
-            Message::Response { id, .. } => Call { exchange: Exchange::OneWay, id, method: Cow::Borrowed(""), params: None },
-        }
-    }
-
-    /// A member that names something; `None` where the upstream could read another name than we do.
-    fn text(&self, member: &str) -> Option<Cow<'a, str>> {
-        let names = |value: &Value<'a>| value.kind() == Kind::String && !value.has_lone_surrogate();
-        self.params?.get(member).filter(names).map(Value::text)
-    }
-
-    fn tool(&self) -> Option<Cow<'a, str>> {
-        matches!(&*self.method, "tools/call" | "prompts/get").then(|| self.text("name")).flatten()
-    }
-
-    fn resource(&self) -> Option<Cow<'a, str>> {
-        self.text("uri")
-    }
-
-    fn is_tool_call(&self) -> bool {
-        self.exchange == Exchange::Request && self.method == "tools/call"
-    }
 }
 
 fn check_headers(worker: &Worker, framed: &Framed, call: &Call<'_>, asked: &mut Asked<'_>) -> Result<(), Answer> {

@@ -8,7 +8,7 @@ use std::io;
 use sluicegate_sink::Status;
 
 use super::answer::Rest;
-use super::decide::{Exchange as Kind, Permitted};
+use super::decide::Permitted;
 use super::downstream::Downstream;
 use super::inspect::{inspect, inspect_event};
 use super::mask::Masked;
@@ -19,6 +19,7 @@ use super::texts::Texts;
 use super::upstream::{BodyStream, Exchange, Piece, UpstreamError};
 use crate::http1::encode;
 use crate::http1::sse::{self, Event};
+use crate::mcp::call::Exchange as Kind;
 use crate::mcp::era::Era;
 use crate::rt::Stopwatch;
 use crate::worker::Worker;

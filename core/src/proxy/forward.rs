@@ -3,12 +3,13 @@
 //! Invariant: the request is written anew from what was decided on: the caller's `Authorization`, cookies and hop-by-hop fields
 //! never go on; the upstream's own credential is put in last, and only towards the origin it is bound to.
 
-use super::decide::{Exchange as Kind, Permitted};
+use super::decide::Permitted;
 use super::downstream::Downstream;
 use super::upstream::{self, Exchange, UpstreamError};
 use crate::http1::encode;
 use crate::http1::field::Known;
 use crate::http1::framing::is_named_by_connection;
+use crate::mcp::call::Exchange as Kind;
 use crate::mcp::era::Era;
 use crate::mcp::headers::Mirrored;
 use crate::rt::Stopwatch;

@@ -6,7 +6,7 @@
 use sluicegate_sink::Status;
 
 use super::answer::{Answer, Rest};
-use super::decide::{Exchange as Kind, Permitted};
+use super::decide::Permitted;
 use super::downstream::Downstream;
 use super::events;
 use super::forward::Forwarded;
@@ -18,6 +18,7 @@ use super::upstream::{Exchange, HEADROOM, UpstreamError};
 use crate::http1::encode;
 use crate::http1::field::Known;
 use crate::http1::framing::is_named_by_connection;
+use crate::mcp::call::Exchange as Kind;
 use crate::mcp::era::Era;
 use crate::mcp::reply::{self, code};
 use crate::rt::Stopwatch;

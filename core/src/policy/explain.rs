@@ -1,0 +1,86 @@
+//! Why a call is decided as it is: what each rule says of it.
+//!
+//! Invariant: rules are judged by the functions that decide; of those that cover a call, the first here is the one that decides.
+
+use sluicegate_identity::Principal;
+
+use super::Policy;
+use super::compile::is_about;
+use super::decide::{args_hold, covers};
+use super::method::is_named_call;
+use crate::config::{Rule, RuleEffect};
+use crate::mcp::call::Call;
+
+/// What one rule says of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It covers the call, and none that covers it is stronger.
+    Decides,
+    /// It covers the call, and a stronger one, or an equal one before it in the file, decides.
+    Outdone,
+    /// It is about another principal.
+    OtherPrincipal,
+    /// It is about other upstreams.
+    OtherUpstream,
+    /// It is about other methods or tools.
+    OtherCall,
+    /// The arguments are not those that it is about.
+    OtherArguments,
+}
+
+impl Verdict {
+    /// The verdict in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Verdict::Decides => "decides",
+            Verdict::Outdone => "covers the call, but a stronger rule decides",
+            Verdict::OtherPrincipal => "is about another principal",
+            Verdict::OtherUpstream => "is about another upstream",
+            Verdict::OtherCall => "is about another method or tool",
+            Verdict::OtherArguments => "is about other arguments",
+        }
+    }
+}
+
+/// A rule, judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged<'p> {
+    /// The rule's id.
+    pub rule: &'p str,
+    /// What it does where it decides.
+    pub effect: RuleEffect,
+    /// What it says.
+    pub verdict: Verdict,
+}
+
+impl Policy {
+    /// What every rule says of a call, strongest rules first. Where none decides, the protocol or the default does.
+    pub fn explain(&self, who: &Principal, upstream: usize, call: &Call<'_>) -> Vec<Judged<'_>> {
+        let mut is_decided = false;
+        let judge = |rule| {
+            let verdict = match verdict(rule, who, upstream, call) {
+                Verdict::Decides if std::mem::replace(&mut is_decided, true) => Verdict::Outdone,
+                verdict => verdict,
+            };
+            Judged { rule: &rule.id, effect: rule.effect, verdict }
+        };
+        self.by_rank().iter().map(judge).collect()
+    }
+}
+
+fn verdict(rule: &Rule, who: &Principal, upstream: usize, call: &Call<'_>) -> Verdict {
+    let has_role = |roles: &Vec<String>| roles.iter().any(|role| who.roles().contains(role));
+    if !rule.what.upstreams.get(upstream).is_some_and(|covered| *covered) {
+        return Verdict::OtherUpstream;
+    }
+    if !is_about(rule, who) || !rule.who.roles.as_ref().is_none_or(has_role) {
+        return Verdict::OtherPrincipal;
+    }
+    let tool = call.tool();
+    // An answer of the agent, and a call without a name that has to have one, are decided before any rule is asked.
+    let is_beyond_rules = call.is_answer() || is_named_call(&call.method) && tool.is_none();
+    if is_beyond_rules || !covers(rule, &call.method, tool.as_deref()) {
+        return Verdict::OtherCall;
+    }
+    if args_hold(rule, call.arguments()) { Verdict::Decides } else { Verdict::OtherArguments }
+}
