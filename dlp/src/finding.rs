@@ -25,6 +25,21 @@ pub enum Action {
     Blocked,
 }
 
+impl Action {
+    /// Its name in reports; that of the operator, where one did it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Flagged => "flag",
+            Action::Redacted => "redact",
+            Action::Stripped => "strip",
+            Action::Partial => "partial",
+            Action::Tokenized => "tokenize",
+            Action::Hashed => "hash",
+            Action::Blocked => "block",
+        }
+    }
+}
+
 /// A located, typed and validated detection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {

@@ -1,4 +1,4 @@
-//! Makes keys and signs tokens with them: for development issuers and tests. The gate itself never signs a token.
+//! Makes keys and signs tokens with them: for development issuers, rehearsals and tests. The gate itself never signs a token.
 
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::jwk::Algorithm;
+use crate::pointer::Pointer;
 
 enum Pair {
     Es256(EcdsaKeyPair),
@@ -108,6 +109,20 @@ impl SigningKey {
         };
         Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
+}
+
+/// Puts a value where a pointer points at in claims, making the objects on the way. `None`, and nothing done, where the claims have something
+/// that is no object on that way.
+pub fn place(claims: &mut Value, at: &Pointer, value: Value) -> Option<()> {
+    let mut place = claims;
+    for token in at.tokens() {
+        if place.is_null() {
+            *place = json!({});
+        }
+        place = place.as_object_mut()?.entry(token.as_str()).or_insert(Value::Null);
+    }
+    *place = value;
+    Some(())
 }
 
 /// The two integers of an RSA public key in DER (RFC 8017 appendix A.1.1), which we made ourselves.

@@ -38,6 +38,12 @@ impl Pointer {
         })
     }
 
+    /// The reference tokens, unescaped.
+    #[cfg(feature = "mint")]
+    pub(crate) fn tokens(&self) -> &[String] {
+        &self.tokens
+    }
+
     /// The name of the member pointed at.
     pub(crate) fn last(&self) -> &str {
         self.tokens.last().map_or("", String::as_str)

@@ -1,4 +1,4 @@
-//! Reads text columns of sealed Parquet files back, row by row.
+//! Reads columns of sealed Parquet files back, row by row.
 //!
 //! Invariant: memory holds one batch of rows, however long a file is; a file that is none, or was cut, is an error and
 //! nothing else.
@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, Float32Array, StringArray};
+use arrow::array::{Array, BooleanArray, Float32Array, Int64Array, ListArray, StringArray, TimestampMicrosecondArray};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::ParquetMetaData;
@@ -20,19 +20,25 @@ const BATCH_ROWS: usize = 1024;
 const DEPTH_MAX: usize = 8;
 
 /// A cell of a column that was asked for.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Cell<'a> {
     /// Text.
     Text(&'a str),
-    /// A number.
+    /// A list of texts.
+    Texts(Vec<String>),
+    /// A fraction.
     Number(f32),
+    /// A whole number, or a time in microseconds since 1970.
+    Integer(i64),
+    /// A flag.
+    Flag(bool),
     /// There is no value, or no such column in this file.
     None,
 }
 
 impl<'a> Cell<'a> {
     /// Its text; empty where it has none.
-    pub fn text(self) -> &'a str {
+    pub fn text(&self) -> &'a str {
         match self {
             Cell::Text(text) => text,
             _ => "",
@@ -106,8 +112,22 @@ fn cell(array: &dyn Array, row: usize) -> Cell<'_> {
     if let Some(texts) = array.as_any().downcast_ref::<StringArray>() {
         return Cell::Text(texts.value(row));
     }
-    let numbers = array.as_any().downcast_ref::<Float32Array>();
-    numbers.map_or(Cell::None, |numbers| Cell::Number(numbers.value(row)))
+    let any = array.as_any();
+    if let Some(numbers) = any.downcast_ref::<Float32Array>() {
+        return Cell::Number(numbers.value(row));
+    }
+    if let Some(numbers) = any.downcast_ref::<Int64Array>() {
+        return Cell::Integer(numbers.value(row));
+    }
+    if let Some(times) = any.downcast_ref::<TimestampMicrosecondArray>() {
+        return Cell::Integer(times.value(row));
+    }
+    if let Some(flags) = any.downcast_ref::<BooleanArray>() {
+        return Cell::Flag(flags.value(row));
+    }
+    let Some(list) = any.downcast_ref::<ListArray>().map(|lists| lists.value(row)) else { return Cell::None };
+    let texts = list.as_any().downcast_ref::<StringArray>();
+    texts.map_or(Cell::None, |texts| Cell::Texts(texts.iter().flatten().map(str::to_owned).collect()))
 }
 
 #[cfg(test)]
@@ -115,7 +135,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use arrow::array::{ArrayRef, RecordBatch};
     use parquet::arrow::ArrowWriter;
 
     use super::*;
@@ -145,9 +165,9 @@ mod tests {
         assert_eq!(
             rows,
             [
-                "[Number(0.5), None, Text(\"a\"), None]",
-                "[Number(0.75), None, None, None]",
-                "[Number(1.0), None, Text(\"c\"), None]"
+                "[Number(0.5), None, Text(\"a\"), Integer(1)]",
+                "[Number(0.75), None, None, Integer(2)]",
+                "[Number(1.0), None, Text(\"c\"), Integer(3)]"
             ]
         );
         assert_eq!(read_rows(&path, &["none"], |_| panic!("no row has this column")).unwrap(), 0);

@@ -295,8 +295,8 @@ impl Inputs {
                     failed = look.piece(&piece).err();
                 }
             }
-            if let [Cell::Text(kind), detector, pointer, Cell::Number(confidence), hash] = *told {
-                let (detector, pointer, confidence) = (detector.text(), pointer.text(), confidence);
+            if let [Cell::Text(kind), detector, pointer, Cell::Number(confidence), hash] = told {
+                let (detector, pointer, confidence) = (detector.text(), pointer.text(), *confidence);
                 let is_cut = pointer.len() >= POINTER_BYTES_KEPT;
                 look.told(&Told { number, kind, detector, pointer, is_cut, confidence, hash: hash.text() });
             }

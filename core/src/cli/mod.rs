@@ -3,7 +3,10 @@
 mod check;
 mod demo;
 mod dlp;
+mod explain;
 mod input;
+mod policy;
+mod rehearsal;
 mod report;
 mod run;
 mod scan;
@@ -37,6 +40,10 @@ enum Command {
     },
     /// Play the whole story offline: issuer, leaky server, client, gateway, audit
     Demo(demo::DemoArguments),
+    /// Say which rule decides about a call and why, and what would be masked in it
+    Explain(explain::ExplainArguments),
+    /// Test rules on cases, compare configurations on recorded calls, or suggest rules from them
+    Policy(policy::PolicyArguments),
     /// Find secrets and personal data in files, directories and audits; findings come out as JSON lines
     Scan(scan::ScanArguments),
     /// List the detectors, test them on their own examples, or report what rules would find
@@ -49,6 +56,8 @@ pub fn main() -> ExitCode {
         Command::Run { config } => run::run(&config),
         Command::Check { config } => check::check(&config),
         Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Policy(arguments) => policy::policy(&arguments),
         Command::Scan(arguments) => scan::scan(&arguments),
         Command::Dlp(arguments) => dlp::dlp(&arguments),
     }

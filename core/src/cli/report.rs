@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
-use sluicegate_dlp::{Action, Engine, Finding, Keyring, MASTER_BYTES_MIN, Operator, Scratch, Treatment};
+use sluicegate_dlp::{Engine, Finding, Keyring, MASTER_BYTES_MIN, Operator, Scratch, Treatment};
 
 use super::check;
 use super::input::{Inputs, Look, Piece, Told};
@@ -177,7 +177,7 @@ impl Look for Report {
         self.engine.mask_text(&mut self.scratch, piece.text, &self.treatment, &mut self.out, &mut self.findings);
         for finding in self.findings.drain(..) {
             let hash = u64::from_str_radix(&finding.hash, 16).ok();
-            let row = (finding.kind, finding.detector, name(finding.action));
+            let row = (finding.kind, finding.detector, finding.action.name());
             self.counts.entry(row).or_default().add(piece.number, finding.confidence, hash);
         }
         Ok(())
@@ -187,20 +187,8 @@ impl Look for Report {
         let action = self.engine.action_on(&self.treatment, told.detector, told.confidence, told.pointer, told.is_cut);
         if let Some(action) = action {
             let hash = u64::from_str_radix(told.hash, 16).ok();
-            let row = (told.kind.into(), told.detector.into(), name(action));
+            let row = (told.kind.into(), told.detector.into(), action.name());
             self.counts.entry(row).or_default().add(told.number, told.confidence, hash);
         }
-    }
-}
-
-fn name(action: Action) -> &'static str {
-    match action {
-        Action::Flagged => "flag",
-        Action::Redacted => "redact",
-        Action::Stripped => "strip",
-        Action::Partial => "partial",
-        Action::Tokenized => "tokenize",
-        Action::Hashed => "hash",
-        Action::Blocked => "block",
     }
 }

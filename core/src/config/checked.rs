@@ -50,6 +50,24 @@ pub struct Server {
     pub workers: Option<usize>,
 }
 
+impl Server {
+    /// What stands before all paths of the gateway, as clients see it.
+    pub fn base(&self) -> String {
+        let scheme = if self.public_url.origin.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.public_url.authority)
+    }
+
+    /// The path of the endpoint of an upstream.
+    pub fn endpoint(&self, upstream: &str) -> String {
+        format!("{}/mcp/{upstream}", self.public_url.path.trim_end_matches('/'))
+    }
+
+    /// The public URL of the endpoint of an upstream, which is the audience of tokens for it (RFC 8707).
+    pub fn resource(&self, upstream: &str) -> String {
+        self.base() + &self.endpoint(upstream)
+    }
+}
+
 /// Somebody whose tokens are taken.
 pub struct Issuer {
     /// How they are judged.

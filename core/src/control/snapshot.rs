@@ -92,9 +92,8 @@ impl Blueprint {
     pub fn snapshot(&self, generation: u64, verifier: Verifier, addresses: &[Vec<SocketAddr>]) -> Snapshot {
         let base_path = self.public.path.trim_end_matches('/').to_owned();
         let scheme = if self.public.origin.is_tls { "https" } else { "http" };
-        let base = format!("{scheme}://{}", self.public.authority);
         let routes = (0..self.config.upstreams.len())
-            .map(|index| Arc::new(self.route(index, &base, &base_path, addresses.get(index).cloned().unwrap_or_default())))
+            .map(|index| Arc::new(self.route(index, addresses.get(index).cloned().unwrap_or_default())))
             .collect();
         Snapshot {
             generation,
@@ -108,17 +107,17 @@ impl Blueprint {
         }
     }
 
-    fn route(&self, index: usize, base: &str, base_path: &str, addresses: Vec<SocketAddr>) -> Route {
+    fn route(&self, index: usize, addresses: Vec<SocketAddr>) -> Route {
         let upstream = &self.config.upstreams[index];
-        let path = format!("{base_path}/mcp/{}", upstream.name);
-        let resource = format!("{base}{path}");
+        let server = &self.config.server;
+        let (path, resource) = (server.endpoint(&upstream.name), server.resource(&upstream.name));
         let issuers =
             self.config.issuers.iter().map(|issuer| &issuer.policy).filter(|issuer| issuer.audiences().contains(&resource));
         let issuers: Vec<&str> = issuers.map(|issuer| issuer.issuer()).collect();
         Route {
             index,
             name: upstream.name.clone(),
-            metadata_url: format!("{base}{WELL_KNOWN}{path}"),
+            metadata_url: format!("{}{WELL_KNOWN}{path}", server.base()),
             metadata: metadata::protected_resource(&resource, &issuers, &[]),
             resource,
             origin: upstream.url.origin.clone(),

@@ -22,6 +22,17 @@ pub enum Effect {
     Block,
 }
 
+impl Effect {
+    /// Its name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Effect::Allow => "allow",
+            Effect::Mask => "mask",
+            Effect::Block => "block",
+        }
+    }
+}
+
 impl From<RuleEffect> for Effect {
     fn from(effect: RuleEffect) -> Self {
         match effect {

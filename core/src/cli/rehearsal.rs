@@ -1,0 +1,235 @@
+//! Judges calls that nobody makes, by the data path's own code, without network, audit or upstream.
+//!
+//! Invariant: an actor is what the verifier makes of a token of that issuer, so a rehearsal knows no principal that the gateway could not.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use sluicegate_dlp::json::{Bounds, Tape};
+use sluicegate_dlp::{Engine, EngineError, Finding};
+use sluicegate_identity::mint::{SigningKey, place};
+use sluicegate_identity::{Algorithm, IssuerState, KeySet, Principal, Refusal, Verifier};
+
+use crate::config::{self, Config, Direction, Problem};
+use crate::control::fetch;
+use crate::control::treatments::Treatments;
+use crate::mcp::call::Call;
+use crate::mcp::envelope::{self, EnvelopeError};
+use crate::policy::{Decision, Effect, Judged, Policy};
+use crate::proxy::mask::{MaskRoom, Masked};
+
+/// Seconds that the token of an actor is good for.
+const LIFETIME_S: u64 = 60;
+
+/// Who is to make a call.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Actor {
+    /// The configuration's name for the issuer.
+    pub issuer: String,
+    /// The token's subject.
+    pub subject: String,
+    /// The token's client, where it has one.
+    pub client: Option<String>,
+    /// Roles, which are put where the issuer's `roles` claim stands.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// Groups, which are put where the issuer's `groups` claim stands.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Further claims of the token.
+    #[serde(default)]
+    pub claims: Map<String, Value>,
+}
+
+/// Why a rehearsal cannot be held.
+#[derive(Debug)]
+pub(super) enum RehearsalError {
+    /// The configuration has these problems.
+    Config(Vec<Problem>),
+    /// The system has no randomness, or the scanner refuses its library.
+    System(String),
+    /// The configuration has no issuer of this name.
+    Issuer(String),
+    /// The configuration has no upstream of this name.
+    Upstream(String),
+    /// The issuer's configuration has no place for this.
+    NoPlace(&'static str),
+    /// The verifier does not take the actor's token.
+    Refused(Refusal),
+    /// The message cannot be read.
+    Json(String),
+    /// The message is none of JSON-RPC.
+    Envelope(EnvelopeError),
+}
+
+impl fmt::Display for RehearsalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RehearsalError::Config(problems) => {
+                problems.iter().try_for_each(|problem| writeln!(f, "{problem}"))?;
+                write!(f, "{} to mend", if problems.len() == 1 { "1 problem" } else { "problems" })
+            }
+            RehearsalError::System(what) => f.write_str(what),
+            RehearsalError::Issuer(name) => write!(f, "the configuration has no issuer named {name:?}"),
+            RehearsalError::Upstream(name) => write!(f, "the configuration has no upstream named {name:?}"),
+            RehearsalError::NoPlace(what) => write!(
+                f,
+                "the issuer's tokens carry no {what}: its table in the configuration has no `{what}`, or other claims stand in their place"
+            ),
+            RehearsalError::Refused(refusal) => write!(f, "the gateway would not take this actor's token: {}", refusal.reason()),
+            RehearsalError::Json(error) => write!(f, "the message cannot be taken: {error}"),
+            RehearsalError::Envelope(error) => write!(f, "the message cannot be taken: {}", error.detail()),
+        }
+    }
+}
+
+fn system(error: impl fmt::Display) -> RehearsalError {
+    RehearsalError::System(error.to_string())
+}
+
+/// What becomes of a call.
+pub(super) struct Judgement<'r> {
+    /// The decision.
+    pub decision: Decision<'r>,
+    /// What each rule says.
+    pub rules: Vec<Judged<'r>>,
+    /// What would be found in the request. Empty for a call that is blocked: it is not looked through.
+    pub findings: Vec<Finding>,
+    /// Whether one of the findings stops the call.
+    pub is_stopped: bool,
+}
+
+/// A configuration set up to judge calls.
+pub(super) struct Rehearsal {
+    config: Config,
+    policy: Policy,
+    verifier: Verifier,
+    key: SigningKey,
+    treatments: Vec<Treatments>,
+    room: MaskRoom,
+}
+
+impl Rehearsal {
+    /// Sets up the configuration in a file.
+    pub fn open(path: &Path) -> Result<Self, RehearsalError> {
+        let mut config = config::load(path).map_err(RehearsalError::Config)?;
+        let policy = Policy::compile(&mut config);
+        let key = SigningKey::generate(Algorithm::EdDsa, "rehearsal").map_err(system)?;
+        let (keys, _) = KeySet::parse(&SigningKey::jwks(&[&key])).map_err(system)?;
+        let keys = Arc::new(keys);
+        let state = |issuer| IssuerState { keys: Some(Arc::clone(&keys)), ..state_without_keys(issuer) };
+        let verifier = Verifier::new(config.issuers.iter().map(state).collect(), 1);
+        let treatments = (0..config.upstreams.len()).map(|index| Treatments::of_upstream(&config, index)).collect();
+        let engine = Engine::with(Arc::clone(&config.catalogue)).map_err(|error: EngineError| system(error))?;
+        let room = MaskRoom::new(Arc::new(engine)).map_err(system)?;
+        Ok(Rehearsal { config, policy, verifier, key, treatments, room })
+    }
+
+    /// The index of an upstream.
+    pub fn upstream(&self, name: &str) -> Result<usize, RehearsalError> {
+        let found = self.config.upstreams.iter().position(|upstream| upstream.name == name);
+        found.ok_or_else(|| RehearsalError::Upstream(name.to_owned()))
+    }
+
+    /// The principal that the gateway makes of an actor who comes to this upstream.
+    pub fn principal(&self, actor: &Actor, upstream: usize) -> Result<Principal, RehearsalError> {
+        let issuer = self.config.issuers.iter().map(|issuer| &issuer.policy).find(|issuer| issuer.name() == actor.issuer);
+        let issuer = issuer.ok_or_else(|| RehearsalError::Issuer(actor.issuer.clone()))?;
+        let (now, audience) = (now()?, self.audience(upstream));
+        let mut claims = Value::Object(actor.claims.clone());
+        for (names, at, what) in [(&actor.roles, issuer.roles(), "roles"), (&actor.groups, issuer.groups(), "groups")] {
+            if !names.is_empty() {
+                at.and_then(|at| place(&mut claims, at, json!(names))).ok_or(RehearsalError::NoPlace(what))?;
+            }
+        }
+        let own = [
+            ("iss", json!(issuer.issuer())),
+            ("sub", json!(actor.subject)),
+            ("aud", json!(audience)),
+            ("iat", json!(now)),
+            ("exp", json!(now + LIFETIME_S.min(u64::from(issuer.lifetime_max_s())))),
+        ];
+        for (name, value) in own.into_iter().chain(actor.client.iter().map(|client| ("client_id", json!(client)))) {
+            claims[name] = value;
+        }
+        let token = self.key.sign(&claims).map_err(system)?;
+        self.verifier.verify(token.as_bytes(), &audience, now).map_err(RehearsalError::Refused)
+    }
+
+    /// The principal that the gateway makes of a token, whose issuer is asked for its keys.
+    pub fn bearer(&self, token: &str, upstream: usize) -> Result<Principal, RehearsalError> {
+        let (now, audience) = (now()?, self.audience(upstream));
+        let states = |keys: Option<(usize, KeySet)>| {
+            let mut states: Vec<_> = self.config.issuers.iter().map(state_without_keys).collect();
+            if let Some((issuer, keys)) = keys {
+                states[issuer].keys = Some(Arc::new(keys));
+            }
+            Verifier::new(states, 1)
+        };
+        match states(None).verify(token.as_bytes(), &audience, now) {
+            Err(Refusal::KeysNotYetKnown { issuer }) => {
+                let keys = fetch_keys(self.config.issuers[issuer].policy.issuer())?;
+                states(Some((issuer, keys))).verify(token.as_bytes(), &audience, now).map_err(RehearsalError::Refused)
+            }
+            taken => taken.map_err(RehearsalError::Refused),
+        }
+    }
+
+    fn audience(&self, upstream: usize) -> String {
+        self.config.upstreams.get(upstream).map_or_else(String::new, |upstream| self.config.server.resource(&upstream.name))
+    }
+
+    /// The decision about a JSON-RPC message of this principal to this upstream.
+    pub fn decide(&self, who: &Principal, upstream: usize, message: &[u8]) -> Result<Decision<'_>, RehearsalError> {
+        let tape = self.parse(message)?;
+        Ok(self.policy.decide_call(who, upstream, &call(&tape, message)?))
+    }
+
+    fn parse(&self, message: &[u8]) -> Result<Tape, RehearsalError> {
+        let limits = &self.config.limits;
+        let bounds = Bounds { depth_max: limits.json_depth_max, nodes_max: limits.json_nodes_max, refuse_duplicates: true };
+        let mut tape = Tape::new();
+        tape.parse(message, &bounds).map_err(|error| RehearsalError::Json(error.to_string()))?;
+        Ok(tape)
+    }
+
+    /// Judges a JSON-RPC message of this principal to this upstream.
+    pub fn judge(&mut self, who: &Principal, upstream: usize, message: &[u8]) -> Result<Judgement<'_>, RehearsalError> {
+        let tape = self.parse(message)?;
+        let call = call(&tape, message)?;
+        let decision = self.policy.decide_call(who, upstream, &call);
+        let rules = self.policy.explain(who, upstream, &call);
+        let (mut findings, mut is_stopped) = (Vec::new(), false);
+        if decision.effect != Effect::Block
+            && let Some(treatments) = self.treatments.get(upstream)
+        {
+            let masks = decision.effect == Effect::Mask;
+            let treatment = treatments.of(Direction::Request, call.tool().as_deref(), who.id(), masks);
+            is_stopped = self.room.mask_message(&tape, message, &treatment, None, &mut findings) == Masked::Blocked;
+        }
+        Ok(Judgement { decision, rules, findings, is_stopped })
+    }
+}
+
+fn call<'a>(tape: &'a Tape, message: &'a [u8]) -> Result<Call<'a>, RehearsalError> {
+    envelope::read(tape.root(message)).map(Call::of).map_err(RehearsalError::Envelope)
+}
+
+fn now() -> Result<u64, RehearsalError> {
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH).map_err(system)?.as_secs())
+}
+
+fn state_without_keys(issuer: &config::Issuer) -> IssuerState {
+    IssuerState { policy: issuer.policy.clone(), keys: None }
+}
+
+fn fetch_keys(issuer: &str) -> Result<KeySet, RehearsalError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
+    let fetched = runtime.block_on(async { fetch::keys(&fetch::client().map_err(system)?, issuer).await.map_err(system) })?;
+    Ok(fetched.keys)
+}
