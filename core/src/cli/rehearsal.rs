@@ -5,7 +5,6 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -21,6 +20,7 @@ use crate::mcp::call::Call;
 use crate::mcp::envelope::{self, EnvelopeError};
 use crate::policy::{Decision, Effect, Judged, Policy};
 use crate::proxy::mask::{MaskRoom, Masked};
+use crate::rt::now_unix_s;
 
 /// Seconds that the token of an actor is good for.
 const LIFETIME_S: u64 = 60;
@@ -140,7 +140,7 @@ impl Rehearsal {
     pub fn principal(&self, actor: &Actor, upstream: usize) -> Result<Principal, RehearsalError> {
         let issuer = self.config.issuers.iter().map(|issuer| &issuer.policy).find(|issuer| issuer.name() == actor.issuer);
         let issuer = issuer.ok_or_else(|| RehearsalError::Issuer(actor.issuer.clone()))?;
-        let (now, audience) = (now()?, self.audience(upstream));
+        let (now, audience) = (now_unix_s(), self.audience(upstream));
         let mut claims = Value::Object(actor.claims.clone());
         for (names, at, what) in [(&actor.roles, issuer.roles(), "roles"), (&actor.groups, issuer.groups(), "groups")] {
             if !names.is_empty() {
@@ -163,7 +163,7 @@ impl Rehearsal {
 
     /// The principal that the gateway makes of a token, whose issuer is asked for its keys.
     pub fn bearer(&self, token: &str, upstream: usize) -> Result<Principal, RehearsalError> {
-        let (now, audience) = (now()?, self.audience(upstream));
+        let (now, audience) = (now_unix_s(), self.audience(upstream));
         let states = |keys: Option<(usize, KeySet)>| {
             let mut states: Vec<_> = self.config.issuers.iter().map(state_without_keys).collect();
             if let Some((issuer, keys)) = keys {
@@ -218,10 +218,6 @@ impl Rehearsal {
 
 fn call<'a>(tape: &'a Tape, message: &'a [u8]) -> Result<Call<'a>, RehearsalError> {
     envelope::read(tape.root(message)).map(Call::of).map_err(RehearsalError::Envelope)
-}
-
-fn now() -> Result<u64, RehearsalError> {
-    Ok(SystemTime::now().duration_since(UNIX_EPOCH).map_err(system)?.as_secs())
 }
 
 fn state_without_keys(issuer: &config::Issuer) -> IssuerState {

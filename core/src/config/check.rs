@@ -13,6 +13,7 @@ use std::time::Duration;
 use sluicegate_identity::{IssuerPolicy, Pointer};
 use toml::Spanned;
 
+use super::check_budgets::budgets;
 use super::check_dlp::dlp_rules;
 use super::check_rules::rules;
 use super::checked::{Admin, Audit, Config, Credential, Issuer, Server, Upstream};
@@ -109,22 +110,41 @@ impl Checker<'_, '_> {
         let credentials = self.credentials(&raw.credential);
         let upstreams = self.upstreams(&raw.upstream, &raw.credential, &credentials);
         let resources: Vec<String> = match &server {
-            Some(server) => self.named.upstreams.iter().map(|name| resource(&server.public_url, name)).collect(),
+            Some(server) => self.named.upstreams.iter().map(|name| server.resource(name)).collect(),
             None => Vec::new(),
         };
         let issuers = self.issuers(&raw.issuer, &resources);
         let rules = rules(&mut self, &raw.rule, &issuers, &upstreams, &resources);
         let catalogue = self.catalogue(&raw.dlp.detector);
         let keyring = raw.dlp.key.as_ref().and_then(|key| self.keyring(key));
+        let budgets = budgets(&mut self, &raw.budget, &issuers, &upstreams, &resources, keyring.is_some());
         let dlp_rules = dlp_rules(&mut self, &raw.dlp, &catalogue, keyring.as_ref());
         let audit = self.audit(&raw.audit);
         let admin = raw.admin.as_ref().and_then(|admin| self.admin(&admin.listen));
         let dlp_keyring = keyring;
-        Some(Config { server: server?, issuers, upstreams, rules, catalogue, dlp_rules, dlp_keyring, audit, admin, limits })
+        Some(Config {
+            server: server?,
+            issuers,
+            upstreams,
+            rules,
+            budgets,
+            catalogue,
+            dlp_rules,
+            dlp_keyring,
+            audit,
+            admin,
+            limits,
+        })
     }
 
     /// A number within bounds, or the default.
-    fn number(&mut self, value: Option<&Spanned<i64>>, key: &str, bounds: std::ops::RangeInclusive<u64>, default: u64) -> u64 {
+    pub(super) fn number(
+        &mut self,
+        value: Option<&Spanned<i64>>,
+        key: &str,
+        bounds: std::ops::RangeInclusive<u64>,
+        default: u64,
+    ) -> u64 {
         let Some(value) = value else { return default };
         match u64::try_from(*value.get_ref()) {
             Ok(number) if bounds.contains(&number) => number,
@@ -402,10 +422,4 @@ impl Checker<'_, '_> {
         }
         Some(Admin { listen: address })
     }
-}
-
-/// The public URL of an upstream's endpoint: the audience of tokens for it.
-pub(super) fn resource(public: &HttpUrl, upstream: &str) -> String {
-    let scheme = if public.origin.is_tls { "https" } else { "http" };
-    format!("{scheme}://{}{}/mcp/{upstream}", public.authority, public.path.trim_end_matches('/'))
 }

@@ -6,7 +6,7 @@ use toml::Spanned;
 use super::check::Checker;
 use super::checked::{ArgPredicate, ArgTest, Issuer, Rule, RuleEffect, Upstream, What, Who};
 use super::problem::nearest;
-use super::raw::{RawArg, RawRule, Text};
+use super::raw::{RawArg, RawRule, RawWhat, RawWho, Text};
 use crate::policy::{Glob, Path, method};
 
 /// Rules that are taken; more are refused.
@@ -46,6 +46,20 @@ pub(super) fn rules(
         }
     }
     rules.into_iter().map(|(_, rule)| rule).collect()
+}
+
+/// Whom and what something other than a rule is about, which is judged as a rule's are.
+pub(super) fn scope(
+    checker: &mut Checker<'_, '_>,
+    key: &str,
+    (id, who, what): (&Text, &RawWho, &RawWhat),
+    issuers: &[Issuer],
+    upstreams: &[Upstream],
+    resources: &[String],
+) -> Option<Rule> {
+    let effect = Spanned::new(id.span(), "allow".to_owned());
+    let raw = RawRule { id: id.clone(), who: who.clone(), what: what.clone(), args: Vec::new(), effect };
+    OneRule { checker, key: key.to_owned(), raw: &raw }.check(issuers, upstreams, resources)
 }
 
 /// Whether `by` blocks everything that `rule` permits. True is certain; a covering by several rules together is not looked for.

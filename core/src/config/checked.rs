@@ -26,6 +26,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// `[[rule]]`
     pub rules: Vec<Rule>,
+    /// `[[budget]]`
+    pub budgets: Vec<Budget>,
     /// What is looked for: the built-in detectors and those of `[[dlp.detector]]`
     pub catalogue: Arc<Catalogue>,
     /// `[[dlp.rule]]`
@@ -157,6 +159,22 @@ pub struct Rule {
     pub args: Vec<ArgPredicate>,
     /// Then what.
     pub effect: RuleEffect,
+}
+
+/// How much of what a principal may have, and in which time.
+pub struct Budget {
+    /// Its id, whom it is about and which calls it counts; a rule that only says so.
+    pub scope: Rule,
+    /// Seconds of a window. Windows follow each other from the beginning of 1970.
+    pub window_s: u64,
+    /// Calls in a window.
+    pub calls: Option<u64>,
+    /// Bytes of answers in a window.
+    pub bytes_out: Option<u64>,
+    /// Distinct values found in answers in a window.
+    pub findings: Option<u64>,
+    /// Whether each tool of each upstream has a count of its own, instead of one for all that the budget covers.
+    pub each_tool: bool,
 }
 
 /// Which way a message goes.

@@ -87,6 +87,8 @@ limits! {
     keys_refetch_waiters_max: usize = 256, 0..=100_000;
     /// Verified tokens a worker remembers; with more, old ones are verified again.
     tokens_cached_per_worker_max: usize = 4096, 16..=1_000_000;
+    /// Windows of budgets that are counted at once, one a principal and budget; a call that would need one more is refused.
+    budget_meters_max: usize = 10_000, 1..=1_000_000;
     /// Time that calls have to end after SIGTERM; then they are cut off.
     drain_time_max_ms: u64 = 10_000, 0..=3_600_000;
 }

@@ -3,6 +3,7 @@
 //! Invariant: the data path only ever sees a [`Config`], in which every name resolves, every pattern compiles and every bound is set.
 
 mod check;
+mod check_budgets;
 mod check_dlp;
 mod check_rules;
 mod checked;
@@ -14,7 +15,7 @@ pub mod url;
 
 pub use check::load;
 pub use checked::{
-    Admin, ArgPredicate, ArgTest, Audit, Config, Credential, Direction, DlpRule, Done, Issuer, Rule, RuleEffect, Server,
+    Admin, ArgPredicate, ArgTest, Audit, Budget, Config, Credential, Direction, DlpRule, Done, Issuer, Rule, RuleEffect, Server,
     Upstream, What, Who,
 };
 pub use limits::Limits;

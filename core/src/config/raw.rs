@@ -22,6 +22,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub rule: Vec<Spanned<RawRule>>,
     #[serde(default)]
+    pub budget: Vec<Spanned<RawBudget>>,
+    #[serde(default)]
     pub dlp: RawDlp,
     pub audit: RawAudit,
     pub admin: Option<RawAdmin>,
@@ -90,7 +92,23 @@ pub(super) struct RawRule {
     pub effect: Text,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBudget {
+    pub id: Text,
+    #[serde(default)]
+    pub who: RawWho,
+    #[serde(default)]
+    pub what: RawWhat,
+    pub window_s: Spanned<i64>,
+    pub calls: Option<Spanned<i64>>,
+    pub bytes_out: Option<Spanned<i64>>,
+    pub findings: Option<Spanned<i64>>,
+    #[serde(default)]
+    pub each_tool: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawWho {
     pub issuer: Option<Text>,
@@ -98,7 +116,7 @@ pub(super) struct RawWho {
     pub principal: Option<Text>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawWhat {
     pub upstream: Option<Text>,

@@ -200,6 +200,7 @@ impl Control {
                     }
                 }
                 _ = resolve.tick() => {
+                    self.blueprint.budgets().sweep(rt::now_unix_s());
                     let found = resolve::all(&self.blueprint.config().upstreams, &self.addresses).await;
                     if found != self.addresses {
                         self.addresses = found;

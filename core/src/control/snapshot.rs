@@ -14,6 +14,7 @@ use crate::config::url::{HttpUrl, Origin};
 use crate::credential::echo::Echo;
 use crate::credential::inject::Injection;
 use crate::policy::Policy;
+use crate::policy::budget::Budgets;
 use crate::proxy::route::WELL_KNOWN;
 use crate::tls::Transport;
 
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub verifier: Verifier,
     /// The rules.
     pub policy: Arc<Policy>,
+    /// What principals may have; the counts are the same in all generations.
+    pub budgets: Arc<Budgets>,
     /// The endpoints, in the order of the configuration.
     pub routes: Vec<Arc<Route>>,
 }
@@ -72,6 +75,7 @@ pub struct Blueprint {
     config: Config,
     public: HttpUrl,
     policy: Arc<Policy>,
+    budgets: Arc<Budgets>,
     treatments: Vec<Arc<Treatments>>,
 }
 
@@ -80,12 +84,18 @@ impl Blueprint {
     pub fn new(mut config: Config) -> Self {
         let policy = Arc::new(Policy::compile(&mut config));
         let treatments = (0..config.upstreams.len()).map(|index| Arc::new(Treatments::of_upstream(&config, index))).collect();
-        Blueprint { public: config.server.public_url.clone(), config, policy, treatments }
+        let budgets = Arc::new(Budgets::new(std::mem::take(&mut config.budgets), config.limits.budget_meters_max));
+        Blueprint { public: config.server.public_url.clone(), config, policy, budgets, treatments }
     }
 
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What principals may have, and what they had.
+    pub fn budgets(&self) -> &Budgets {
+        &self.budgets
     }
 
     /// A generation with these keys and these addresses, one list an upstream.
@@ -103,6 +113,7 @@ impl Blueprint {
             base_path,
             verifier,
             policy: Arc::clone(&self.policy),
+            budgets: Arc::clone(&self.budgets),
             routes,
         }
     }

@@ -9,6 +9,9 @@ use sluicegate_dlp::{Keyring, Operator, POINTERS_MAX, Rule, Selector, Treatment}
 use crate::config::{Config, Direction, DlpRule, Done};
 use crate::policy::Glob;
 
+/// Findings of one message that budgets count; more than any budget can name.
+const FINDINGS_COUNTED_MAX: usize = 20_000;
+
 /// Which calls a rule is about; what is not given does not matter.
 struct Calls {
     tool: Option<Glob>,
@@ -100,8 +103,9 @@ pub fn anywhere(config: &Config) -> Treatment {
 fn pair(config: &Config, rules: &[(&DlpRule, &Rule)], direction: Direction) -> Pair {
     let mut allowed = Treatment::none();
     if let Some(keyring) = &config.dlp_keyring {
-        // More findings than say where they stand are not kept.
-        allowed.hash_findings(Arc::clone(keyring), POINTERS_MAX);
+        // More findings than say where they stand are not kept, but a budget counts them.
+        let counts = config.budgets.iter().any(|budget| budget.findings.is_some());
+        allowed.hash_findings(Arc::clone(keyring), if counts { FINDINGS_COUNTED_MAX } else { POINTERS_MAX });
     }
     for (rule, does) in rules {
         if rule.direction == Direction::Both || rule.direction == direction {

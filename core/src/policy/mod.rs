@@ -2,10 +2,12 @@
 //!
 //! Invariant: what no rule permits is denied; rules count in any order: block, then mask, then allow.
 
+pub mod budget;
 mod compile;
 mod decide;
 mod explain;
 mod glob;
+pub mod meter;
 pub mod method;
 mod path;
 

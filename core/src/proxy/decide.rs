@@ -27,6 +27,8 @@ use crate::mcp::headers::{self, Mirrored};
 use crate::mcp::listing::Listing;
 use crate::mcp::reply::{self, code};
 use crate::policy::Effect;
+use crate::policy::meter::Meter;
+use crate::rt::now_unix_s;
 use crate::worker::Worker;
 
 /// A call that may be forwarded.
@@ -57,6 +59,8 @@ pub struct Permitted {
     pub treatment: Arc<Treatment>,
     /// The decision's place on the spool.
     pub ticket: Ticket,
+    /// What the answer is to be charged to.
+    pub meters: Vec<Arc<Meter>>,
     _proof: Decision,
 }
 
@@ -112,6 +116,7 @@ pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Id
             session: judged.session,
             treatment: judged.treatment,
             ticket: judged.ticket,
+            meters: judged.meters,
             _proof: Decision,
         })),
     }
@@ -144,6 +149,7 @@ struct Judged {
     session: Option<Vec<u8>>,
     treatment: Arc<Treatment>,
     ticket: Ticket,
+    meters: Vec<Arc<Meter>>,
 }
 
 /// Opens the sealed session id a legacy request carries.
@@ -183,6 +189,7 @@ fn judge_stream(worker: &Worker, framed: &Framed, method: Method, principal: &Pr
         treatment: route.treatments.of(Direction::Response, None, principal.id(), false),
         session,
         ticket,
+        meters: Vec::new(),
     })
 }
 
@@ -297,6 +304,7 @@ fn finish(
         worker.metrics.blocked.add(1);
         return Err(answer);
     }
+    let meters = take_from_budgets(worker, asked, call)?;
     let ticket = record::decision(worker, asked).map_err(|_| unrecorded(worker, Some(asked.id)))?;
     let rewritten = match masked {
         Masked::Rewritten(bytes) => Some(bytes),
@@ -325,19 +333,37 @@ fn finish(
         mirrored,
         session,
         ticket,
+        meters,
     })
 }
 
-/// How a refusal looks depends on what was asked: a tool's model should see it, a notification has no answer.
+/// Takes a permitted call from the budgets that it counts for.
+fn take_from_budgets<'a>(worker: &Worker, asked: &mut Asked<'a>, call: &Call<'_>) -> Result<Vec<Arc<Meter>>, Answer> {
+    let framed: &'a Framed = asked.framed;
+    let Some(principal) = asked.principal else { return Ok(Vec::new()) };
+    framed.snapshot.budgets.take(principal, framed.route().index, call, now_unix_s()).map_err(|over| {
+        (asked.effect, asked.rule, asked.reason) = (Effect::Block, over.budget, "over-budget");
+        let (answer, status) = refusal(asked, call, &over.detail());
+        record::denied(worker, asked, "over-budget", status);
+        worker.metrics.blocked.add(1);
+        answer.with("Retry-After", &over.retry_after_s.to_string())
+    })
+}
+
 fn denial(asked: &Asked<'_>, call: &Call<'_>) -> (Answer, u16) {
     let detail = match (asked.rule, asked.reason) {
         (_, "finding-in-request") => "Blocked: the request holds data that must not leave.".to_owned(),
         ("", _) => "Blocked by policy: no rule permits this call for this identity.".to_owned(),
         (rule, _) => format!("Blocked by policy rule \"{rule}\". Do not retry with the same arguments."),
     };
+    refusal(asked, call, &detail)
+}
+
+/// How a refusal looks depends on what was asked: a tool's model should see it, a notification has no answer.
+fn refusal(asked: &Asked<'_>, call: &Call<'_>, detail: &str) -> (Answer, u16) {
     match call.exchange {
-        Exchange::Request if call.is_tool_call() => (Answer::json(200, reply::tool_denied(asked.id, asked.era, &detail)), 200),
-        Exchange::Request => (Answer::error(200, Some(asked.id), code::DENIED, &detail), 200),
+        Exchange::Request if call.is_tool_call() => (Answer::json(200, reply::tool_denied(asked.id, asked.era, detail)), 200),
+        Exchange::Request => (Answer::error(200, Some(asked.id), code::DENIED, detail), 200),
         _ => (Answer::empty(202), 202),
     }
 }

@@ -32,6 +32,8 @@ struct Relayed {
     is_gone: bool,
     /// HTTP/1.0 clients know no chunks; for them the connection's end is the stream's.
     in_chunks: bool,
+    /// Findings that were charged already.
+    charged: usize,
     /// Texts that go on from one event to the next.
     texts: Texts,
 }
@@ -56,7 +58,7 @@ pub async fn relay(
         reason: "",
         upstream_us: 0,
     };
-    let mut relayed = Relayed { ended, is_gone: false, in_chunks, texts: Texts::default() };
+    let mut relayed = Relayed { ended, is_gone: false, in_chunks, charged: 0, texts: Texts::default() };
     let head = stream_head(worker, &permitted, &exchange, in_chunks, closes);
     let mut body = exchange.into_stream(&worker.limits);
     relayed.send(worker, downstream, head).await;
@@ -111,6 +113,7 @@ async fn pump(
         if body.buffer.len() > worker.limits.sse_event_bytes_max {
             return Err(UpstreamError::TooLong);
         }
+        relayed.charge(permitted, out.len() as u64);
         if !out.is_empty() {
             relayed.ended.bytes_out += out.len() as u64;
             let framed = relayed.frame(out);
@@ -217,6 +220,13 @@ fn scan_comments(
 }
 
 impl Relayed {
+    /// Charges what goes out now, so that calls beside a long stream see it.
+    fn charge(&mut self, permitted: &Permitted, bytes: u64) {
+        let fresh = self.ended.findings.get(self.charged..).unwrap_or_default();
+        permitted.meters.iter().for_each(|meter| meter.charge(bytes, fresh));
+        self.charged = self.ended.findings.len();
+    }
+
     fn frame(&self, out: Vec<u8>) -> Vec<u8> {
         if !self.in_chunks {
             return out;

@@ -135,6 +135,7 @@ async fn whole(
     }
     head.extend_from_slice(b"\r\n");
     let buffer = exchange.finish(keeps, downstream.guard(), worker.watch.now_ms());
+    permitted.meters.iter().for_each(|meter| meter.charge(length as u64, &findings));
     let ended = Ended { status, error_code, http_status, bytes_out: length as u64, findings, reason, upstream_us };
     // The outcome is on the spool before the caller can have seen the answer, so what it acts on is never unrecorded.
     let rest = settle(worker, *permitted, &ended);
