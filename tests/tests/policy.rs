@@ -44,8 +44,10 @@ fn recorded() -> (Issuer, Gateway, String) {
     let mut gateway = Gateway::start(&Setup::new(&issuer.url, &upstream.url).with(TABLES));
     let token = issuer.token(&gateway.audience);
     gateway.wait_until_ready(&token);
-    for (tool, arguments, ..) in CALLS {
-        assert_eq!(gateway.call(&token, tool, arguments).status, 200);
+    for (id, (tool, arguments, ..)) in CALLS.iter().enumerate() {
+        let params = format!(r#"{{"name":"{tool}","arguments":{arguments}}}"#);
+        let message = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{params}}}"#);
+        assert_eq!(gateway.post(&token, &message).status, 200);
     }
     gateway.terminate();
     (issuer, gateway, token)
@@ -57,7 +59,7 @@ fn what_is_explained_is_what_was_decided() {
     let dir = gateway.dir.path();
     let mut decided: Vec<_> = rows(&gateway.audit(), "calls");
     decided.retain(|row| row["method"] == "tools/call");
-    decided.sort_by_key(|row| row["call_id"].to_string());
+    decided.sort_by_key(|row| row["jsonrpc_id"].to_string());
     fs::write(dir.join("token"), &token).unwrap();
     let actor = ["--issuer", "corp", "--subject", "agent-a", "--client", "agent-a", "--role", "reader"];
     for who in [&["--token-file", "token"][..], &actor] {
