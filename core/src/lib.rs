@@ -7,6 +7,7 @@ pub mod control;
 pub mod credential;
 pub mod http1;
 pub mod mcp;
+pub mod pin;
 pub mod policy;
 pub mod proxy;
 pub mod rt;

@@ -5,6 +5,7 @@ mod demo;
 mod dlp;
 mod explain;
 mod input;
+mod pins;
 mod policy;
 mod rehearsal;
 mod report;
@@ -42,6 +43,8 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Say which rule decides about a call and why, and what would be masked in it
     Explain(explain::ExplainArguments),
+    /// Look at tools that were pinned, and accept or dismiss what changed
+    Pins(pins::PinsArguments),
     /// Test rules on cases, compare configurations on recorded calls, or suggest rules from them
     Policy(policy::PolicyArguments),
     /// Find secrets and personal data in files, directories and audits; findings come out as JSON lines
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Check { config } => check::check(&config),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Pins(arguments) => pins::pins(&arguments),
         Command::Policy(arguments) => policy::policy(&arguments),
         Command::Scan(arguments) => scan::scan(&arguments),
         Command::Dlp(arguments) => dlp::dlp(&arguments),

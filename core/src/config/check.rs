@@ -16,14 +16,15 @@ use toml::Spanned;
 use super::check_budgets::budgets;
 use super::check_dlp::dlp_rules;
 use super::check_rules::rules;
-use super::checked::{Admin, Audit, Config, Credential, Issuer, Server, Upstream};
+use super::checked::{Admin, Audit, Config, Credential, Issuer, PinSetup, Server, Upstream};
 use super::problem::{Problem, Problems, nearest};
-use super::raw::{RawAudit, RawConfig, RawCredential, RawIssuer, RawServer, RawUpstream, Text};
+use super::raw::{RawAudit, RawConfig, RawCredential, RawIssuer, RawPins, RawServer, RawUpstream, Text};
 use super::shape;
 use super::url::HttpUrl;
 use crate::credential::echo::Echo;
 use crate::credential::inject::{Field, Injection, InjectionError};
 use crate::credential::source;
+use crate::pin::book::FirstSight;
 use crate::policy::Glob;
 use crate::tls::{ClientTls, TlsError, Transport};
 
@@ -119,6 +120,7 @@ impl Checker<'_, '_> {
         let keyring = raw.dlp.key.as_ref().and_then(|key| self.keyring(key));
         let budgets = budgets(&mut self, &raw.budget, &issuers, &upstreams, &resources, keyring.is_some());
         let dlp_rules = dlp_rules(&mut self, &raw.dlp, &catalogue, keyring.as_ref());
+        let pins = raw.pins.as_ref().and_then(|pins| self.pins(pins));
         let audit = self.audit(&raw.audit);
         let admin = raw.admin.as_ref().and_then(|admin| self.admin(&admin.listen));
         let dlp_keyring = keyring;
@@ -131,6 +133,7 @@ impl Checker<'_, '_> {
             catalogue,
             dlp_rules,
             dlp_keyring,
+            pins,
             audit,
             admin,
             limits,
@@ -412,6 +415,29 @@ impl Checker<'_, '_> {
             segment_bytes: usize::try_from(bytes).unwrap_or(16 << 20),
             segments_spare: usize::try_from(spare).unwrap_or(2),
         }
+    }
+
+    fn pins(&mut self, raw: &RawPins) -> Option<PinSetup> {
+        let mut one_of = |text: &Option<Text>, key: &str, [first, second]: [&str; 2]| match text
+            .as_ref()
+            .map(|text| text.get_ref().as_str())
+        {
+            None => Some(true),
+            Some(given) if given == first => Some(true),
+            Some(given) if given == second => Some(false),
+            Some(_) => {
+                let span = text.as_ref().map_or(0..0, Spanned::span);
+                self.problems.add(span, key, "is neither of the two", format!("use {first:?} or {second:?}"));
+                None
+            }
+        };
+        let accepts = one_of(&raw.first_sight, "pins.first_sight", ["accept", "quarantine"]);
+        let refuse_undeclared = one_of(&raw.undeclared_arguments, "pins.undeclared_arguments", ["refuse", "allow"]);
+        if raw.dir.get_ref().is_empty() {
+            self.problems.add(raw.dir.span(), "pins.dir", "is empty", "name a directory, beside the configuration or absolute");
+        }
+        let first_sight = if accepts? { FirstSight::Accept } else { FirstSight::Quarantine };
+        Some(PinSetup { dir: self.dir.join(raw.dir.get_ref()), first_sight, refuse_undeclared: refuse_undeclared? })
     }
 
     fn admin(&mut self, listen: &Text) -> Option<Admin> {

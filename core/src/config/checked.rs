@@ -13,6 +13,7 @@ use super::limits::Limits;
 use super::url::HttpUrl;
 use crate::credential::echo::Echo;
 use crate::credential::inject::Injection;
+use crate::pin::book::FirstSight;
 use crate::policy::{Glob, Path};
 use crate::tls::Transport;
 
@@ -34,6 +35,8 @@ pub struct Config {
     pub dlp_rules: Vec<DlpRule>,
     /// The keys of `[dlp] key`
     pub dlp_keyring: Option<Arc<Keyring>>,
+    /// `[pins]`
+    pub pins: Option<PinSetup>,
     /// `[audit]`
     pub audit: Audit,
     /// `[admin]`
@@ -222,6 +225,16 @@ pub struct Audit {
     pub segment_bytes: usize,
     /// Fresh segments kept ready for each worker.
     pub segments_spare: usize,
+}
+
+/// How tools are pinned.
+pub struct PinSetup {
+    /// Where the pins are kept, a file an upstream.
+    pub dir: PathBuf,
+    /// What is done with a tool that was never seen.
+    pub first_sight: FirstSight,
+    /// Whether arguments that a tool's schema does not declare are refused.
+    pub refuse_undeclared: bool,
 }
 
 /// Where operators look in.

@@ -87,6 +87,8 @@ limits! {
     keys_refetch_waiters_max: usize = 256, 0..=100_000;
     /// Verified tokens a worker remembers; with more, old ones are verified again.
     tokens_cached_per_worker_max: usize = 4096, 16..=1_000_000;
+    /// Bytes of what a tool says of itself, where tools are pinned; a tool that says more is neither pinned nor listed.
+    tool_definition_bytes_max: usize = 65_536, 256..=4_194_304;
     /// Windows of budgets that are counted at once, one a principal and budget; a call that would need one more is refused.
     budget_meters_max: usize = 10_000, 1..=1_000_000;
     /// Time that calls have to end after SIGTERM; then they are cut off.

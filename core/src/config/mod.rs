@@ -15,8 +15,8 @@ pub mod url;
 
 pub use check::load;
 pub use checked::{
-    Admin, ArgPredicate, ArgTest, Audit, Budget, Config, Credential, Direction, DlpRule, Done, Issuer, Rule, RuleEffect, Server,
-    Upstream, What, Who,
+    Admin, ArgPredicate, ArgTest, Audit, Budget, Config, Credential, Direction, DlpRule, Done, Issuer, PinSetup, Rule,
+    RuleEffect, Server, Upstream, What, Who,
 };
 pub use limits::Limits;
 pub use problem::Problem;

@@ -25,6 +25,7 @@ pub(super) struct RawConfig {
     pub budget: Vec<Spanned<RawBudget>>,
     #[serde(default)]
     pub dlp: RawDlp,
+    pub pins: Option<RawPins>,
     pub audit: RawAudit,
     pub admin: Option<RawAdmin>,
     #[serde(default)]
@@ -185,6 +186,14 @@ pub(super) struct RawAudit {
     pub seal_interval_s: Option<Spanned<i64>>,
     pub segment_bytes: Option<Spanned<i64>>,
     pub segments_spare: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPins {
+    pub dir: Text,
+    pub first_sight: Option<Text>,
+    pub undeclared_arguments: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -95,6 +95,16 @@ fn every_problem_is_reported() {
 }
 
 #[test]
+fn pins_are_kept_somewhere_and_in_a_known_way() {
+    let with = |pins: &str| problems("[audit]", &format!("[pins]\n{pins}[audit]"));
+    assert_eq!(with("dir = \"pins\"\nfirst_sight = \"quarantine\"\nundeclared_arguments = \"allow\"\n"), [""; 0]);
+    let wrong = with("dir = \"\"\nfirst_sight = \"trust\"\nundeclared_arguments = \"deny\"\n");
+    let told: Vec<&str> = wrong.iter().map(|problem| problem.split(": ").nth(1).unwrap()).collect();
+    assert_eq!(told, ["pins.dir", "pins.first_sight", "pins.undeclared_arguments"], "{wrong:?}");
+    assert!(wrong[1].contains("use \"accept\" or \"quarantine\""), "{wrong:?}");
+}
+
+#[test]
 fn every_misfit_is_reported_once_with_its_key() {
     let text = SAMPLE
         .replace("workers = 2", "wokers = 2\nlisten_on = 1")

@@ -3,6 +3,7 @@
 pub mod fetch;
 pub mod issuers;
 pub mod keys;
+pub mod pins;
 pub mod process;
 pub mod resolve;
 pub mod snapshot;

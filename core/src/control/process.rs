@@ -17,11 +17,13 @@ use tokio::sync::mpsc;
 
 use super::issuers::{IssuerTask, KeysChanged};
 use super::keys::{KeyDesk, UnknownKey};
+use super::pins::PinBoard;
 use super::snapshot::{Blueprint, Snapshot};
 use super::{fetch, resolve};
 use crate::admin;
 use crate::config::Config;
 use crate::mcp::session::Sealer;
+use crate::pin::desk::{PinDesk, Sighting};
 use crate::rt;
 use crate::worker::mailbox::Mailbox;
 use crate::worker::metrics::Counters;
@@ -29,6 +31,8 @@ use crate::worker::{self, Outfit, WorkerError};
 
 /// How often upstreams are resolved anew.
 const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+/// How often the files of pins are looked at for what operators decided.
+const REFRESH_PINS_EVERY: Duration = Duration::from_secs(1);
 /// Changes and questions on their way to the control thread.
 const QUEUE_MAX: usize = 256;
 /// Rows that make a Parquet file before its time.
@@ -41,6 +45,8 @@ pub enum ProcessError {
     Listen(SocketAddr, std::io::Error),
     /// The audit cannot be kept.
     Audit(sink::SinkError),
+    /// The pins cannot be read.
+    Pins(std::io::Error),
     /// The scanner refuses its library.
     Engine(sluicegate_dlp::EngineError),
     /// A worker could not start.
@@ -54,6 +60,7 @@ impl fmt::Display for ProcessError {
         match self {
             ProcessError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
             ProcessError::Audit(error) => error.fmt(f),
+            ProcessError::Pins(error) => write!(f, "the pins cannot be kept: {error}"),
             ProcessError::Engine(error) | ProcessError::Worker(WorkerError::Engine(error)) => error.fmt(f),
             ProcessError::Worker(WorkerError::Io(error)) => write!(f, "a worker could not start: {error}"),
             ProcessError::System(what) => f.write_str(what),
@@ -91,11 +98,15 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
     let (spools, sink) = sink::open(audit_options(&config, workers)).map_err(ProcessError::Audit)?;
     let sealer = Arc::new(Sealer::random().map_err(system)?);
     let (desk, questions) = KeyDesk::new(config.issuers.len());
+    let (pin_desk, sightings) = PinDesk::new();
+    let board = config.pins.as_ref().map(|setup| PinBoard::open(&config, setup, Arc::clone(&engine))).transpose();
+    let board = board.map_err(ProcessError::Pins)?;
     let blueprint = Blueprint::new(config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
     let addresses = runtime.block_on(resolve::all(&blueprint.config().upstreams, &[]));
     let keys: Vec<Option<Arc<KeySet>>> = vec![None; blueprint.config().issuers.len()];
-    let first = Arc::new(blueprint.snapshot(1, verifier(&blueprint, &keys, 1), &addresses));
+    let pins = board.as_ref().map(PinBoard::pins);
+    let first = Arc::new(blueprint.snapshot(1, verifier(&blueprint, &keys, 1), &addresses, pins));
     let stop = Arc::new(AtomicBool::new(false));
     let (mut threads, mut mailboxes, mut counters) = (Vec::new(), Vec::new(), Vec::new());
     for (index, (listener, spool)) in listeners.into_iter().zip(spools).enumerate() {
@@ -113,14 +124,15 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
             engine: Arc::clone(&engine),
             sealer: Arc::clone(&sealer),
             keys: Arc::clone(&desk),
+            pin_desk: pin_desk.clone(),
             metrics,
             stop: Arc::clone(&stop),
         })?);
     }
     let observed = Arc::new(Observed { counters, sink, ready: AtomicBool::new(false), generation: 1.into() });
     tracing::info!(%address, workers, "listening");
-    let control = Control { blueprint, keys, addresses, mailboxes, generation: 1, observed: Arc::clone(&observed) };
-    runtime.block_on(control.run(desk, questions))?;
+    let control = Control { blueprint, keys, addresses, board, mailboxes, generation: 1, observed: Arc::clone(&observed) };
+    runtime.block_on(control.run(desk, questions, sightings))?;
     tracing::info!("draining");
     stop.store(true, Ordering::Release);
     for thread in threads {
@@ -164,13 +176,19 @@ struct Control {
     blueprint: Blueprint,
     keys: Vec<Option<Arc<KeySet>>>,
     addresses: Vec<Vec<SocketAddr>>,
+    board: Option<PinBoard>,
     mailboxes: Vec<Arc<Mailbox>>,
     generation: u64,
     observed: Arc<Observed>,
 }
 
 impl Control {
-    async fn run(mut self, desk: Arc<KeyDesk>, mut questions: mpsc::Receiver<UnknownKey>) -> Result<(), ProcessError> {
+    async fn run(
+        mut self,
+        desk: Arc<KeyDesk>,
+        mut questions: mpsc::Receiver<UnknownKey>,
+        mut sightings: mpsc::Receiver<Sighting>,
+    ) -> Result<(), ProcessError> {
         let (changes, mut changed) = mpsc::channel(QUEUE_MAX);
         let asking = self.start_issuers(&desk, &changes)?;
         if let Some(admin) = &self.blueprint.config().admin {
@@ -181,6 +199,7 @@ impl Control {
         let mut terminate = signal(SignalKind::terminate()).map_err(system)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(system)?;
         let mut resolve = tokio::time::interval_at(tokio::time::Instant::now() + RESOLVE_EVERY, RESOLVE_EVERY);
+        let mut refresh = tokio::time::interval(REFRESH_PINS_EVERY);
         loop {
             tokio::select! {
                 _ = terminate.recv() => return Ok(()),
@@ -197,6 +216,12 @@ impl Control {
                     let is_taken = asking.get(issuer).is_some_and(|asking| asking.try_send(kid).is_ok());
                     if !is_taken {
                         desk.answer(issuer);
+                    }
+                }
+                Some(sighting) = sightings.recv() => self.see(sighting, &mut sightings),
+                _ = refresh.tick() => {
+                    if self.board.as_mut().is_some_and(PinBoard::refresh) {
+                        self.deliver();
                     }
                 }
                 _ = resolve.tick() => {
@@ -234,11 +259,23 @@ impl Control {
         Ok(asking)
     }
 
+    /// Takes note of all tools that were seen by now.
+    fn see(&mut self, first: Sighting, more: &mut mpsc::Receiver<Sighting>) {
+        let mut seen = vec![first];
+        while let Ok(next) = more.try_recv() {
+            seen.push(next);
+        }
+        if self.board.as_mut().is_some_and(|board| board.see(seen)) {
+            self.deliver();
+        }
+    }
+
     /// Builds the next generation and hands it to every worker.
     fn deliver(&mut self) {
         self.generation += 1;
         let verifier = verifier(&self.blueprint, &self.keys, self.generation);
-        let snapshot: Arc<Snapshot> = Arc::new(self.blueprint.snapshot(self.generation, verifier, &self.addresses));
+        let pins = self.board.as_ref().map(PinBoard::pins);
+        let snapshot: Arc<Snapshot> = Arc::new(self.blueprint.snapshot(self.generation, verifier, &self.addresses, pins));
         for mailbox in &self.mailboxes {
             mailbox.deliver(Arc::clone(&snapshot));
         }

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::config::url::{HttpUrl, Origin};
 use crate::credential::echo::Echo;
 use crate::credential::inject::Injection;
+use crate::pin::pins::Pins;
 use crate::policy::Policy;
 use crate::policy::budget::Budgets;
 use crate::proxy::route::WELL_KNOWN;
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub verifier: Verifier,
     /// The rules.
     pub policy: Arc<Policy>,
+    /// What tools said of themselves when they were accepted, where tools are pinned.
+    pub pins: Option<Arc<Pins>>,
     /// What principals may have; the counts are the same in all generations.
     pub budgets: Arc<Budgets>,
     /// The endpoints, in the order of the configuration.
@@ -98,8 +101,14 @@ impl Blueprint {
         &self.budgets
     }
 
-    /// A generation with these keys and these addresses, one list an upstream.
-    pub fn snapshot(&self, generation: u64, verifier: Verifier, addresses: &[Vec<SocketAddr>]) -> Snapshot {
+    /// A generation with these keys, these addresses, one list an upstream, and these pins.
+    pub fn snapshot(
+        &self,
+        generation: u64,
+        verifier: Verifier,
+        addresses: &[Vec<SocketAddr>],
+        pins: Option<Arc<Pins>>,
+    ) -> Snapshot {
         let base_path = self.public.path.trim_end_matches('/').to_owned();
         let scheme = if self.public.origin.is_tls { "https" } else { "http" };
         let routes = (0..self.config.upstreams.len())
@@ -113,6 +122,7 @@ impl Blueprint {
             base_path,
             verifier,
             policy: Arc::clone(&self.policy),
+            pins,
             budgets: Arc::clone(&self.budgets),
             routes,
         }

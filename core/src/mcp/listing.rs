@@ -53,13 +53,13 @@ impl Listing {
 
 /// The answer `doc`, of which `root` is the parse, without the entries whose name is not to be shown, and so that nobody keeps it for
 /// others; `None` where nothing has to change.
-pub fn filter(listing: Listing, root: Value<'_>, doc: &[u8], shows: impl Fn(&str) -> bool) -> Option<Vec<u8>> {
+pub fn filter(listing: Listing, root: Value<'_>, doc: &[u8], shows: impl Fn(&str, Value<'_>) -> bool) -> Option<Vec<u8>> {
     let result = root.get("result")?;
     let mut changes: Vec<(std::ops::Range<usize>, Vec<u8>)> = Vec::new();
     if let Some(entries) = result.get(listing.member()).filter(|entries| entries.kind() == Kind::Array) {
         let is_shown = |entry: &Value<'_>| {
             let name = entry.get("name").filter(|name| name.kind() == Kind::String);
-            name.is_some_and(|name| shows(&name.text()))
+            name.is_some_and(|name| shows(&name.text(), *entry))
         };
         let shown: Vec<_> = entries.elements().filter(is_shown).collect();
         if shown.len() < entries.elements().count() {
@@ -93,7 +93,7 @@ mod tests {
     fn filtered(listing: Listing, text: &str) -> Option<String> {
         let mut tape = Tape::new();
         tape.parse(text.as_bytes(), &Bounds { depth_max: 64, nodes_max: 1000, refuse_duplicates: false }).unwrap();
-        let out = filter(listing, tape.root(text.as_bytes()), text.as_bytes(), |name| !name.starts_with("admin_"));
+        let out = filter(listing, tape.root(text.as_bytes()), text.as_bytes(), |name, _| !name.starts_with("admin_"));
         out.map(|bytes| String::from_utf8(bytes).unwrap())
     }
 

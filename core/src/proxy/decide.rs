@@ -304,6 +304,7 @@ fn finish(
         worker.metrics.blocked.add(1);
         return Err(answer);
     }
+    refuse_unfit(worker, asked, call)?;
     let meters = take_from_budgets(worker, asked, call)?;
     let ticket = record::decision(worker, asked).map_err(|_| unrecorded(worker, Some(asked.id)))?;
     let rewritten = match masked {
@@ -335,6 +336,19 @@ fn finish(
         ticket,
         meters,
     })
+}
+
+/// Refuses a call of a tool that is not what was accepted, or with arguments that it does not declare.
+fn refuse_unfit(worker: &Worker, asked: &mut Asked<'_>, call: &Call<'_>) -> Result<(), Answer> {
+    let (Some(pins), true) = (&asked.framed.snapshot.pins, call.method == "tools/call") else { return Ok(()) };
+    let names = call.arguments().into_iter().flat_map(|arguments| arguments.members().map(|(name, _)| name.text()));
+    let unfit = pins.unfit(asked.framed.route().index, asked.tool.as_deref().unwrap_or_default(), names);
+    let Some(unfit) = unfit else { return Ok(()) };
+    (asked.effect, asked.reason) = (Effect::Block, unfit.reason());
+    let (answer, status) = refusal(asked, call, unfit.detail());
+    record::denied(worker, asked, unfit.reason(), status);
+    worker.metrics.blocked.add(1);
+    Err(answer)
 }
 
 /// Takes a permitted call from the budgets that it counts for.

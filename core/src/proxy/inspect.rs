@@ -11,6 +11,9 @@ use super::mask::Masked;
 use super::texts::Texts;
 use super::upstream::UpstreamError;
 use crate::mcp::listing::{Listing, filter};
+use crate::pin::definition::Definition;
+use crate::pin::desk::Sighting;
+use crate::pin::pins::Sight;
 use crate::worker::Worker;
 
 /// What a message turned out to be.
@@ -63,8 +66,10 @@ fn inspect_with(
         let tape = std::mem::take(&mut room.tape);
         let root = tape.root(body);
         (inspected.is_answer, inspected.status, inspected.error_code) = outcome(root, &permitted.id);
-        let shown =
-            permitted.listings.iter().find_map(|listing| filter(*listing, root, body, |name| shows(permitted, *listing, name)));
+        let shown = permitted
+            .listings
+            .iter()
+            .find_map(|listing| filter(*listing, root, body, |name, entry| shows(worker, permitted, *listing, name, entry)));
         inspected.masked = match shown {
             None => room.mask_event(&tape, body, treatment, echo, texts, &mut inspected.findings),
             Some(shown) => {
@@ -88,10 +93,23 @@ fn inspect_with(
     Ok(inspected)
 }
 
-/// Whether the caller may see that an upstream has something of this name.
-fn shows(permitted: &Permitted, listing: Listing, name: &str) -> bool {
-    let framed = &permitted.framed;
-    framed.snapshot.policy.shows(&permitted.principal, framed.route().index, listing.used_by(), name)
+/// Whether the caller may see that an upstream has something of this name, which says this of itself.
+fn shows(worker: &Worker, permitted: &Permitted, listing: Listing, name: &str, entry: Value<'_>) -> bool {
+    let (snapshot, upstream) = (&permitted.framed.snapshot, permitted.framed.route().index);
+    let pins = snapshot.pins.as_ref().filter(|_| listing == Listing::Tools);
+    // Every caller's list is looked at whole, so that a change is known before somebody else calls.
+    let is_as_pinned = pins.is_none_or(|pins| {
+        let definition = Definition::of(entry);
+        if definition.text.len() > worker.limits.tool_definition_bytes_max {
+            return false;
+        }
+        let sight = pins.sight(upstream, name, &definition);
+        if sight != Sight::Known {
+            worker.pin_desk.tell(Sighting { upstream, name: name.to_owned(), definition });
+        }
+        pins.shows(sight)
+    });
+    is_as_pinned && snapshot.policy.shows(&permitted.principal, upstream, listing.used_by(), name)
 }
 
 /// Whether a message answers the call of this id, and how.

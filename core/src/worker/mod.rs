@@ -25,6 +25,7 @@ use crate::config::Limits;
 use crate::control::keys::KeyDesk;
 use crate::control::snapshot::Snapshot;
 use crate::mcp::session::Sealer;
+use crate::pin::desk::PinDesk;
 use crate::proxy::downstream::Downstream;
 use crate::proxy::mask::MaskRoom;
 use crate::proxy::pipeline;
@@ -56,6 +57,8 @@ pub struct Outfit {
     pub sealer: Arc<Sealer>,
     /// Where an issuer's keys are asked for.
     pub keys: Arc<KeyDesk>,
+    /// Where tools are told of.
+    pub pin_desk: PinDesk,
     /// The worker's counters.
     pub metrics: Arc<Counters>,
     /// Set once, when the process is to end.
@@ -80,6 +83,8 @@ pub struct Worker {
     pub sealer: Arc<Sealer>,
     /// Where an issuer's keys are asked for.
     pub keys: Arc<KeyDesk>,
+    /// Where tools are told of.
+    pub pin_desk: PinDesk,
     /// The counters.
     pub metrics: Arc<Counters>,
     snapshot: RefCell<Arc<Snapshot>>,
@@ -124,7 +129,7 @@ pub enum WorkerError {
 /// # Errors
 /// [`WorkerError`], at the start only.
 pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
-    let Outfit { index, cpu, listener, limits, snapshot, mailbox, spool, engine, sealer, keys, metrics, stop } = outfit;
+    let Outfit { index, cpu, listener, limits, snapshot, mailbox, spool, engine, sealer, keys, pin_desk, metrics, stop } = outfit;
     if let Some(cpu) = cpu
         && let Err(error) = rt::pin(cpu)
     {
@@ -148,6 +153,7 @@ pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
         redact_all,
         sealer,
         keys,
+        pin_desk,
         metrics,
         snapshot: RefCell::new(snapshot),
         mailbox,

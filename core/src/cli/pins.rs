@@ -1,0 +1,194 @@
+//! `sluicegate pins`: the tools that were pinned, what they said and say, and the decision of an operator about them.
+//!
+//! Invariant: nothing is accepted but by name; what a tool says is shown with everything that could disguise it spelled out.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+use similar::{Algorithm, ChangeTag, capture_diff_slices};
+
+use super::check;
+use crate::config::{self, Config};
+use crate::pin::book::{Book, Said, Tool};
+use crate::pin::keeper::Keeper;
+
+/// The arguments of `pins`.
+#[derive(Args)]
+pub(super) struct PinsArguments {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", global = true, default_value = "gate.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the tools; those that wait first
+    List,
+    /// Show what a tool said when it was accepted and what it says now
+    Show(Named),
+    /// Accept what a tool says now
+    Accept(Named),
+    /// Forget what a tool says now: it is used as it was accepted, if it says that again
+    Dismiss(Named),
+}
+
+#[derive(Args)]
+struct Named {
+    /// The upstream's name
+    upstream: String,
+    /// The tool's name
+    tool: String,
+}
+
+/// Runs a subcommand.
+pub(super) fn pins(arguments: &PinsArguments) -> ExitCode {
+    let config = match config::load(&arguments.config) {
+        Ok(config) => config,
+        Err(problems) => return check::report(&arguments.config, &problems),
+    };
+    match run(&config, &arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sluicegate pins: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: &Config, command: &Command) -> io::Result<()> {
+    match command {
+        Command::List => {
+            for upstream in &config.upstreams {
+                list(&upstream.name, keeper(config, &upstream.name)?.book());
+            }
+            Ok(())
+        }
+        Command::Show(named) => {
+            let keeper = keeper(config, &named.upstream)?;
+            let tool = keeper.book().tools.get(&named.tool).ok_or_else(|| named.unknown())?;
+            show(tool);
+            Ok(())
+        }
+        Command::Accept(named) => named.change(config, Book::accept, "accepted"),
+        Command::Dismiss(named) => named.change(config, Book::dismiss, "dismissed"),
+    }
+}
+
+impl Named {
+    fn change(&self, config: &Config, change: fn(&mut Book, &str) -> bool, done: &str) -> io::Result<()> {
+        if !keeper(config, &self.upstream)?.change(|book| change(book, &self.tool))?.is_changed {
+            return Err(io::Error::other(format!("{}: nothing waits of a tool named {:?}", self.upstream, self.tool)));
+        }
+        println!("{done}; a gateway that runs takes it up within a second");
+        Ok(())
+    }
+
+    fn unknown(&self) -> io::Error {
+        io::Error::other(format!("{}: no tool named {:?} was ever seen", self.upstream, self.tool))
+    }
+}
+
+fn keeper(config: &Config, upstream: &str) -> io::Result<Keeper> {
+    let setup = config.pins.as_ref().ok_or_else(|| io::Error::other("the configuration pins no tools: it has no [pins]"))?;
+    if !config.upstreams.iter().any(|known| known.name == upstream) {
+        return Err(io::Error::other(format!("the configuration has no upstream named {upstream:?}")));
+    }
+    Keeper::open(&setup.dir, upstream)
+}
+
+fn list(upstream: &str, book: &Book) {
+    let mut tools: Vec<_> = book.tools.iter().collect();
+    tools.sort_by_key(|(_, tool)| tool.offered.is_none());
+    for (name, tool) in tools {
+        let state = match &tool.offered {
+            Some(offer) => format!("quarantined: {}", offer.why),
+            None => "accepted".to_owned(),
+        };
+        let said = tool.offered.as_ref().map(|offer| &offer.said).or(tool.accepted.as_ref());
+        let flags = said.map(|said| said.flags.join(", ")).filter(|flags| !flags.is_empty());
+        let flags = flags.map_or_else(String::new, |flags| format!("  ({flags})"));
+        println!("{upstream}  {}  {}{flags}", inert(name), inert(&state));
+    }
+}
+
+/// Shows one tool: every line that is in both as it is, what was taken away with `-`, what was added with `+`.
+fn show(tool: &Tool) {
+    let lines = |said: Option<&Said>| said.map(|said| pretty(&said.definition)).unwrap_or_default();
+    let (before, now) = (lines(tool.accepted.as_ref()), lines(tool.offered.as_ref().map(|offer| &offer.said)));
+    match &tool.offered {
+        None => before.iter().for_each(|line| println!("  {line}")),
+        Some(offer) => {
+            println!("{}", inert(&offer.why));
+            difference(&before, &now).iter().for_each(|(mark, line)| println!("{mark} {line}"));
+        }
+    }
+    for said in tool
+        .offered
+        .as_ref()
+        .map(|offer| &offer.said)
+        .or(tool.accepted.as_ref())
+        .into_iter()
+        .filter(|said| !said.flags.is_empty())
+    {
+        println!("talks to the model: {}", said.flags.join(", "));
+    }
+}
+
+fn pretty(definition: &Value) -> Vec<String> {
+    format!("{definition:#}").lines().map(inert).collect()
+}
+
+/// The lines of both texts in order (Myers's algorithm).
+fn difference<'l>(before: &'l [String], now: &'l [String]) -> Vec<(char, &'l str)> {
+    let mut lines = Vec::new();
+    for change in capture_diff_slices(Algorithm::Myers, before, now).iter().flat_map(|op| op.iter_changes(before, now)) {
+        let mark = match change.tag() {
+            ChangeTag::Equal => ' ',
+            ChangeTag::Delete => '-',
+            ChangeTag::Insert => '+',
+        };
+        let from = if change.tag() == ChangeTag::Insert {
+            now.get(change.new_index().unwrap_or_default())
+        } else {
+            before.get(change.old_index().unwrap_or_default())
+        };
+        lines.extend(from.map(|line| (mark, line.as_str())));
+    }
+    lines
+}
+
+/// A text in which every character that a terminal would act on, or that cannot be seen, is spelled out.
+fn inert(text: &str) -> String {
+    let is_plain = |c: char| c == ' ' || !(c.is_control() || c.is_whitespace()) && !is_hidden(c);
+    text.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_unicode().to_string() }).collect()
+}
+
+/// Characters without a shape of their own, and those that turn the direction of others (Unicode, Default_Ignorable_Code_Point and Bidi_Control).
+fn is_hidden(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_hides_is_spelled_out() {
+        assert_eq!(inert("a b\u{202e}c\u{1b}[31m\u{e0041}é"), "a b\\u{202e}c\\u{1b}[31m\\u{e0041}é");
+    }
+
+    #[test]
+    fn a_difference_keeps_what_is_in_both() {
+        let lines = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
+        let (before, now) = (lines("abcd"), lines("axcde"));
+        let told: String = difference(&before, &now).iter().map(|(mark, line)| format!("{mark}{line}")).collect();
+        assert_eq!(told, " a-b+x c d+e");
+    }
+}

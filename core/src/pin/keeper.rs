@@ -1,0 +1,147 @@
+//! Keeps the books in files, one an upstream, and takes up what an operator changes in them.
+//!
+//! Invariant: a file is replaced whole and under a lock, so neither the gateway nor an operator's command loses what the other wrote.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::book::Book;
+
+/// Bytes of a file of pins.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// What became of a book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Whether the change that was asked for changed anything.
+    pub is_changed: bool,
+    /// Whether the book is another than it was when it was read or written last: by that change, or by what somebody else wrote before it.
+    pub is_new: bool,
+}
+
+/// One upstream's book and its file.
+pub struct Keeper {
+    path: PathBuf,
+    book: Book,
+    /// The file's time when it was read or written last; none where there was no file.
+    modified: Option<SystemTime>,
+}
+
+impl Keeper {
+    /// Opens the book of an upstream in a directory, which is made if need be. A file that is not there is an empty book.
+    ///
+    /// # Errors
+    /// The system's, and for a file that is no book, with its path.
+    pub fn open(dir: &Path, upstream: &str) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let path = dir.join(format!("{upstream}.json"));
+        let (book, modified) = read(&path)?;
+        Ok(Keeper { path, book, modified })
+    }
+
+    /// The book as it was read or written last.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// Takes up the file if somebody has changed it; whether there was anything new.
+    ///
+    /// # Errors
+    /// As [`Keeper::open`]; the book stays as it was.
+    pub fn refresh(&mut self) -> io::Result<bool> {
+        if modified(&self.path) == self.modified {
+            return Ok(false);
+        }
+        let (book, modified) = read(&self.path)?;
+        self.modified = modified;
+        let is_new = book != self.book;
+        self.book = book;
+        Ok(is_new)
+    }
+
+    /// Changes the book in its file, as it stands there now; `change` says whether it changed anything.
+    ///
+    /// # Errors
+    /// As [`Keeper::open`]; the book stays as it was.
+    pub fn change(&mut self, change: impl FnOnce(&mut Book) -> bool) -> io::Result<Changed> {
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(self.path.with_extension("lock"))?;
+        lock.lock()?;
+        let (mut book, _) = read(&self.path)?;
+        let is_changed = change(&mut book);
+        if is_changed {
+            let fresh = self.path.with_extension("new");
+            let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&fresh)?;
+            file.write_all(serde_json::to_string_pretty(&book).map_err(io::Error::other)?.as_bytes())?;
+            file.write_all(b"\n")?;
+            file.sync_all()?;
+            fs::rename(&fresh, &self.path)?;
+            if let Some(dir) = self.path.parent() {
+                File::open(dir)?.sync_all()?;
+            }
+        }
+        self.modified = modified(&self.path);
+        let is_new = book != self.book;
+        self.book = book;
+        Ok(Changed { is_changed, is_new })
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+fn read(path: &Path) -> io::Result<(Book, Option<SystemTime>)> {
+    let told = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", path.display()));
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Book::default(), None)),
+        Err(error) => return Err(told(&error)),
+    };
+    if metadata.len() > FILE_BYTES_MAX {
+        return Err(told(&"is longer than 64 MiB"));
+    }
+    let text = fs::read_to_string(path).map_err(|error| told(&error))?;
+    Ok((Book::read(&text).map_err(|error| told(&error))?, metadata.modified().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::book::FirstSight;
+    use super::super::definition::Definition;
+    use super::*;
+
+    fn see(book: &mut Book, text: &str) -> bool {
+        book.see("t", &Definition::of_text(format!("{{\"description\":{text:?}}}")), Vec::new(), FirstSight::Accept, 1)
+    }
+
+    #[test]
+    fn what_one_writes_the_other_takes_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let pins = dir.path().join("pins");
+        let (mut gateway, mut operator) = (Keeper::open(&pins, "crm").unwrap(), Keeper::open(&pins, "crm").unwrap());
+        let (both, none) = (Changed { is_changed: true, is_new: true }, Changed { is_changed: false, is_new: false });
+        assert_eq!(gateway.change(|book| see(book, "one")).unwrap(), both);
+        assert_eq!(gateway.change(|book| see(book, "two")).unwrap(), both);
+        assert_eq!(gateway.change(|book| see(book, "two")).unwrap(), none);
+        assert_eq!(
+            operator.change(|book| book.accept("t")).unwrap(),
+            both,
+            "the operator's change is one of the file as it stands"
+        );
+        let taken_up = Changed { is_changed: false, is_new: true };
+        assert_eq!(gateway.change(|book| see(book, "two")).unwrap(), taken_up);
+        assert!(operator.change(|book| see(book, "three")).unwrap().is_changed);
+        assert!(gateway.refresh().unwrap() && !gateway.refresh().unwrap());
+        assert_eq!(gateway.book(), operator.book());
+        assert!(gateway.book().tools["t"].offered.is_some());
+        fs::write(pins.join("crm.json"), "{").unwrap();
+        let wrong = Keeper::open(&pins, "crm").err().unwrap().to_string();
+        assert!(wrong.contains("crm.json: "), "{wrong}");
+        assert!(gateway.refresh().is_err() && gateway.book().tools.contains_key("t"));
+    }
+}
