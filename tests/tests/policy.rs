@@ -225,3 +225,22 @@ fn recorded_calls_show_what_a_new_policy_changes_and_which_rules_they_need() {
     assert!(text.contains("-> refuse by the configuration has no issuer named \"corp\""), "{text}");
     assert!(!text.contains(CREDENTIAL) && !suggested.contains(CREDENTIAL));
 }
+
+#[test]
+fn the_examples_of_the_documentation_are_good() {
+    let (_issuer, gateway, _) = recorded();
+    let dir = gateway.dir.path();
+    let whole = fs::read_to_string(dir.join("gate.toml")).unwrap();
+    let head = &whole[..whole.find("[[rule]]").unwrap()];
+    let pages = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/policy.md")).unwrap();
+    let examples: Vec<&str> = pages.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let (cases, tables): (Vec<&str>, Vec<&str>) = examples.iter().partition(|example| example.contains("[[case]]"));
+    assert!(tables.len() >= 5 && cases.len() == 1, "{examples:?}");
+    let key = "[dlp]\nkey = { file = \"dlp-key\" }\n";
+    fs::write(dir.join("docs.toml"), format!("{head}{key}{}", tables.concat())).unwrap();
+    let (status, _, err) = said(&run(&["check", "-c", "docs.toml"], dir));
+    assert_eq!(status, Some(0), "{err}");
+    fs::write(dir.join("cases.toml"), cases[0]).unwrap();
+    let (status, out, err) = said(&run(&["policy", "test", "-c", "docs.toml", "cases.toml"], dir));
+    assert_eq!((status, out.as_str()), (Some(0), "1 cases, 0 wrong\n"), "{err}");
+}

@@ -164,7 +164,7 @@ fn difference<'l>(before: &'l [String], now: &'l [String]) -> Vec<(char, &'l str
 
 /// A text in which every character that a terminal would act on, or that cannot be seen, is spelled out.
 fn inert(text: &str) -> String {
-    let is_plain = |c: char| c == ' ' || !(c.is_control() || c.is_whitespace()) && !is_hidden(c);
+    let is_plain = |c: char| c == ' ' || !(c.is_control() || c.is_whitespace() || is_hidden(c));
     text.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_unicode().to_string() }).collect()
 }
 

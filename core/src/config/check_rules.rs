@@ -1,18 +1,16 @@
 //! Checks rules: what they name must exist, what they compare must compile, and each must be able to match.
 
-use regex::RegexBuilder;
 use toml::Spanned;
 
 use super::check::Checker;
-use super::checked::{ArgPredicate, ArgTest, Issuer, Rule, RuleEffect, Upstream, What, Who};
+use super::check_args::OneArg;
+use super::checked::{ArgPredicate, Issuer, Rule, RuleEffect, Upstream, What, Who};
 use super::problem::nearest;
 use super::raw::{RawArg, RawRule, RawWhat, RawWho, Text};
-use crate::policy::{Glob, Path, method};
+use crate::policy::{Glob, method};
 
 /// Rules that are taken; more are refused.
 const RULES_MAX: usize = 10_000;
-/// Bytes of a compiled regular expression.
-const REGEX_BYTES_MAX: usize = 1 << 20;
 
 pub(super) fn rules(
     checker: &mut Checker<'_, '_>,
@@ -113,7 +111,12 @@ impl OneRule<'_, '_, '_, '_> {
         let effect = self.effect();
         let who = self.who(issuers);
         let what = self.what(upstreams);
-        let args: Vec<Option<ArgPredicate>> = raw.args.iter().enumerate().map(|(index, arg)| self.arg(arg, index + 1)).collect();
+        let permits = effect != Some(RuleEffect::Block);
+        let arg = |(index, arg): (usize, &Spanned<RawArg>)| {
+            let key = format!("{}.args[{}]", self.key, index + 1);
+            OneArg { checker: self.checker, key, raw: arg.get_ref(), permits }.check(arg.span())
+        };
+        let args: Vec<Option<ArgPredicate>> = raw.args.iter().enumerate().map(arg).collect();
         if let (Some(who), Some(what)) = (&who, &what) {
             self.can_match(who, what, issuers, resources);
         }
@@ -260,75 +263,6 @@ impl OneRule<'_, '_, '_, '_> {
             let message = format!("{lacking} roles, so the rule can never match");
             let hint = "add `roles = { claim = \"/…\" }` to the [[issuer]]";
             self.checker.problems.add(roles.span(), format!("{}.who.roles", self.key), message, hint);
-        }
-    }
-
-    fn arg(&mut self, raw: &Spanned<RawArg>, number: usize) -> Option<ArgPredicate> {
-        let key = format!("{}.args[{number}]", self.key);
-        let arg = raw.get_ref();
-        let at = Path::parse(arg.at.get_ref()).ok();
-        if at.is_none() {
-            let hint = "write it like \"/sql\", \"/filters/*/value\" or \"/**\" (RFC 6901, `**` only at the end)";
-            self.checker.problems.add(arg.at.span(), format!("{key}.at"), "is not a path", hint);
-        }
-        let given = [arg.literal.is_some(), arg.glob.is_some(), arg.regex.is_some(), arg.one_of.is_some()];
-        if given.iter().filter(|given| **given).count() != 1 {
-            let hint = "give exactly one of `literal`, `glob`, `regex`, `in`";
-            self.checker.problems.add(raw.span(), key, "does not say what to compare with", hint);
-            return None;
-        }
-        let test = match arg {
-            RawArg { literal: Some(value), .. } => self.texts(std::slice::from_ref(value), raw.span(), &key),
-            RawArg { one_of: Some(values), .. } => self.texts(values.get_ref(), values.span(), &key),
-            RawArg { glob: Some(glob), .. } => Some(ArgTest::Glob(Glob::new(glob.get_ref()))),
-            RawArg { regex: Some(regex), .. } => self.regex(regex, &key),
-            _ => None,
-        };
-        Some(ArgPredicate { at: at?, test: test? })
-    }
-
-    fn texts(&mut self, values: &[toml::Value], span: std::ops::Range<usize>, key: &str) -> Option<ArgTest> {
-        let texts: Option<Vec<String>> = values
-            .iter()
-            .map(|value| match value {
-                toml::Value::String(text) => Some(text.clone()),
-                toml::Value::Integer(number) => Some(number.to_string()),
-                toml::Value::Boolean(flag) => Some(flag.to_string()),
-                _ => None,
-            })
-            .collect();
-        match texts {
-            Some(texts) if !texts.is_empty() => Some(ArgTest::OneOf(texts)),
-            Some(_) => {
-                self.checker.problems.add(span, key, "is empty, so the rule can never match", "name a value");
-                None
-            }
-            None => {
-                self.checker.problems.add(
-                    span,
-                    key,
-                    "compares with a value that is not a leaf",
-                    "use strings, whole numbers, true or false",
-                );
-                None
-            }
-        }
-    }
-
-    fn regex(&mut self, text: &Text, key: &str) -> Option<ArgTest> {
-        match RegexBuilder::new(text.get_ref()).size_limit(REGEX_BYTES_MAX).build() {
-            Ok(regex) => Some(ArgTest::Regex(regex)),
-            Err(error) => {
-                let message =
-                    format!("is not a regular expression: {}", error.to_string().lines().last().unwrap_or_default().trim());
-                self.checker.problems.add(
-                    text.span(),
-                    format!("{key}.regex"),
-                    message,
-                    "see the syntax of the Rust crate `regex`",
-                );
-                None
-            }
         }
     }
 }

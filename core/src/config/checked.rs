@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use regex::Regex;
 use sluicegate_dlp::{Catalogue, Keyring, Selector};
 use sluicegate_identity::IssuerPolicy;
 
@@ -14,6 +13,7 @@ use super::url::HttpUrl;
 use crate::credential::echo::Echo;
 use crate::credential::inject::Injection;
 use crate::pin::book::FirstSight;
+use crate::policy::test::ArgTest;
 use crate::policy::{Glob, Path};
 use crate::tls::Transport;
 
@@ -130,16 +130,6 @@ pub struct What {
     pub tool: Option<Glob>,
     /// JSON-RPC methods.
     pub method: Option<Glob>,
-}
-
-/// What a leaf of the arguments is compared with.
-pub enum ArgTest {
-    /// One of these texts.
-    OneOf(Vec<String>),
-    /// A text of this shape.
-    Glob(Glob),
-    /// A text in which this is found.
-    Regex(Regex),
 }
 
 /// One condition on the arguments.

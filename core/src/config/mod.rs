@@ -3,6 +3,7 @@
 //! Invariant: the data path only ever sees a [`Config`], in which every name resolves, every pattern compiles and every bound is set.
 
 mod check;
+mod check_args;
 mod check_budgets;
 mod check_dlp;
 mod check_rules;
@@ -15,8 +16,8 @@ pub mod url;
 
 pub use check::load;
 pub use checked::{
-    Admin, ArgPredicate, ArgTest, Audit, Budget, Config, Credential, Direction, DlpRule, Done, Issuer, PinSetup, Rule,
-    RuleEffect, Server, Upstream, What, Who,
+    Admin, ArgPredicate, Audit, Budget, Config, Credential, Direction, DlpRule, Done, Issuer, PinSetup, Rule, RuleEffect, Server,
+    Upstream, What, Who,
 };
 pub use limits::Limits;
 pub use problem::Problem;

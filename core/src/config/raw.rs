@@ -134,6 +134,54 @@ pub(super) struct RawArg {
     pub regex: Option<Text>,
     #[serde(rename = "in")]
     pub one_of: Option<Spanned<Vec<toml::Value>>>,
+    pub range: Option<Spanned<RawRange>>,
+    pub sql: Option<Spanned<RawSql>>,
+    pub shell: Option<Spanned<RawShell>>,
+    pub url: Option<Spanned<RawUrl>>,
+    pub path: Option<Spanned<RawPath>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRange {
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+    pub or_unreadable: Option<Spanned<bool>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSql {
+    pub dialect: Text,
+    pub class: Option<Spanned<Vec<Text>>>,
+    pub verbs: Option<Spanned<Vec<Text>>>,
+    pub tables: Option<Spanned<Vec<Text>>>,
+    pub functions: Option<Spanned<Vec<Text>>>,
+    pub or_unreadable: Option<Spanned<bool>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawShell {
+    pub class: Option<Spanned<Vec<Text>>>,
+    pub commands: Option<Spanned<Vec<Text>>>,
+    pub or_unreadable: Option<Spanned<bool>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawUrl {
+    pub scheme: Option<Spanned<Vec<Text>>>,
+    pub host: Option<Spanned<Vec<Text>>>,
+    pub port: Option<Spanned<Vec<u16>>>,
+    pub or_unreadable: Option<Spanned<bool>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPath {
+    pub under: Spanned<Vec<Text>>,
+    pub or_unreadable: Option<Spanned<bool>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

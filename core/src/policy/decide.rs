@@ -7,8 +7,9 @@ use sluicegate_dlp::json::Value;
 use sluicegate_identity::Principal;
 
 use super::method::{is_housekeeping, is_named_call};
+use super::test::Asked;
 use super::{Glob, Policy};
-use crate::config::{ArgTest, Rule, RuleEffect};
+use crate::config::{Rule, RuleEffect};
 use crate::mcp::call::Call;
 
 /// What becomes of a call.
@@ -161,21 +162,11 @@ pub(super) fn covers(rule: &Rule, method: &str, tool: Option<&str>) -> bool {
 pub(super) fn args_hold(rule: &Rule, arguments: Option<Value<'_>>) -> bool {
     let Some(arguments) = arguments else { return rule.args.is_empty() };
     rule.args.iter().all(|predicate| {
-        let mut test = |text: &str| predicate.test.holds(text);
+        let asked = if rule.effect == RuleEffect::Block { Asked::ToBlock } else { Asked::ToPermit };
+        let mut test = |text: &str| predicate.test.holds(text, asked);
         match rule.effect {
             RuleEffect::Block => predicate.at.any(arguments, &mut test),
             RuleEffect::Allow | RuleEffect::Mask => predicate.at.all(arguments, &mut test),
         }
     })
-}
-
-impl ArgTest {
-    /// Whether a leaf's text satisfies the test.
-    pub fn holds(&self, text: &str) -> bool {
-        match self {
-            ArgTest::OneOf(texts) => texts.iter().any(|one| one == text),
-            ArgTest::Glob(glob) => glob.matches(text),
-            ArgTest::Regex(regex) => regex.is_match(text),
-        }
-    }
 }

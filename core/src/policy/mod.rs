@@ -6,10 +6,12 @@ pub mod budget;
 mod compile;
 mod decide;
 mod explain;
+pub mod facts;
 mod glob;
 pub mod meter;
 pub mod method;
 mod path;
+pub mod test;
 
 pub use compile::Policy;
 pub use decide::{Decision, Effect, Facts, Reason};

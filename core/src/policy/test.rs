@@ -1,0 +1,206 @@
+//! What a leaf of a call's arguments is compared with.
+//!
+//! Invariant: to permit, everything that a text does must lie within what a test names, and it must be readable; to block, anything within
+//! it suffices, and so does being unreadable, unless the rule says otherwise.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use regex::Regex;
+
+use super::Glob;
+use super::facts::{path, shell, sql, url};
+
+/// Which way a test is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// For a rule that permits.
+    ToPermit,
+    /// For a rule that blocks.
+    ToBlock,
+}
+
+/// A test.
+pub enum ArgTest {
+    /// One of these texts.
+    OneOf(Vec<String>),
+    /// A text of this shape.
+    Glob(Glob),
+    /// A text in which this is found.
+    Regex(Regex),
+    /// A number within these bounds, which belong to it.
+    Range(Range),
+    /// SQL that does this.
+    Sql(SqlTest),
+    /// Shell that runs this.
+    Shell(ShellTest),
+    /// A URL that points there.
+    Url(UrlTest),
+    /// A path that leads there.
+    Path(PathTest),
+}
+
+/// Bounds of a number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// The least; minus infinity where none is given.
+    pub min: f64,
+    /// The most.
+    pub max: f64,
+    /// Whether what is no number makes a blocking rule hold.
+    pub or_unreadable: bool,
+}
+
+/// What SQL may do, or may not; what is not given does not matter.
+pub struct SqlTest {
+    /// The dialect.
+    pub dialect: sql::Dialect,
+    /// Classes.
+    pub class: Option<Vec<sql::Class>>,
+    /// Verbs, in capitals.
+    pub verbs: Option<Vec<String>>,
+    /// Relations.
+    pub tables: Option<Vec<Glob>>,
+    /// Functions.
+    pub functions: Option<Vec<Glob>>,
+    /// Whether what cannot be parsed makes a blocking rule hold.
+    pub or_unreadable: bool,
+}
+
+/// What shell may run, or may not.
+pub struct ShellTest {
+    /// Classes.
+    pub class: Option<Vec<shell::Class>>,
+    /// Commands with their words, joined by single spaces.
+    pub commands: Option<Vec<Glob>>,
+    /// Whether a dynamic text makes a blocking rule hold.
+    pub or_unreadable: bool,
+}
+
+/// Where a URL may point, or may not.
+pub struct UrlTest {
+    /// Schemes.
+    pub scheme: Option<Vec<String>>,
+    /// Hosts. An address of IP is matched only by itself, not by a pattern.
+    pub host: Option<Vec<Glob>>,
+    /// Ports.
+    pub port: Option<Vec<u16>>,
+    /// Whether an opaque URL makes a blocking rule hold.
+    pub or_unreadable: bool,
+}
+
+/// Where a path may lead, or may not.
+pub struct PathTest {
+    /// Directories, cleaned.
+    pub under: Vec<String>,
+    /// Whether a path that is not followed makes a blocking rule hold.
+    pub or_unreadable: bool,
+}
+
+impl ArgTest {
+    /// Whether a leaf's text satisfies the test.
+    pub fn holds(&self, text: &str, asked: Asked) -> bool {
+        match self {
+            ArgTest::OneOf(texts) => texts.iter().any(|one| one == text),
+            ArgTest::Glob(glob) => glob.matches(text),
+            ArgTest::Regex(regex) => regex.is_match(text),
+            ArgTest::Range(range) => match text.parse::<f64>() {
+                Ok(number) if number.is_finite() => (range.min..=range.max).contains(&number),
+                _ => asked == Asked::ToBlock && range.or_unreadable,
+            },
+            ArgTest::Sql(test) => test.holds(&sql_facts(test.dialect, text), asked),
+            ArgTest::Shell(test) => test.holds(&shell::read(text), asked),
+            ArgTest::Url(test) => test.holds(url::read(text).as_ref(), asked),
+            ArgTest::Path(test) => match path::read(text) {
+                Some(path) => test.under.iter().any(|dir| path::is_under(&path, dir)),
+                None => asked == Asked::ToBlock && test.or_unreadable,
+            },
+        }
+    }
+}
+
+/// Whether what was found lies within what is named: all of it to permit, any of it to block.
+fn within<T>(found: impl IntoIterator<Item = T>, asked: Asked, is_named: impl FnMut(T) -> bool) -> bool {
+    let mut found = found.into_iter();
+    match asked {
+        Asked::ToPermit => found.all(is_named),
+        Asked::ToBlock => found.any(is_named),
+    }
+}
+
+fn any_matches(globs: &[Glob], name: &str) -> bool {
+    globs.iter().any(|glob| glob.matches(name))
+}
+
+impl SqlTest {
+    fn holds(&self, facts: &sql::Facts, asked: Asked) -> bool {
+        let names_unparsable = self.class.as_ref().is_some_and(|class| class.contains(&sql::Class::Unparsable));
+        if facts.is_unparsable() {
+            return asked == Asked::ToBlock && (self.or_unreadable || names_unparsable);
+        }
+        let Self { class, verbs, tables, functions, .. } = self;
+        class.as_ref().is_none_or(|named| within(&facts.classes, asked, |class| named.contains(class)))
+            && verbs.as_ref().is_none_or(|named| within(&facts.verbs, asked, |verb| named.contains(verb)))
+            && tables.as_ref().is_none_or(|named| within(&facts.tables, asked, |table| any_matches(named, table)))
+            && functions.as_ref().is_none_or(|named| within(&facts.functions, asked, |function| any_matches(named, function)))
+    }
+}
+
+impl ShellTest {
+    fn holds(&self, facts: &shell::Facts, asked: Asked) -> bool {
+        let names_class = self.class.as_ref().is_none_or(|class| class.contains(&facts.class));
+        match (&self.commands, facts.class) {
+            (None, shell::Class::Dynamic) if asked == Asked::ToBlock => names_class || self.or_unreadable,
+            (Some(_), shell::Class::Dynamic) => asked == Asked::ToBlock && self.or_unreadable,
+            (None, _) => names_class,
+            (Some(commands), _) => names_class && within(&facts.commands, asked, |command| any_matches(commands, command)),
+        }
+    }
+}
+
+impl UrlTest {
+    fn holds(&self, facts: Option<&url::Facts>, asked: Asked) -> bool {
+        let Some(facts) = facts else { return asked == Asked::ToBlock && self.or_unreadable };
+        let is_host =
+            |glob: &Glob| glob.matches(&facts.host) && (!facts.is_address || glob.is_literal() || asked == Asked::ToBlock);
+        self.scheme.as_ref().is_none_or(|named| named.contains(&facts.scheme))
+            && self.host.as_ref().is_none_or(|named| named.iter().any(is_host))
+            && self.port.as_ref().is_none_or(|named| facts.port.is_some_and(|port| named.contains(&port)))
+            // To permit without naming hosts is not to permit addresses.
+            && (self.host.is_some() || !facts.is_address || asked == Asked::ToBlock)
+    }
+}
+
+/// Statements whose facts a thread remembers.
+const REMEMBERED_MAX: usize = 1024;
+
+/// What a thread remembers of statements: under a keyed hash, so no statement is kept.
+struct Remembered {
+    hashers: [ahash::RandomState; 2],
+    facts: HashMap<(u64, u64), Rc<sql::Facts>>,
+}
+
+thread_local! {
+    static REMEMBERED: RefCell<Remembered> = RefCell::new(Remembered {
+        hashers: [ahash::RandomState::new(), ahash::RandomState::new()],
+        facts: HashMap::new(),
+    });
+}
+
+/// The facts of a statement. Agents say the same again and again, and several rules look at one text, so each is parsed once.
+fn sql_facts(dialect: sql::Dialect, text: &str) -> Rc<sql::Facts> {
+    REMEMBERED.with_borrow_mut(|remembered| {
+        let [one, two] = &remembered.hashers;
+        let key = (one.hash_one((dialect, text)), two.hash_one((dialect, text)));
+        if let Some(facts) = remembered.facts.get(&key) {
+            return Rc::clone(facts);
+        }
+        if remembered.facts.len() >= REMEMBERED_MAX {
+            remembered.facts.clear();
+        }
+        let facts = Rc::new(sql::read(dialect, text));
+        remembered.facts.insert(key, Rc::clone(&facts));
+        facts
+    })
+}
