@@ -6,7 +6,7 @@ VENV := target/venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export SLUICEGATE_NODE ?= $(shell tests/real/node.sh)
 
-.PHONY: help build setup setup-build setup-real setup-bench demo demo-real test fuzz bench bench-dlp fmt clippy docs ci clean
+.PHONY: help build setup setup-build setup-real setup-bench demo demo-real test fuzz bench bench-dlp bench-policy fmt clippy docs ci clean
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ bench: setup-bench ## Measure beside nginx; writes docs/performance.md and targe
 bench-dlp: setup-build ## Measure the masking engine by itself, on one core; writes its part of docs/performance.md
 	cargo build --release -p sluicegate-bench --bin sluicegate-bench-dlp
 	taskset -c 0 target/release/sluicegate-bench-dlp
+
+bench-policy: setup-build ## Measure a decision by itself, on one core; writes its part of docs/performance.md
+	cargo build --release -p sluicegate-bench --bin sluicegate-bench-policy
+	taskset -c 0 target/release/sluicegate-bench-policy
 
 fuzz: setup-build ## Fuzz the masking engine for a minute each: lexer, streams, masking, tokens; needs a nightly toolchain
 	tests/nightly.sh fuzz -max_total_time=60

@@ -151,18 +151,11 @@ impl Stage {
 
     /// Writes the table into the report of what calls cost.
     fn write(&self) {
-        let old = std::fs::read_to_string(section::FILE).unwrap_or_default();
-        let (calls, _) = section::parts(&old);
-        let (heading, machine) = (section::HEADING, section::processor());
+        let machine = section::processor();
         let words = "One thread on one core, the best of many short rounds; every detector is on, everything that is found is\n\
                      redacted. Times hold the parse of the JSON. The raw scan is that of the same bytes by the pattern library, with the same patterns,\n\
                      and without what finds out what a match is. A stream's text arrives in pieces of one packet.";
-        let text = format!(
-            "{}\n\n{heading}\nCommand: `make bench-dlp`. Machine: {machine}. {words}\n\n{}",
-            calls.trim_end(),
-            self.table
-        );
-        std::fs::write(section::FILE, text).unwrap();
+        section::put(section::MASKING, &format!("Command: `make bench-dlp`. Machine: {machine}. {words}\n\n{}", self.table));
     }
 
     /// What masking makes of a text as it stands, as a string of a message, and in pieces.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use sluicegate_identity::Principal;
 
+use super::Glob;
 use crate::config::{Config, Rule, RuleEffect};
 
 /// All rules, ready to decide.
@@ -17,30 +18,63 @@ pub struct Policy {
     by_upstream: Vec<Candidates>,
 }
 
-/// The ranks of the rules that cover one upstream, ascending in each list.
+/// The rules that cover one upstream, by whom and what they are about.
 #[derive(Clone, Default)]
 struct Candidates {
     /// Rules that ask for no role.
-    anyone: Vec<usize>,
+    anyone: ByTool,
     /// Rules that ask for one of several roles, under each of them.
-    by_role: HashMap<String, Vec<usize>, ahash::RandomState>,
+    by_role: HashMap<String, ByTool, ahash::RandomState>,
+}
+
+/// Ranks of rules, ascending in each list.
+#[derive(Clone, Default)]
+struct ByTool {
+    /// All of them.
+    all: Vec<usize>,
+    /// Those that are about more than one tool, or about none.
+    patterns: Vec<usize>,
+    /// Those that are about one tool, under its name.
+    exact: HashMap<String, Vec<usize>, ahash::RandomState>,
+}
+
+/// Of which tool's rules a question is.
+#[derive(Clone, Copy)]
+pub(super) enum Tools<'t> {
+    /// Of whatever tool.
+    Any,
+    /// Of those that can be about a call of this tool, or about one without.
+    Of(Option<&'t str>),
 }
 
 impl Candidates {
     fn add(&mut self, rank: usize, rule: &Rule) {
         match &rule.who.roles {
-            None => self.anyone.push(rank),
-            Some(roles) => {
-                for role in roles {
-                    self.by_role.entry(role.clone()).or_default().push(rank);
-                }
-            }
+            None => self.anyone.add(rank, rule),
+            Some(roles) => roles.iter().for_each(|role| self.by_role.entry(role.clone()).or_default().add(rank, rule)),
         }
     }
 
-    fn lists<'a>(&'a self, who: &'a Principal) -> impl Iterator<Item = &'a [usize]> {
+    fn lists<'a>(&'a self, who: &'a Principal, tools: Tools<'a>) -> impl Iterator<Item = &'a [usize]> {
         let by_role = who.roles().iter().filter_map(|role| self.by_role.get(role.as_str()));
-        std::iter::once(&self.anyone).chain(by_role).map(Vec::as_slice)
+        std::iter::once(&self.anyone).chain(by_role).flat_map(move |rules| rules.lists(tools))
+    }
+}
+
+impl ByTool {
+    fn add(&mut self, rank: usize, rule: &Rule) {
+        self.all.push(rank);
+        match rule.what.tool.as_ref().and_then(Glob::literal) {
+            Some(tool) => self.exact.entry(tool).or_default().push(rank),
+            None => self.patterns.push(rank),
+        }
+    }
+
+    fn lists(&self, tools: Tools<'_>) -> [&[usize]; 2] {
+        match tools {
+            Tools::Any => [&self.all, &[]],
+            Tools::Of(tool) => [&self.patterns, tool.and_then(|tool| self.exact.get(tool)).map_or(&[], Vec::as_slice)],
+        }
     }
 }
 
@@ -67,10 +101,16 @@ impl Policy {
         &self.rules
     }
 
-    /// The rule of the lowest rank that is about this principal at this upstream and for which `covers` holds.
-    pub(super) fn first(&self, who: &Principal, upstream: usize, covers: impl Fn(&Rule) -> bool) -> Option<&Rule> {
+    /// The rule of the lowest rank that is about this principal and these tools at this upstream, and for which `covers` holds.
+    pub(super) fn first(
+        &self,
+        who: &Principal,
+        upstream: usize,
+        tools: Tools<'_>,
+        covers: impl Fn(&Rule) -> bool,
+    ) -> Option<&Rule> {
         let mut first = usize::MAX;
-        for list in self.by_upstream.get(upstream)?.lists(who) {
+        for list in self.by_upstream.get(upstream)?.lists(who, tools) {
             let below = list.iter().copied().take_while(|&rank| rank < first);
             let found = below
                 .filter_map(|rank| Some((rank, self.rules.get(rank)?)))

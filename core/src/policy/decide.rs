@@ -6,6 +6,7 @@
 use sluicegate_dlp::json::Value;
 use sluicegate_identity::Principal;
 
+use super::compile::Tools;
 use super::method::{is_housekeeping, is_named_call};
 use super::test::Asked;
 use super::{Glob, Policy};
@@ -105,7 +106,7 @@ impl Policy {
             return DEFAULT_DENY;
         }
         let covers = |rule: &Rule| covers(rule, facts.method, facts.tool) && args_hold(rule, facts.arguments);
-        match self.first(who, facts.upstream, covers) {
+        match self.first(who, facts.upstream, Tools::Of(facts.tool), covers) {
             Some(rule) => Decision { effect: rule.effect.into(), rule: &rule.id, reason: Reason::Rule },
             None if is_housekeeping(facts.method) && self.may_use(who, facts.upstream) => HOUSEKEEPING,
             None => DEFAULT_DENY,
@@ -130,7 +131,7 @@ impl Policy {
     /// Whether any rule permits this principal anything at an upstream, and none bars it from the whole of it.
     pub fn may_use(&self, who: &Principal, upstream: usize) -> bool {
         // A barring rule is a blocking one, so it comes before every rule that permits.
-        let strongest = self.first(who, upstream, |rule| rule.effect != RuleEffect::Block || bars(rule));
+        let strongest = self.first(who, upstream, Tools::Any, |rule| rule.effect != RuleEffect::Block || bars(rule));
         strongest.is_some_and(|rule| rule.effect != RuleEffect::Block)
     }
 
@@ -139,7 +140,7 @@ impl Policy {
     pub fn shows(&self, who: &Principal, upstream: usize, method: &str, name: &str) -> bool {
         let tool = is_named_call(method).then_some(name);
         let may_cover = |rule: &Rule| covers(rule, method, tool) && (rule.effect != RuleEffect::Block || rule.args.is_empty());
-        self.first(who, upstream, may_cover).is_some_and(|rule| rule.effect != RuleEffect::Block)
+        self.first(who, upstream, Tools::Of(tool), may_cover).is_some_and(|rule| rule.effect != RuleEffect::Block)
     }
 }
 

@@ -22,6 +22,11 @@ impl Glob {
         !self.0.iter().any(|c| matches!(c, '*' | '?'))
     }
 
+    /// The one text that it matches, where it is only one.
+    pub fn literal(&self) -> Option<String> {
+        self.is_literal().then(|| self.0.iter().collect())
+    }
+
     /// Whether the whole of `text` is matched.
     pub fn matches(&self, text: &str) -> bool {
         self.runs(text.chars(), |_| true)
