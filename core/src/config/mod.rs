@@ -3,6 +3,7 @@
 //! Invariant: the data path only ever sees a [`Config`], in which every name resolves, every pattern compiles and every bound is set.
 
 mod check;
+mod check_credentials;
 mod check_dlp;
 mod check_rules;
 mod checked;

@@ -15,12 +15,14 @@ use sluicegate_sink as sink;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::credentials::{self, CredentialChanged, CredentialTask, RefusalDesk, RefusedCredential};
 use super::issuers::{IssuerTask, KeysChanged};
 use super::keys::{KeyDesk, UnknownKey};
 use super::snapshot::{Blueprint, Snapshot};
 use super::{fetch, resolve};
 use crate::admin;
 use crate::config::Config;
+use crate::credential::held::Kept;
 use crate::mcp::session::Sealer;
 use crate::rt;
 use crate::worker::mailbox::Mailbox;
@@ -91,11 +93,13 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
     let (spools, sink) = sink::open(audit_options(&config, workers)).map_err(ProcessError::Audit)?;
     let sealer = Arc::new(Sealer::random().map_err(system)?);
     let (desk, questions) = KeyDesk::new(config.issuers.len());
+    let (refused, refusals) = RefusalDesk::new();
+    let held = credentials::at_start(&config);
     let blueprint = Blueprint::new(config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
     let addresses = runtime.block_on(resolve::all(&blueprint.config().upstreams, &[]));
     let keys: Vec<Option<Arc<KeySet>>> = vec![None; blueprint.config().issuers.len()];
-    let first = Arc::new(blueprint.snapshot(1, verifier(&blueprint, &keys, 1), &addresses));
+    let first = Arc::new(blueprint.snapshot(1, verifier(&blueprint, &keys, 1), &addresses, &held));
     let stop = Arc::new(AtomicBool::new(false));
     let (mut threads, mut mailboxes, mut counters) = (Vec::new(), Vec::new(), Vec::new());
     for (index, (listener, spool)) in listeners.into_iter().zip(spools).enumerate() {
@@ -113,14 +117,16 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
             engine: Arc::clone(&engine),
             sealer: Arc::clone(&sealer),
             keys: Arc::clone(&desk),
+            refused: Arc::clone(&refused),
             metrics,
             stop: Arc::clone(&stop),
         })?);
     }
     let observed = Arc::new(Observed { counters, sink, ready: AtomicBool::new(false), generation: 1.into() });
     tracing::info!(%address, workers, "listening");
-    let control = Control { blueprint, keys, addresses, mailboxes, generation: 1, observed: Arc::clone(&observed) };
-    runtime.block_on(control.run(desk, questions))?;
+    let control =
+        Control { blueprint, keys, credentials: held, addresses, mailboxes, generation: 1, observed: Arc::clone(&observed) };
+    runtime.block_on(control.run(desk, questions, refusals))?;
     tracing::info!("draining");
     stop.store(true, Ordering::Release);
     for thread in threads {
@@ -163,6 +169,7 @@ fn verifier(blueprint: &Blueprint, keys: &[Option<Arc<KeySet>>], generation: u64
 struct Control {
     blueprint: Blueprint,
     keys: Vec<Option<Arc<KeySet>>>,
+    credentials: Vec<Kept>,
     addresses: Vec<Vec<SocketAddr>>,
     mailboxes: Vec<Arc<Mailbox>>,
     generation: u64,
@@ -170,9 +177,16 @@ struct Control {
 }
 
 impl Control {
-    async fn run(mut self, desk: Arc<KeyDesk>, mut questions: mpsc::Receiver<UnknownKey>) -> Result<(), ProcessError> {
+    async fn run(
+        mut self,
+        desk: Arc<KeyDesk>,
+        mut questions: mpsc::Receiver<UnknownKey>,
+        mut refusals: mpsc::Receiver<RefusedCredential>,
+    ) -> Result<(), ProcessError> {
         let (changes, mut changed) = mpsc::channel(QUEUE_MAX);
         let asking = self.start_issuers(&desk, &changes)?;
+        let (refreshed, mut fresh) = mpsc::channel(QUEUE_MAX);
+        let refreshing = self.start_credentials(&refreshed);
         if let Some(admin) = &self.blueprint.config().admin {
             let listener = tokio::net::TcpListener::bind(admin.listen).await;
             let listener = listener.map_err(|error| ProcessError::Listen(admin.listen, error))?;
@@ -198,6 +212,16 @@ impl Control {
                     if !is_taken {
                         desk.answer(issuer);
                     }
+                }
+                Some(CredentialChanged(held)) = fresh.recv() => {
+                    if let Some(kept) = self.credentials.get_mut(held.index) {
+                        kept.take(held);
+                        self.deliver();
+                    }
+                }
+                Some(RefusedCredential { index, version }) = refusals.recv() => {
+                    // A full queue means that its task knows.
+                    refreshing.get(index).map(|refreshing| refreshing.try_send(version));
                 }
                 _ = resolve.tick() => {
                     let found = resolve::all(&self.blueprint.config().upstreams, &self.addresses).await;
@@ -233,11 +257,24 @@ impl Control {
         Ok(asking)
     }
 
+    fn start_credentials(&self, changes: &mpsc::Sender<CredentialChanged>) -> Vec<mpsc::Sender<u64>> {
+        let config = self.blueprint.config();
+        let mut refreshing = Vec::new();
+        for (index, credential) in config.credentials.iter().enumerate() {
+            let (refresh, refusals) = mpsc::channel(1);
+            refreshing.push(refresh);
+            let (credential, keyring, changes) = (Arc::clone(credential), config.dlp_keyring.clone(), changes.clone());
+            tokio::spawn(CredentialTask { index, credential, keyring, changes, refusals }.run());
+        }
+        refreshing
+    }
+
     /// Builds the next generation and hands it to every worker.
     fn deliver(&mut self) {
         self.generation += 1;
         let verifier = verifier(&self.blueprint, &self.keys, self.generation);
-        let snapshot: Arc<Snapshot> = Arc::new(self.blueprint.snapshot(self.generation, verifier, &self.addresses));
+        let snapshot: Arc<Snapshot> =
+            Arc::new(self.blueprint.snapshot(self.generation, verifier, &self.addresses, &self.credentials));
         for mailbox in &self.mailboxes {
             mailbox.deliver(Arc::clone(&snapshot));
         }

@@ -22,6 +22,7 @@ use self::mailbox::Mailbox;
 use self::metrics::Counters;
 use self::watch::{TICK_MS, Watch};
 use crate::config::Limits;
+use crate::control::credentials::RefusalDesk;
 use crate::control::keys::KeyDesk;
 use crate::control::snapshot::Snapshot;
 use crate::mcp::session::Sealer;
@@ -56,6 +57,8 @@ pub struct Outfit {
     pub sealer: Arc<Sealer>,
     /// Where an issuer's keys are asked for.
     pub keys: Arc<KeyDesk>,
+    /// Where refused credentials are told of.
+    pub refused: Arc<RefusalDesk>,
     /// The worker's counters.
     pub metrics: Arc<Counters>,
     /// Set once, when the process is to end.
@@ -80,6 +83,8 @@ pub struct Worker {
     pub sealer: Arc<Sealer>,
     /// Where an issuer's keys are asked for.
     pub keys: Arc<KeyDesk>,
+    /// Where refused credentials are told of.
+    pub refused: Arc<RefusalDesk>,
     /// The counters.
     pub metrics: Arc<Counters>,
     snapshot: RefCell<Arc<Snapshot>>,
@@ -124,7 +129,7 @@ pub enum WorkerError {
 /// # Errors
 /// [`WorkerError`], at the start only.
 pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
-    let Outfit { index, cpu, listener, limits, snapshot, mailbox, spool, engine, sealer, keys, metrics, stop } = outfit;
+    let Outfit { index, cpu, listener, limits, snapshot, mailbox, spool, engine, sealer, keys, refused, metrics, stop } = outfit;
     if let Some(cpu) = cpu
         && let Err(error) = rt::pin(cpu)
     {
@@ -148,6 +153,7 @@ pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
         redact_all,
         sealer,
         keys,
+        refused,
         metrics,
         snapshot: RefCell::new(snapshot),
         mailbox,
