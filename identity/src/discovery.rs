@@ -20,6 +20,8 @@ pub enum DiscoveryError {
     NoKeys,
     /// The keys are at another origin, or without TLS.
     ForeignKeys,
+    /// It names no token endpoint of the issuer's own origin.
+    NoTokenEndpoint,
 }
 
 impl fmt::Display for DiscoveryError {
@@ -29,6 +31,7 @@ impl fmt::Display for DiscoveryError {
             DiscoveryError::WrongIssuer => "the discovery document names another issuer",
             DiscoveryError::NoKeys => "the discovery document has no jwks_uri",
             DiscoveryError::ForeignKeys => "the jwks_uri is at another origin than the issuer",
+            DiscoveryError::NoTokenEndpoint => "the discovery document has no token_endpoint at the issuer's origin",
         })
     }
 }
@@ -45,12 +48,29 @@ pub fn url(issuer: &str) -> String {
 /// # Errors
 /// [`DiscoveryError`].
 pub fn keys_url(document: &[u8], issuer: &str) -> Result<String, DiscoveryError> {
+    let keys = member(document, issuer, "jwks_uri")?.ok_or(DiscoveryError::NoKeys)?;
+    if is_own(&keys, issuer) { Ok(keys) } else { Err(DiscoveryError::ForeignKeys) }
+}
+
+/// Reads a discovery document and returns where tokens are asked for.
+///
+/// # Errors
+/// [`DiscoveryError`].
+pub fn token_endpoint(document: &[u8], issuer: &str) -> Result<String, DiscoveryError> {
+    let endpoint = member(document, issuer, "token_endpoint")?;
+    endpoint.filter(|endpoint| is_own(endpoint, issuer)).ok_or(DiscoveryError::NoTokenEndpoint)
+}
+
+fn member(document: &[u8], issuer: &str, name: &str) -> Result<Option<String>, DiscoveryError> {
     let object = json::object(document).map_err(|_| DiscoveryError::Malformed)?;
     if object.get("issuer").and_then(Value::as_str) != Some(issuer) {
         return Err(DiscoveryError::WrongIssuer);
     }
-    let keys = object.get("jwks_uri").and_then(Value::as_str).ok_or(DiscoveryError::NoKeys)?;
-    if origin(keys).is_some() && origin(keys) == origin(issuer) { Ok(keys.to_owned()) } else { Err(DiscoveryError::ForeignKeys) }
+    Ok(object.get(name).and_then(Value::as_str).map(str::to_owned))
+}
+
+fn is_own(url: &str, issuer: &str) -> bool {
+    origin(url).is_some() && origin(url) == origin(issuer)
 }
 
 /// Scheme and authority of a URL without user information.

@@ -1,4 +1,5 @@
-//! Makes keys and signs tokens with them: for development issuers, rehearsals and tests. The gate itself never signs a token.
+//! Makes keys and signs with them: tokens of development issuers, rehearsals and tests, and the assertions by which the gate, as a client,
+//! proves who it is to an authorization server. The gate itself never signs a token that it would take.
 
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
@@ -36,6 +37,18 @@ impl SigningKey {
             Algorithm::EdDsa => Pair::EdDsa(Ed25519KeyPair::generate()?),
             Algorithm::Rs256 => Pair::Rs256(Box::new(RsaKeyPair::generate(KeySize::Rsa2048)?)),
         };
+        Ok(SigningKey { kid: kid.to_owned(), pair })
+    }
+
+    /// Takes a private key in PKCS#8 (RFC 5958): RSA with 2048 bits or more, P-256 or Ed25519.
+    ///
+    /// # Errors
+    /// When it is none of these.
+    pub fn from_pkcs8(der: &[u8], kid: &str) -> Result<SigningKey, Unspecified> {
+        let ecdsa = || EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map(Pair::Es256);
+        let rsa = || RsaKeyPair::from_pkcs8(der).map(|pair| Pair::Rs256(Box::new(pair)));
+        let ed25519 = || Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Pair::EdDsa);
+        let pair = ecdsa().or_else(|_| rsa()).or_else(|_| ed25519()).map_err(|_| Unspecified)?;
         Ok(SigningKey { kid: kid.to_owned(), pair })
     }
 

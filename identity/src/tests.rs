@@ -288,6 +288,39 @@ fn discovery_names_its_own_issuer_and_keys() {
     }
 }
 
+#[test]
+fn tokens_are_asked_for_at_the_issuers_own_origin_only() {
+    let document = |issuer: &str, endpoint: &str| json!({"issuer": issuer, "token_endpoint": endpoint}).to_string().into_bytes();
+    let own = "https://idp.test/token";
+    assert_eq!(discovery::token_endpoint(&document(ISS, own), ISS), Ok(own.to_owned()));
+    for (issuer, endpoint, error) in [
+        ("https://elsewhere.test", own, discovery::DiscoveryError::WrongIssuer),
+        (ISS, "https://elsewhere.test/token", discovery::DiscoveryError::NoTokenEndpoint),
+        (ISS, "http://idp.test/token", discovery::DiscoveryError::NoTokenEndpoint),
+        (ISS, "https://user@idp.test/token", discovery::DiscoveryError::NoTokenEndpoint),
+    ] {
+        assert_eq!(discovery::token_endpoint(&document(issuer, endpoint), ISS), Err(error), "{issuer} {endpoint}");
+    }
+    assert_eq!(
+        discovery::token_endpoint(&json!({"issuer": ISS}).to_string().into_bytes(), ISS),
+        Err(discovery::DiscoveryError::NoTokenEndpoint)
+    );
+}
+
+/// RFC 8410 section 10.3 shows this key; anything else than a key is refused.
+#[test]
+fn a_private_key_is_taken_from_pkcs8() {
+    let der = base64::Engine::decode(
+        &base64::engine::general_purpose::STANDARD,
+        "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC",
+    );
+    let key = SigningKey::from_pkcs8(&der.unwrap(), "k").unwrap();
+    assert_eq!(key.alg(), "EdDSA");
+    // The public key that section 10.1 shows beside it.
+    assert_eq!(key.jwk()["x"], "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE");
+    assert!(SigningKey::from_pkcs8(b"no key", "k").is_err());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]

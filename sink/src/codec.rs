@@ -91,6 +91,9 @@ impl Decision<'_> {
             put_text(out, role.as_bytes(), TEXT_BYTES_MAX);
         }
         put_findings(out, self.findings);
+        put_text(out, self.credential.as_bytes(), TEXT_BYTES_MAX);
+        out.extend_from_slice(&self.credential_version.to_le_bytes());
+        put_text(out, self.credential_tag.as_bytes(), HASH_BYTES_MAX);
     }
 }
 
@@ -164,6 +167,14 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The credential's name, version and tag; a record of the versions before these ends where they would stand.
+fn credential(from: &mut Reader<'_>) -> Option<(String, u64, String)> {
+    if from.0.is_empty() {
+        return Some(Default::default());
+    }
+    Some((from.text()?, from.u64()?, from.text()?))
+}
+
 /// Reads a decision back.
 pub(crate) fn decode_decision(bytes: &[u8]) -> Option<OwnedDecision> {
     let mut from = Reader(bytes);
@@ -174,7 +185,7 @@ pub(crate) fn decode_decision(bytes: &[u8]) -> Option<OwnedDecision> {
     let args_truncated = from.u8()? == 1;
     let (args_bytes, generation, bytes_in, decision_ns) = (from.u64()?, from.u64()?, from.u64()?, from.u64()?);
     let address = std::net::Ipv6Addr::from(from.array::<16>()?);
-    Some(OwnedDecision {
+    let mut read = OwnedDecision {
         ts_us,
         session: has_session.then_some(session),
         era,
@@ -204,7 +215,12 @@ pub(crate) fn decode_decision(bytes: &[u8]) -> Option<OwnedDecision> {
             (0..count).map(|_| from.text()).collect::<Option<_>>()?
         },
         findings: from.findings()?,
-    })
+        credential: String::new(),
+        credential_version: 0,
+        credential_tag: String::new(),
+    };
+    (read.credential, read.credential_version, read.credential_tag) = credential(&mut from)?;
+    Some(read)
 }
 
 /// Reads an outcome back.
@@ -256,6 +272,9 @@ mod tests {
             decision_ns: 900,
             bytes_in: 200,
             findings,
+            credential: "crm-key",
+            credential_version: 7,
+            credential_tag: "0123456789abcdef",
         }
     }
 
@@ -275,11 +294,17 @@ mod tests {
             prop_assert_eq!(read.src_ip, "127.0.0.1");
             prop_assert_eq!(read.findings.len(), 1);
             prop_assert_eq!(&read.findings[0].hash, &hash);
-            // What the first version wrote: all of it but the hashes.
-            let first_version = bytes.len() - 2 - hash.len();
+            let credential = (read.credential.as_str(), read.credential_version, read.credential_tag.as_str());
+            prop_assert_eq!(credential, ("crm-key", 7, "0123456789abcdef"));
+            // What the second version wrote: all of it but the credential.
+            let second_version = bytes.len() - (2 + "crm-key".len()) - 8 - (2 + 16);
+            let read = decode_decision(&bytes[..second_version]).unwrap();
+            prop_assert_eq!((&read.findings[0].hash, read.credential.as_str()), (&hash, ""));
+            // What the first version wrote: without the hashes too.
+            let first_version = second_version - 2 - hash.len();
             let read = decode_decision(&bytes[..first_version]).unwrap();
             prop_assert_eq!((read.findings[0].length, read.findings[0].hash.as_str()), (length, ""));
-            for end in (0..bytes.len()).filter(|&end| end != first_version) {
+            for end in (0..bytes.len()).filter(|&end| end != first_version && end != second_version) {
                 prop_assert!(decode_decision(&bytes[..end]).is_none());
             }
         }

@@ -178,6 +178,9 @@ mod tests {
             decision_ns: 0,
             bytes_in: 0,
             findings: &[],
+            credential: "",
+            credential_version: 0,
+            credential_tag: "",
         };
         record.encode(&mut bytes);
         decode_decision(&bytes).unwrap()

@@ -24,10 +24,10 @@ use crate::record::OwnedFinding;
 use crate::segment::{DIR_MODE, FILE_MODE};
 
 /// The version of the tables' schema; columns are only ever added, at the end.
-const SCHEMA_VERSION: &str = "2";
+const SCHEMA_VERSION: &str = "3";
 
 /// Columns in which few values repeat: a dictionary pays there.
-const REPEATING: [&str; 22] = [
+const REPEATING: [&str; 24] = [
     "gateway",
     "principal",
     "issuer",
@@ -50,9 +50,11 @@ const REPEATING: [&str; 22] = [
     "direction",
     "action",
     "session_id",
+    "credential",
+    "credential_tag",
 ];
 /// Columns that climb or stay small: differences pay there.
-const CLIMBING: [&str; 13] = [
+const CLIMBING: [&str; 14] = [
     "ts",
     "ts_end",
     "seq",
@@ -66,6 +68,7 @@ const CLIMBING: [&str; 13] = [
     "length",
     "session_seq",
     "error_code",
+    "credential_version",
 ];
 
 /// What a column is made of.
@@ -122,9 +125,12 @@ const CALLS: [Column; 36] = [
     Column::Number("bytes_out", |row| signed(row.outcome.bytes_out)),
     Column::Number("duration_us", |row| signed(row.outcome.duration_us)),
 ];
-const CALLS_TAIL: [Column; 2] = [
+const CALLS_TAIL: [Column; 5] = [
     Column::Number("upstream_us", |row| signed(row.outcome.upstream_us)),
     Column::Text("outcome_reason", |row| &row.outcome.reason),
+    Column::Text("credential", |row| &row.decision.credential),
+    Column::Number("credential_version", |row| signed(row.decision.credential_version)),
+    Column::Text("credential_tag", |row| &row.decision.credential_tag),
 ];
 
 fn column(column: &Column, rows: &[Row]) -> (Field, ArrayRef) {

@@ -149,6 +149,10 @@ pub struct Decision<'a> {
     pub decision_ns: u32,
     pub bytes_in: u64,
     pub findings: &'a [FindingRef<'a>],
+    pub credential: &'a str,
+    pub credential_version: u64,
+    /// A keyed hash of the value, in hexadecimal digits; empty where there is no key.
+    pub credential_tag: &'a str,
 }
 
 /// What is known of a call when it has ended.
@@ -209,6 +213,9 @@ pub(crate) struct OwnedDecision {
     pub decision_ns: u32,
     pub bytes_in: u64,
     pub findings: Vec<OwnedFinding>,
+    pub credential: String,
+    pub credential_version: u64,
+    pub credential_tag: String,
 }
 
 /// An outcome as it is read back.

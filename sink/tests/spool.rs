@@ -50,6 +50,9 @@ fn decision(tool: &str) -> Decision<'_> {
         decision_ns: 1,
         bytes_in: 2,
         findings: &[],
+        credential: "",
+        credential_version: 0,
+        credential_tag: "",
     }
 }
 

@@ -27,7 +27,22 @@ pub struct Setup {
     pub rules: String,
     /// Whether io_uring is not to be used.
     pub legacy_driver: bool,
+    /// `[[credential]]` tables; the upstream's own is named `crm-key`.
+    pub credentials: String,
+    /// Files beside the configuration that only their owner may read: name and content.
+    pub secrets: Vec<(String, String)>,
+    /// Variables of the process's environment.
+    pub environment: Vec<(String, String)>,
 }
+
+/// The credential of the documented sample.
+pub const STATIC_CREDENTIAL: &str = r#"
+[[credential]]
+name = "crm-key"
+file = "key"
+header = "Authorization"
+prefix = "Bearer "
+"#;
 
 /// The rules of the documented sample.
 pub const RULES: &str = r#"
@@ -61,7 +76,28 @@ impl Setup {
             authority: None,
             rules: RULES.to_owned(),
             legacy_driver,
+            credentials: STATIC_CREDENTIAL.to_owned(),
+            secrets: vec![("key".to_owned(), CREDENTIAL.to_owned())],
+            environment: Vec::new(),
         }
+    }
+
+    /// Other credentials in the place of the sample's.
+    pub fn with_credentials(mut self, tables: &str) -> Setup {
+        tables.clone_into(&mut self.credentials);
+        self
+    }
+
+    /// Another file that only its owner may read.
+    pub fn with_secret(mut self, name: &str, content: &str) -> Setup {
+        self.secrets.push((name.to_owned(), content.to_owned()));
+        self
+    }
+
+    /// A variable of the process's environment.
+    pub fn with_variable(mut self, name: &str, value: &str) -> Setup {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// More tables behind the sample's.
@@ -81,6 +117,7 @@ pub struct Gateway {
     pub dir: TempDir,
     child: Child,
     legacy_driver: bool,
+    environment: Vec<(String, String)>,
 }
 
 /// The gateway's binary, built once.
@@ -114,11 +151,8 @@ impl Gateway {
     /// Starts it at a port.
     pub fn start_at(setup: &Setup, port: u16) -> Gateway {
         let dir = tempfile::tempdir().unwrap();
-        for (name, secret) in [("key", CREDENTIAL), ("dlp-key", "0123456789abcdef0123456789abcdef")] {
-            let path = dir.path().join(name);
-            fs::write(&path, secret).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        }
+        write_secret(dir.path(), "dlp-key", "0123456789abcdef0123456789abcdef");
+        setup.secrets.iter().for_each(|(name, content)| write_secret(dir.path(), name, content));
         let ca = match &setup.authority {
             Some(authority) => {
                 fs::write(dir.path().join("ca.pem"), authority).unwrap();
@@ -138,11 +172,7 @@ issuer = "{}"
 audiences = ["http://127.0.0.1:{port}/mcp/crm"]
 allow_insecure_loopback = true
 roles = {{ claim = "/roles" }}
-[[credential]]
-name = "crm-key"
-file = "key"
-header = "Authorization"
-prefix = "Bearer "
+{}
 [[upstream]]
 name = "crm"
 url = "{}"
@@ -152,12 +182,14 @@ credential = "crm-key"
 dir = "audit"
 seal_interval_s = 1
 {}"#,
-            setup.issuer, setup.upstream, setup.rules
+            setup.issuer, setup.credentials, setup.upstream, setup.rules
         );
         fs::write(dir.path().join("gate.toml"), text).unwrap();
         let legacy_driver = setup.legacy_driver;
-        let child = spawn(dir.path(), legacy_driver);
-        let gateway = Gateway { port, audience: format!("http://127.0.0.1:{port}/mcp/crm"), dir, child, legacy_driver };
+        let environment = setup.environment.clone();
+        let child = spawn(dir.path(), legacy_driver, &environment);
+        let audience = format!("http://127.0.0.1:{port}/mcp/crm");
+        let gateway = Gateway { port, audience, dir, child, legacy_driver, environment };
         gateway.wait_until_it_listens();
         gateway
     }
@@ -168,7 +200,7 @@ seal_interval_s = 1
 
     /// Starts it again in the same directory.
     pub fn restart(&mut self) {
-        self.child = spawn(self.dir.path(), self.legacy_driver);
+        self.child = spawn(self.dir.path(), self.legacy_driver, &self.environment);
         self.wait_until_it_listens();
     }
 
@@ -226,6 +258,11 @@ seal_interval_s = 1
         assert!(status.unwrap().success(), "the gateway ended badly: {}", self.log());
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it logged.
     pub fn log(&self) -> String {
         let mut log = String::new();
@@ -239,10 +276,20 @@ seal_interval_s = 1
     }
 }
 
-fn spawn(dir: &Path, legacy_driver: bool) -> Child {
+/// Puts a file that only its owner may read into a directory, in the place of the one before, as whoever rotates secrets does.
+pub fn write_secret(dir: &Path, name: &str, content: &str) {
+    let (path, fresh) = (dir.join(name), dir.join(format!("{name}.new")));
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&fresh, content).unwrap();
+    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(&fresh, &path).unwrap();
+}
+
+fn spawn(dir: &Path, legacy_driver: bool, environment: &[(String, String)]) -> Child {
     let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
     let mut command = Command::new(binary());
     command.arg("run").arg("-c").arg(dir.join("gate.toml")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     if legacy_driver {
         command.env("MONOIO_FORCE_LEGACY_DRIVER", "1");
     }

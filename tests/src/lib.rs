@@ -5,11 +5,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot go on must say so and stop
 
 pub mod audit;
+pub mod authorization;
 pub mod client;
 pub mod gateway;
 pub mod issuer;
 pub mod real;
 pub mod upstream;
+pub mod vault;
 
 use std::time::{Duration, Instant};
 

@@ -67,6 +67,18 @@ pub struct Request {
 }
 
 impl Request {
+    /// Method and target of the first line.
+    pub fn line(&self) -> (&str, &str) {
+        let mut words = self.head.split(' ');
+        (words.next().unwrap_or_default(), words.next().unwrap_or_default())
+    }
+
+    /// The value of a field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let fields = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        fields.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+
     /// The raw JSON of the message's id.
     pub fn id(&self) -> String {
         let message: serde_json::Value = serde_json::from_str(&self.body).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The command line, one file per subcommand.
 
 mod check;
+mod credential;
 mod demo;
 mod dlp;
 mod explain;
@@ -41,6 +42,9 @@ enum Command {
     },
     /// Play the whole story offline: issuer, leaky server, client, gateway, audit
     Demo(demo::DemoArguments),
+    /// Ask the source of an upstream's credential; shows whether it can be reached and when the value ends
+    #[command(subcommand)]
+    Credential(credential::CredentialCommand),
     /// Say which rule decides about a call and why, and what would be masked in it
     Explain(explain::ExplainArguments),
     /// Look at tools that were pinned, and accept or dismiss what changed
@@ -59,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Run { config } => run::run(&config),
         Command::Check { config } => check::check(&config),
         Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Credential(command) => credential::credential(&command),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Pins(arguments) => pins::pins(&arguments),
         Command::Policy(arguments) => policy::policy(&arguments),

@@ -7,23 +7,20 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use sluicegate_identity::{IssuerPolicy, Pointer};
 use toml::Spanned;
 
 use super::check_budgets::budgets;
+use super::check_credentials::choose_credentials;
 use super::check_dlp::dlp_rules;
 use super::check_rules::rules;
-use super::checked::{Admin, Audit, Config, Credential, Issuer, PinSetup, Server, Upstream};
+use super::checked::{Admin, Audit, Config, Issuer, PinSetup, Server, Upstream};
 use super::problem::{Problem, Problems, nearest};
-use super::raw::{RawAudit, RawConfig, RawCredential, RawIssuer, RawPins, RawServer, RawUpstream, Text};
+use super::raw::{RawAudit, RawConfig, RawIssuer, RawPins, RawServer, RawUpstream, Text};
 use super::shape;
 use super::url::HttpUrl;
-use crate::credential::echo::Echo;
-use crate::credential::inject::{Field, Injection, InjectionError};
-use crate::credential::source;
 use crate::pin::book::FirstSight;
 use crate::policy::Glob;
 use crate::tls::{ClientTls, TlsError, Transport};
@@ -31,7 +28,7 @@ use crate::tls::{ClientTls, TlsError, Transport};
 /// Bytes of a configuration file; a longer one is not read.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// What to name as `ca`.
-const CA_HINT: &str = "name a PEM file with the certificates of the upstream's own authorities";
+pub(super) const CA_HINT: &str = "name a PEM file with the certificates of the upstream's own authorities";
 
 /// Reads and checks the file at `path`.
 ///
@@ -59,7 +56,7 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
 }
 
 /// The file's text; `None` where it is too long. Never more than the bound is read, also of a file that has no end.
-fn read(path: &Path) -> std::io::Result<Option<String>> {
+pub(super) fn read(path: &Path) -> std::io::Result<Option<String>> {
     let file = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let mut text = String::new();
     file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
@@ -73,15 +70,10 @@ pub(super) struct Checker<'p, 't> {
     pub(super) named: Named,
 }
 
-/// A credential that is not yet bound to an upstream's origin.
-struct Bindable {
-    field: Arc<Field>,
-    echo: Arc<Echo>,
-}
-
 /// The names that a file gives.
 pub(super) struct Named {
     pub(super) upstreams: Vec<String>,
+    pub(super) credentials: Vec<String>,
     pub(super) issuers: Vec<String>,
     /// Those of the issuers whose tokens carry roles.
     pub(super) issuers_with_roles: Vec<String>,
@@ -92,6 +84,7 @@ impl Named {
         let name = |issuer: &RawIssuer| issuer.name.get_ref().clone();
         Named {
             upstreams: raw.upstream.iter().map(|upstream| upstream.name.get_ref().clone()).collect(),
+            credentials: raw.credential.iter().map(|credential| credential.name.get_ref().clone()).collect(),
             issuers: raw.issuer.iter().map(name).collect(),
             issuers_with_roles: raw.issuer.iter().filter(|issuer| issuer.roles.is_some()).map(name).collect(),
         }
@@ -109,13 +102,14 @@ impl Checker<'_, '_> {
             self.problems.add(span, format!("limits.{name}"), "is out of bounds", format!("use {least} to {most}"));
         }
         let credentials = self.credentials(&raw.credential);
-        let upstreams = self.upstreams(&raw.upstream, &raw.credential, &credentials);
+        let mut upstreams = self.upstreams(&raw.upstream);
         let resources: Vec<String> = match &server {
             Some(server) => self.named.upstreams.iter().map(|name| server.resource(name)).collect(),
             None => Vec::new(),
         };
         let issuers = self.issuers(&raw.issuer, &resources);
         let rules = rules(&mut self, &raw.rule, &issuers, &upstreams, &resources);
+        choose_credentials(&rules, &mut upstreams);
         let catalogue = self.catalogue(&raw.dlp.detector);
         let keyring = raw.dlp.key.as_ref().and_then(|key| self.keyring(key));
         let budgets = budgets(&mut self, &raw.budget, &issuers, &upstreams, &resources, keyring.is_some());
@@ -127,6 +121,7 @@ impl Checker<'_, '_> {
         Some(Config {
             server: server?,
             issuers,
+            credentials: credentials?,
             upstreams,
             rules,
             budgets,
@@ -202,46 +197,7 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn credentials(&mut self, raw: &[RawCredential]) -> Vec<Option<Bindable>> {
-        self.unique(raw.iter().map(|credential| &credential.name), "credential.name");
-        raw.iter().enumerate().map(|(index, credential)| self.credential(credential, index + 1)).collect()
-    }
-
-    fn credential(&mut self, raw: &RawCredential, number: usize) -> Option<Bindable> {
-        let key = format!("credential[{number}]");
-        let secret = match (&raw.file, &raw.env) {
-            (Some(file), None) => source::from_file(&self.dir.join(file.get_ref())).map_err(|error| (file.span(), "file", error)),
-            (None, Some(name)) => source::from_env(name.get_ref()).map_err(|error| (name.span(), "env", error)),
-            (Some(_), Some(env)) => {
-                self.problems.add(env.span(), format!("{key}.env"), "stands beside `file`", "keep one of the two");
-                return None;
-            }
-            (None, None) => {
-                self.problems.add(raw.name.span(), key, "has no source", "add `file = \"…\"` or `env = \"…\"`");
-                return None;
-            }
-        };
-        let secret = secret.map_err(|(span, field, error)| {
-            self.problems.add(span, format!("{key}.{field}"), error.to_string(), error.hint());
-        });
-        let secret = secret.ok()?;
-        let prefix = raw.prefix.as_ref().map_or("", |prefix| prefix.get_ref());
-        let field = Field::new(raw.header.get_ref(), prefix, &secret).map_err(|error| {
-            let (at, field) = match (&error, &raw.prefix) {
-                (InjectionError::Prefix, Some(prefix)) => (prefix, "prefix"),
-                _ => (&raw.header, "header"),
-            };
-            self.problems.add(at.span(), format!("{key}.{field}"), error.to_string(), error.hint());
-        });
-        Some(Bindable { field: Arc::new(field.ok()?), echo: Arc::new(Echo::new(&secret)) })
-    }
-
-    fn upstreams(
-        &mut self,
-        raw: &[RawUpstream],
-        raw_credentials: &[RawCredential],
-        credentials: &[Option<Bindable>],
-    ) -> Vec<Upstream> {
+    fn upstreams(&mut self, raw: &[RawUpstream]) -> Vec<Upstream> {
         self.unique(raw.iter().map(|upstream| &upstream.name), "upstream.name");
         let mut upstreams = Vec::new();
         for (index, upstream) in raw.iter().enumerate() {
@@ -270,21 +226,12 @@ impl Checker<'_, '_> {
                     None
                 }
             };
-            let credential = upstream.credential.as_ref().and_then(|name| {
-                let Some(found) = raw_credentials.iter().position(|credential| credential.name.get_ref() == name.get_ref())
-                else {
-                    let known = raw_credentials.iter().map(|credential| credential.name.get_ref().as_str());
-                    self.dangling(name, &format!("{key}.credential"), "[[credential]]", known);
-                    return None;
-                };
-                let credential = credentials.get(found)?.as_ref()?;
-                let injection = Arc::new(Injection::new(url.as_ref()?.origin.clone(), credential.field.clone()));
-                Some(Credential { injection, echo: credential.echo.clone() })
-            });
+            let credential = upstream.credential.as_ref();
+            let credential = credential.and_then(|name| self.credential_named(name, &format!("{key}.credential")));
             if let Some(url) = url
                 && let Some(transport) = self.transport(upstream, &url, &key)
             {
-                upstreams.push(Upstream { name: name.clone(), url, transport, credential });
+                upstreams.push(Upstream { name: name.clone(), url, transport, credential, credentials: Vec::new() });
             }
         }
         if raw.is_empty() {

@@ -56,7 +56,7 @@ pub(super) fn scope(
     resources: &[String],
 ) -> Option<Rule> {
     let effect = Spanned::new(id.span(), "allow".to_owned());
-    let raw = RawRule { id: id.clone(), who: who.clone(), what: what.clone(), args: Vec::new(), effect };
+    let raw = RawRule { id: id.clone(), who: who.clone(), what: what.clone(), args: Vec::new(), effect, credential: None };
     OneRule { checker, key: key.to_owned(), raw: &raw }.check(issuers, upstreams, resources)
 }
 
@@ -123,10 +123,28 @@ impl OneRule<'_, '_, '_, '_> {
         Some(Rule {
             id: raw.id.get_ref().clone(),
             who: who?,
+            credential: self.credential(what.as_ref()?, upstreams, effect?)?,
             what: what?,
             args: args.into_iter().collect::<Option<_>>()?,
             effect: effect?,
         })
+    }
+
+    /// The credential for the calls that the rule permits; a blocking rule needs none, and none goes to two origins by one rule.
+    fn credential(&mut self, what: &What, upstreams: &[Upstream], effect: RuleEffect) -> Option<Option<usize>> {
+        let Some(name) = &self.raw.credential else { return Some(None) };
+        if effect == RuleEffect::Block {
+            self.add(name, "credential", "stands in a rule that blocks, so nothing is sent with it", "remove it");
+            return None;
+        }
+        let mut origins = upstreams.iter().zip(&what.upstreams).filter(|(_, covered)| **covered).map(|(one, _)| &one.url.origin);
+        let first = origins.next();
+        if origins.any(|origin| Some(origin) != first) {
+            let hint = "name one upstream in `what.upstream`; other upstreams get rules of their own";
+            self.add(name, "credential", "would go to upstreams of several origins", hint);
+            return None;
+        }
+        self.checker.credential_named(name, &format!("{}.credential", self.key)).map(Some)
     }
 
     fn effect(&mut self) -> Option<RuleEffect> {

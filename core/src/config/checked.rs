@@ -10,8 +10,8 @@ use sluicegate_identity::IssuerPolicy;
 
 use super::limits::Limits;
 use super::url::HttpUrl;
-use crate::credential::echo::Echo;
-use crate::credential::inject::Injection;
+use crate::credential::placement::Placement;
+use crate::credential::source::Source;
 use crate::pin::book::FirstSight;
 use crate::policy::test::ArgTest;
 use crate::policy::{Glob, Path};
@@ -23,6 +23,8 @@ pub struct Config {
     pub server: Server,
     /// `[[issuer]]`
     pub issuers: Vec<Issuer>,
+    /// `[[credential]]`
+    pub credentials: Vec<Arc<Credential>>,
     /// `[[upstream]]`
     pub upstreams: Vec<Upstream>,
     /// `[[rule]]`
@@ -81,12 +83,14 @@ pub struct Issuer {
     pub allow_insecure_loopback: bool,
 }
 
-/// A credential, ready to be put in, and the means to find it again.
+/// A credential: where it comes from, and where in a request it stands.
 pub struct Credential {
-    /// Puts it into requests.
-    pub injection: Arc<Injection>,
-    /// Finds it in replies.
-    pub echo: Arc<Echo>,
+    /// Its name in the configuration and in records.
+    pub name: String,
+    /// Where it comes from.
+    pub source: Source,
+    /// Where it stands.
+    pub placement: Arc<Placement>,
 }
 
 /// An MCP server behind the gateway.
@@ -97,8 +101,10 @@ pub struct Upstream {
     pub url: HttpUrl,
     /// How it is spoken to.
     pub transport: Transport,
-    /// What it is given.
-    pub credential: Option<Credential>,
+    /// Index of the credential that calls to it are given, where no rule names another.
+    pub credential: Option<usize>,
+    /// Indices of all credentials that calls to it can be given.
+    pub credentials: Vec<usize>,
 }
 
 /// What a rule does.
@@ -152,6 +158,8 @@ pub struct Rule {
     pub args: Vec<ArgPredicate>,
     /// Then what.
     pub effect: RuleEffect,
+    /// Index of the credential that the calls it permits are given in the place of their upstream's own.
+    pub credential: Option<usize>,
 }
 
 /// How much of what a principal may have, and in which time.

@@ -5,6 +5,7 @@
 mod check;
 mod check_args;
 mod check_budgets;
+mod check_credentials;
 mod check_dlp;
 mod check_rules;
 mod checked;

@@ -66,9 +66,70 @@ pub(super) struct RawCredential {
     pub name: Text,
     pub file: Option<Text>,
     pub env: Option<Text>,
-    pub header: Text,
-    #[serde(default)]
+    pub systemd: Option<Text>,
+    pub vault: Option<Spanned<RawVault>>,
+    pub oauth: Option<Spanned<RawOAuth>>,
+    pub header: Option<Text>,
     pub prefix: Option<Text>,
+    pub basic: Option<RawBasic>,
+    pub query: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBasic {
+    pub user: Text,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawVault {
+    pub address: Text,
+    pub namespace: Option<Text>,
+    pub mount: Option<Text>,
+    pub path: Text,
+    pub field: Text,
+    pub auth: Spanned<RawVaultAuth>,
+    pub refresh_s: Option<Spanned<i64>>,
+    pub ca: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawVaultAuth {
+    pub token_file: Option<Text>,
+    pub kubernetes: Option<RawKubernetes>,
+    pub approle: Option<RawAppRole>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawKubernetes {
+    pub role: Text,
+    pub mount: Option<Text>,
+    pub jwt_file: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAppRole {
+    pub role_id: Text,
+    pub secret_id_file: Text,
+    pub mount: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawOAuth {
+    pub token_endpoint: Option<Text>,
+    pub issuer: Option<Text>,
+    pub client_id: Text,
+    pub client_secret_file: Option<Text>,
+    pub private_key_file: Option<Text>,
+    pub key_id: Option<Text>,
+    pub scope: Option<Text>,
+    pub resource: Option<Text>,
+    pub ca: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -91,6 +152,7 @@ pub(super) struct RawRule {
     #[serde(default)]
     pub args: Vec<Spanned<RawArg>>,
     pub effect: Text,
+    pub credential: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]

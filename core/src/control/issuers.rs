@@ -94,7 +94,7 @@ impl IssuerTask {
 }
 
 /// A number in 0 to 1 that differs between gateways.
-fn jitter() -> f64 {
+pub(super) fn jitter() -> f64 {
     let mut byte = [0u8; 1];
     match aws_lc_rs::rand::fill(&mut byte) {
         Ok(()) => f64::from(byte[0]) / 255.0,

@@ -15,6 +15,7 @@ use sluicegate_sink as sink;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::credentials::{self, CredentialChanged, CredentialTask, RefusalDesk, RefusedCredential};
 use super::issuers::{IssuerTask, KeysChanged};
 use super::keys::{KeyDesk, UnknownKey};
 use super::pins::PinBoard;
@@ -22,6 +23,7 @@ use super::snapshot::{Blueprint, Snapshot};
 use super::{fetch, resolve};
 use crate::admin;
 use crate::config::Config;
+use crate::credential::held::Kept;
 use crate::mcp::session::Sealer;
 use crate::pin::desk::{PinDesk, Sighting};
 use crate::rt;
@@ -101,12 +103,14 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
     let (pin_desk, sightings) = PinDesk::new();
     let board = config.pins.as_ref().map(|setup| PinBoard::open(&config, setup, Arc::clone(&engine))).transpose();
     let board = board.map_err(ProcessError::Pins)?;
+    let (refused, refusals) = RefusalDesk::new();
+    let held = credentials::at_start(&config);
     let blueprint = Blueprint::new(config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
     let addresses = runtime.block_on(resolve::all(&blueprint.config().upstreams, &[]));
     let keys: Vec<Option<Arc<KeySet>>> = vec![None; blueprint.config().issuers.len()];
     let pins = board.as_ref().map(PinBoard::pins);
-    let first = Arc::new(blueprint.snapshot(1, verifier(&blueprint, &keys, 1), &addresses, pins));
+    let first = Arc::new(blueprint.snapshot(1, verifier(&blueprint, &keys, 1), &addresses, &held, pins));
     let stop = Arc::new(AtomicBool::new(false));
     let (mut threads, mut mailboxes, mut counters) = (Vec::new(), Vec::new(), Vec::new());
     for (index, (listener, spool)) in listeners.into_iter().zip(spools).enumerate() {
@@ -125,14 +129,17 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
             sealer: Arc::clone(&sealer),
             keys: Arc::clone(&desk),
             pin_desk: pin_desk.clone(),
+            refused: Arc::clone(&refused),
             metrics,
             stop: Arc::clone(&stop),
         })?);
     }
     let observed = Arc::new(Observed { counters, sink, ready: AtomicBool::new(false), generation: 1.into() });
     tracing::info!(%address, workers, "listening");
-    let control = Control { blueprint, keys, addresses, board, mailboxes, generation: 1, observed: Arc::clone(&observed) };
-    runtime.block_on(control.run(desk, questions, sightings))?;
+    let observed_by = Arc::clone(&observed);
+    let control =
+        Control { blueprint, keys, credentials: held, addresses, board, mailboxes, generation: 1, observed: observed_by };
+    runtime.block_on(control.run(desk, questions, sightings, refusals))?;
     tracing::info!("draining");
     stop.store(true, Ordering::Release);
     for thread in threads {
@@ -175,6 +182,7 @@ fn verifier(blueprint: &Blueprint, keys: &[Option<Arc<KeySet>>], generation: u64
 struct Control {
     blueprint: Blueprint,
     keys: Vec<Option<Arc<KeySet>>>,
+    credentials: Vec<Kept>,
     addresses: Vec<Vec<SocketAddr>>,
     board: Option<PinBoard>,
     mailboxes: Vec<Arc<Mailbox>>,
@@ -188,9 +196,12 @@ impl Control {
         desk: Arc<KeyDesk>,
         mut questions: mpsc::Receiver<UnknownKey>,
         mut sightings: mpsc::Receiver<Sighting>,
+        mut refusals: mpsc::Receiver<RefusedCredential>,
     ) -> Result<(), ProcessError> {
         let (changes, mut changed) = mpsc::channel(QUEUE_MAX);
         let asking = self.start_issuers(&desk, &changes)?;
+        let (refreshed, mut fresh) = mpsc::channel(QUEUE_MAX);
+        let refreshing = self.start_credentials(&refreshed);
         if let Some(admin) = &self.blueprint.config().admin {
             let listener = tokio::net::TcpListener::bind(admin.listen).await;
             let listener = listener.map_err(|error| ProcessError::Listen(admin.listen, error))?;
@@ -223,6 +234,16 @@ impl Control {
                     if self.board.as_mut().is_some_and(PinBoard::refresh) {
                         self.deliver();
                     }
+                }
+                Some(CredentialChanged(held)) = fresh.recv() => {
+                    if let Some(kept) = self.credentials.get_mut(held.index) {
+                        kept.take(held);
+                        self.deliver();
+                    }
+                }
+                Some(RefusedCredential { index, version }) = refusals.recv() => {
+                    // A full queue means that its task knows.
+                    refreshing.get(index).map(|refreshing| refreshing.try_send(version));
                 }
                 _ = resolve.tick() => {
                     self.blueprint.budgets().sweep(rt::now_unix_s());
@@ -270,12 +291,25 @@ impl Control {
         }
     }
 
+    fn start_credentials(&self, changes: &mpsc::Sender<CredentialChanged>) -> Vec<mpsc::Sender<u64>> {
+        let config = self.blueprint.config();
+        let mut refreshing = Vec::new();
+        for (index, credential) in config.credentials.iter().enumerate() {
+            let (refresh, refusals) = mpsc::channel(1);
+            refreshing.push(refresh);
+            let (credential, keyring, changes) = (Arc::clone(credential), config.dlp_keyring.clone(), changes.clone());
+            tokio::spawn(CredentialTask { index, credential, keyring, changes, refusals }.run());
+        }
+        refreshing
+    }
+
     /// Builds the next generation and hands it to every worker.
     fn deliver(&mut self) {
         self.generation += 1;
         let verifier = verifier(&self.blueprint, &self.keys, self.generation);
         let pins = self.board.as_ref().map(PinBoard::pins);
-        let snapshot: Arc<Snapshot> = Arc::new(self.blueprint.snapshot(self.generation, verifier, &self.addresses, pins));
+        let (addresses, credentials) = (&self.addresses, &self.credentials);
+        let snapshot: Arc<Snapshot> = Arc::new(self.blueprint.snapshot(self.generation, verifier, addresses, credentials, pins));
         for mailbox in &self.mailboxes {
             mailbox.deliver(Arc::clone(&snapshot));
         }

@@ -1,6 +1,6 @@
 //! One immutable generation of everything that a worker needs to serve a request.
 //!
-//! Invariant: keys, rules, routes and treatments change together or not at all; a request sees one generation from start to end,
+//! Invariant: keys, rules, routes, credentials and treatments change together or not at all; a request sees one generation from start to end,
 //! and its record names it.
 
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use std::sync::Arc;
 use sluicegate_identity::{Verifier, metadata};
 
 use super::treatments::Treatments;
-use crate::config::Config;
 use crate::config::url::{HttpUrl, Origin};
-use crate::credential::echo::Echo;
-use crate::credential::inject::Injection;
+use crate::config::{Config, Upstream};
+use crate::credential::held::Kept;
+use crate::credential::inject::Credentials;
 use crate::pin::pins::Pins;
 use crate::policy::Policy;
 use crate::policy::budget::Budgets;
@@ -65,10 +65,8 @@ pub struct Route {
     pub addresses: Vec<SocketAddr>,
     /// How the upstream is spoken to.
     pub transport: Transport,
-    /// What is put into requests to the upstream.
-    pub credential: Option<Arc<Injection>>,
-    /// Finds the credential in what comes back.
-    pub echo: Option<Arc<Echo>>,
+    /// What is put into requests to the upstream, and found again in what comes back.
+    pub credentials: Credentials,
     /// What is done to findings.
     pub treatments: Arc<Treatments>,
 }
@@ -101,18 +99,19 @@ impl Blueprint {
         &self.budgets
     }
 
-    /// A generation with these keys, these addresses, one list an upstream, and these pins.
+    /// A generation with these keys, these addresses, one list an upstream, these credentials, and these pins.
     pub fn snapshot(
         &self,
         generation: u64,
         verifier: Verifier,
         addresses: &[Vec<SocketAddr>],
+        credentials: &[Kept],
         pins: Option<Arc<Pins>>,
     ) -> Snapshot {
         let base_path = self.public.path.trim_end_matches('/').to_owned();
         let scheme = if self.public.origin.is_tls { "https" } else { "http" };
         let routes = (0..self.config.upstreams.len())
-            .map(|index| Arc::new(self.route(index, addresses.get(index).cloned().unwrap_or_default())))
+            .map(|index| Arc::new(self.route(index, addresses.get(index).cloned().unwrap_or_default(), credentials)))
             .collect();
         Snapshot {
             generation,
@@ -128,7 +127,17 @@ impl Blueprint {
         }
     }
 
-    fn route(&self, index: usize, addresses: Vec<SocketAddr>) -> Route {
+    fn credentials(&self, upstream: &Upstream, all: &[Kept]) -> Credentials {
+        let mut credentials = Credentials::new(upstream.url.origin.clone(), upstream.credential);
+        for &index in &upstream.credentials {
+            if let (Some(credential), Some(kept)) = (self.config.credentials.get(index), all.get(index)) {
+                credentials.add(index, &credential.name, &credential.placement, kept);
+            }
+        }
+        credentials
+    }
+
+    fn route(&self, index: usize, addresses: Vec<SocketAddr>, credentials: &[Kept]) -> Route {
         let upstream = &self.config.upstreams[index];
         let server = &self.config.server;
         let (path, resource) = (server.endpoint(&upstream.name), server.resource(&upstream.name));
@@ -146,8 +155,7 @@ impl Blueprint {
             path: upstream.url.path.clone(),
             addresses,
             transport: upstream.transport.clone(),
-            credential: upstream.credential.as_ref().map(|credential| Arc::clone(&credential.injection)),
-            echo: upstream.credential.as_ref().map(|credential| Arc::clone(&credential.echo)),
+            credentials: self.credentials(upstream, credentials),
             treatments: Arc::clone(&self.treatments[index]),
         }
     }

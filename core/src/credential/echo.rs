@@ -1,8 +1,10 @@
 //! Finds a credential that an upstream sends back, in the forms it may take, and hides it.
 //!
-//! Invariant: the gateway knows the value, so it looks for exactly that: no guess, no false alarm.
+//! Invariant: the gateway knows the value, so it looks for exactly that: no guess, no false alarm. The work grows with the text alone,
+//! however often a credential stands in it.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -10,6 +12,7 @@ use memchr::memmem::Finder;
 use sluicegate_dlp::json::{Kind, Tape};
 use zeroize::Zeroizing;
 
+use super::placement::joined;
 use super::source::Secret;
 use crate::http1::encode::json_string;
 
@@ -17,73 +20,156 @@ use crate::http1::encode::json_string;
 const HIDDEN: &[u8] = b"[CREDENTIAL]";
 /// Shorter values are not looked for: they would be found in everything.
 const BYTES_MIN: usize = 6;
+/// Bytes of a form that are searched for; around them the rest is compared. A searcher keeps a copy of what it searches for, which is not
+/// wiped, so it is never given more than this.
+const ANCHOR_BYTES: usize = 8;
 
-/// The forms of one credential.
+/// One form of a credential.
+struct Form {
+    bytes: Zeroizing<Vec<u8>>,
+    /// Finds the last bytes of the form: tokens differ at their ends, not at their beginnings.
+    anchor: Finder<'static>,
+    /// How far into the form these stand.
+    offset: usize,
+}
+
+impl Form {
+    fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
+        let offset = bytes.len().saturating_sub(ANCHOR_BYTES);
+        let anchor = Finder::new(&bytes[offset..]).into_owned();
+        Form { bytes, anchor, offset }
+    }
+
+    /// Appends every place at which the form stands in the text.
+    fn find(&self, text: &[u8], found: &mut Vec<Range<usize>>) {
+        let mut from = 0;
+        while let Some(at) = text.get(from..).and_then(|rest| self.anchor.find(rest)) {
+            let anchor = from + at;
+            from = anchor + 1;
+            let Some(start) = anchor.checked_sub(self.offset) else { continue };
+            let end = start + self.bytes.len();
+            if text.get(start..end) == Some(self.bytes.as_slice()) {
+                found.push(start..end);
+                from = end - self.anchor.needle().len() + 1;
+            }
+        }
+    }
+}
+
+/// The forms of one version of one credential.
+pub struct Forms {
+    /// As it is, with the spaces of a form, escaped as JSON in a text that is no JSON, and in base64 at any alignment.
+    written: Vec<Form>,
+    /// What percent-decoding makes of it: as it is, and as a form writes its spaces.
+    decoded: Vec<Form>,
+}
+
+impl Forms {
+    /// Prepares to look for a credential.
+    pub fn new(secret: &Secret) -> Self {
+        let value = secret.bytes();
+        if value.len() < BYTES_MIN {
+            return Forms { written: Vec::new(), decoded: Vec::new() };
+        }
+        let escaped = |slash: &[u8]| {
+            let escape = |&b: &u8| match b {
+                b'"' | b'\\' => vec![b'\\', b],
+                b'/' => slash.to_vec(),
+                b => vec![b],
+            };
+            let parts: Vec<Zeroizing<Vec<u8>>> = value.iter().map(|b| Zeroizing::new(escape(b))).collect();
+            joined(&parts.iter().map(|part| part.as_slice()).collect::<Vec<_>>())
+        };
+        let plus = |&b: &u8| if b == b' ' { b'+' } else { b };
+        let spaced = || Zeroizing::new(value.iter().map(plus).collect::<Vec<u8>>());
+        let written = [joined(&[value]), spaced(), escaped(b"/"), escaped(b"\\/")].into_iter().chain(base64_cores(value));
+        Forms { written: distinct(written), decoded: distinct([joined(&[value]), spaced()].into_iter()) }
+    }
+}
+
+fn distinct(forms: impl Iterator<Item = Zeroizing<Vec<u8>>>) -> Vec<Form> {
+    let mut distinct: Vec<Form> = Vec::new();
+    for bytes in forms {
+        if bytes.len() >= BYTES_MIN && distinct.iter().all(|known| *known.bytes != *bytes) {
+            distinct.push(Form::new(bytes));
+        }
+    }
+    distinct
+}
+
+/// All credentials that a reply may hold.
+#[derive(Default)]
 pub struct Echo {
-    forms: Vec<Zeroizing<Vec<u8>>>,
-    finders: Vec<Finder<'static>>,
+    known: Vec<Arc<Forms>>,
 }
 
 impl Echo {
-    /// Prepares to look for a credential as it is, percent-encoded in either case, and in base64 at any alignment.
-    pub fn new(secret: &Secret) -> Self {
-        let value = secret.bytes();
-        let mut forms: Vec<Zeroizing<Vec<u8>>> = Vec::new();
-        if value.len() >= BYTES_MIN {
-            let percents = [percent(value, false), percent(value, true)];
-            let all = std::iter::once(value.to_vec()).chain(percents.map(String::into_bytes)).chain(base64_cores(value));
-            for form in all.map(Zeroizing::new) {
-                if form.len() >= BYTES_MIN && !forms.contains(&form) {
-                    forms.push(form);
-                }
-            }
+    /// Looks for these as well.
+    pub fn add(&mut self, forms: impl Iterator<Item = Arc<Forms>>) {
+        self.known.extend(forms.filter(|forms| !forms.written.is_empty()));
+    }
+
+    /// Whether there is nothing to look for.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// Where a credential stands in a text, in any form: ascending, apart from each other.
+    pub fn places(&self, text: &[u8]) -> Vec<Range<usize>> {
+        let mut found = Vec::new();
+        self.known.iter().flat_map(|forms| &forms.written).for_each(|form| form.find(text, &mut found));
+        if let Some(decoded) = Percent::decode(text) {
+            let mut within = Vec::new();
+            self.known.iter().flat_map(|forms| &forms.decoded).for_each(|form| form.find(&decoded.text, &mut within));
+            found.extend(within.into_iter().map(|range| decoded.origin(range)));
         }
-        let finders = forms.iter().map(|form| Finder::new(form.as_slice()).into_owned()).collect();
-        Echo { forms, finders }
+        merged(found)
     }
 
-    /// Where any form of the credential first stands.
-    pub fn find(&self, text: &[u8]) -> Option<Range<usize>> {
-        let hits = self.finders.iter().zip(&self.forms).filter_map(|(finder, form)| Some((finder.find(text)?, form.len())));
-        hits.min_by_key(|(at, length)| (*at, usize::MAX - length)).map(|(at, length)| at..at + length)
+    /// Whether a credential stands in a text.
+    pub fn is_in(&self, text: &[u8]) -> bool {
+        !self.places(text).is_empty()
     }
 
-    /// The text without the credential; `None` where it was not in it.
+    /// The text without any credential; `None` where none was in it.
     pub fn hide(&self, text: &[u8]) -> Option<Vec<u8>> {
-        let mut found = self.find(text)?;
+        let places = self.places(text);
+        if places.is_empty() {
+            return None;
+        }
         let mut out = Vec::with_capacity(text.len());
         let mut at = 0;
-        loop {
-            out.extend_from_slice(&text[at..at + found.start]);
+        for place in places {
+            out.extend_from_slice(&text[at..place.start]);
             out.extend_from_slice(HIDDEN);
-            at += found.end;
-            match self.find(&text[at..]) {
-                Some(next) => found = next,
-                None => {
-                    out.extend_from_slice(&text[at..]);
-                    return Some(out);
-                }
-            }
+            at = place.end;
         }
+        out.extend_from_slice(&text[at..]);
+        Some(out)
     }
 
-    /// The JSON document without the credential in any string, name or number, however its characters are escaped, and the tape
-    /// indices of where it was; `None` where it was nowhere. `tape` is the parse of `doc`.
+    /// The JSON document without any credential in any string, name or number, however its characters are escaped, and the tape
+    /// indices of where they were; `None` where they were nowhere. `tape` is the parse of `doc`.
     pub fn hide_in(&self, tape: &Tape, doc: &[u8]) -> Option<(Vec<u8>, Vec<u32>)> {
         // Without escapes the text of a leaf is its bytes, so one look at the whole tells of all those leaves.
-        let stands_plain = self.find(doc).is_some();
+        let places = self.places(doc);
+        let mut places = places.iter().peekable();
         let mut hidden = Vec::new();
         let mut out = Vec::new();
         let mut at = 0;
         for index in 0..tape.len() {
             let node = tape.node(index);
-            let is_leaf = matches!(node.kind, Kind::Key | Kind::String | Kind::Number);
-            if !is_leaf || !(stands_plain || node.escaped) {
+            if !matches!(node.kind, Kind::Key | Kind::String | Kind::Number) || (places.peek().is_none() && !node.escaped) {
                 continue;
             }
             let leaf = tape.at(doc, index);
-            let Some(text) = self.hide(leaf.text().as_bytes()) else { continue };
             let span = leaf.span();
+            while places.next_if(|place| place.end <= span.start).is_some() {}
+            let overlaps = places.peek().is_some_and(|place| place.start < span.end);
+            if !(overlaps || node.escaped) {
+                continue;
+            }
+            let Some(text) = self.hide(leaf.text().as_bytes()) else { continue };
             out.extend_from_slice(&doc[at..span.start]);
             let mut quoted = String::new();
             // A number becomes a string with it.
@@ -100,27 +186,63 @@ impl Echo {
     }
 }
 
-fn percent(value: &[u8], lower: bool) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-    let each = |&b: &u8| match b {
-        b if plain(b) => char::from(b).to_string(),
-        b if lower => format!("%{b:02x}"),
-        b => format!("%{b:02X}"),
-    };
-    value.iter().map(each).collect()
+/// Ranges in ascending order, those that touch made one.
+fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    ranges.sort_unstable_by_key(|range| (range.start, range.end));
+    let mut merged: Vec<Range<usize>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if range.start < last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+/// A text after percent-decoding (RFC 3986 section 2.1), whichever of its characters were encoded.
+struct Percent {
+    text: Zeroizing<Vec<u8>>,
+    /// Places in the decoded text behind which three bytes stood for one.
+    encoded: Vec<usize>,
+}
+
+impl Percent {
+    /// `None` where nothing in the text is percent-encoded.
+    fn decode(text: &[u8]) -> Option<Self> {
+        let mut signs = memchr::memchr_iter(b'%', text).peekable();
+        signs.peek()?;
+        let mut decoded = Percent { text: Zeroizing::new(Vec::with_capacity(text.len())), encoded: Vec::new() };
+        let mut at = 0;
+        for sign in signs.filter(|&sign| text.len() - sign > 2) {
+            let digit = |b: u8| char::from(b).to_digit(16);
+            // A sign that is itself one of the digits of another encodes nothing.
+            let (true, Some(high), Some(low)) = (sign >= at, digit(text[sign + 1]), digit(text[sign + 2])) else { continue };
+            decoded.text.extend_from_slice(&text[at..sign]);
+            decoded.encoded.push(decoded.text.len());
+            decoded.text.push((high << 4 | low) as u8);
+            at = sign + 3;
+        }
+        decoded.text.extend_from_slice(&text[at..]);
+        Some(decoded).filter(|decoded| !decoded.encoded.is_empty())
+    }
+
+    /// Where a range of the decoded text stood.
+    fn origin(&self, range: Range<usize>) -> Range<usize> {
+        let before = |place: usize| place + 2 * self.encoded.partition_point(|&encoded| encoded < place);
+        before(range.start)..before(range.end)
+    }
 }
 
 /// The characters of base64 that only the value decides, for each of the three places it can take in a group; in both alphabets.
-fn base64_cores(value: &[u8]) -> Vec<Vec<u8>> {
+fn base64_cores(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
     let mut cores = Vec::new();
-    for before in 0..3 {
-        let mut bytes = Zeroizing::new(vec![0u8; before]);
-        bytes.extend_from_slice(value);
-        let first = [0, 2, 3][before];
-        for encoded in [STANDARD_NO_PAD.encode(&*bytes), URL_SAFE_NO_PAD.encode(&*bytes)] {
+    for (before, first) in [(&b""[..], 0), (b"\0", 2), (b"\0\0", 3)] {
+        let bytes = joined(&[before, value]);
+        for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+            let encoded = Zeroizing::new(engine.encode(&*bytes));
             // The last character holds bits of what follows, unless a group ends there.
-            let last = encoded.len() - usize::from(bytes.len() % 3 != 0);
-            cores.push(encoded.as_bytes()[first..last].to_vec());
+            let last = encoded.len() - usize::from(!bytes.len().is_multiple_of(3));
+            cores.push(joined(&[&encoded.as_bytes()[first..last]]));
         }
     }
     cores
@@ -130,20 +252,27 @@ fn base64_cores(value: &[u8]) -> Vec<Vec<u8>> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use proptest::prelude::*;
 
     fn echo(value: &str) -> Echo {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("key");
-        std::fs::write(&path, value).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        Echo::new(&super::super::source::from_file(&path).unwrap())
+        let secret = Secret::new(Zeroizing::new(value.as_bytes().to_vec())).unwrap();
+        let mut echo = Echo::default();
+        echo.add(std::iter::once(Arc::new(Forms::new(&secret))));
+        echo
     }
 
     #[test]
     fn every_form_is_hidden() {
         let echo = echo("s3cr\"t/va+lue");
-        for form in ["s3cr\"t/va+lue", "s3cr%22t%2Fva%2Blue", "s3cr%22t%2fva%2blue"] {
+        for form in [
+            "s3cr\"t/va+lue",
+            "s3cr%22t%2Fva%2Blue",
+            "s3cr%22t%2fva%2blue",
+            "s3cr%22t/va+lue",
+            "%733cr%22t%2Fva+lu%65",
+            "s3cr\\\"t/va+lue",
+            "s3cr\\\"t\\/va+lue",
+        ] {
             let text = format!("a {form} b {form}");
             assert_eq!(echo.hide(text.as_bytes()).unwrap(), b"a [CREDENTIAL] b [CREDENTIAL]", "{form}");
         }
@@ -178,5 +307,46 @@ mod tests {
         // What looks like the credential's first letter is the end of an escape.
         assert_eq!(hidden(&echo("n3cret-value"), r#"{"t":"a\n3cret-value"}"#), None);
         assert_eq!(hidden(&token, r#"{"t":"nothing \u002B here"}"#), None);
+    }
+
+    #[test]
+    fn every_credential_of_an_upstream_is_looked_for() {
+        let mut both = echo("read-only-1");
+        both.known.extend(echo("read write 2").known);
+        let hidden = both.hide(b"read-only-1 read write 2 read+write+2 %72ead+write+%32 read-only-2").unwrap();
+        assert_eq!(String::from_utf8(hidden).unwrap(), "[CREDENTIAL] [CREDENTIAL] [CREDENTIAL] [CREDENTIAL] read-only-2");
+        assert!(echo("short").is_empty());
+    }
+
+    /// An upstream that repeats a credential a million times keeps a worker busy no longer than any text of that length.
+    #[test]
+    fn the_work_grows_with_the_text_alone() {
+        let (secret, count) = ("upstream-s3cret-42", 200_000);
+        let text = format!("{secret} %41 ").repeat(count);
+        let started = std::time::Instant::now();
+        let hidden = echo(secret).hide(text.as_bytes()).unwrap();
+        assert_eq!(hidden, "[CREDENTIAL] %41 ".repeat(count).as_bytes());
+        assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
+    }
+
+    proptest! {
+        /// R-130: whatever stands around a credential, and whichever of its characters a URL encodes, nothing of it comes through.
+        #[test]
+        fn r130_no_form_comes_through(
+            value in "[!-~]{6,40}", before in r#"[a-z%+/"\\]{0,9}"#, after in "[a-z%]{0,9}", encode in prop::collection::vec(any::<bool>(), 40),
+        ) {
+            let echo = echo(&value);
+            let percent: String = value.bytes().zip(&encode)
+                .map(|(b, &encodes)| if encodes || b == b'%' { format!("%{b:02X}") } else { char::from(b).to_string() }).collect();
+            let base64 = base64::engine::general_purpose::STANDARD.encode(format!("{before}{value}{after}"));
+            for form in [value.clone(), percent, base64] {
+                let text = format!("{before} {form} {after}");
+                let hidden = echo.hide(text.as_bytes());
+                prop_assert!(hidden.is_some(), "{text} came through");
+                prop_assert!(!echo.is_in(&hidden.unwrap()) || value.contains("CREDENTIAL"), "{text} came through in part");
+            }
+            let doc = serde_json::json!({ "a": format!("{before}{value}{after}"), &value: 1 }).to_string();
+            prop_assert!(hidden(&echo, &doc).is_some_and(|said| !said.to_string().contains(&value)), "{doc}");
+        }
     }
 }

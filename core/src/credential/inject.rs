@@ -1,94 +1,133 @@
-//! Puts a credential into requests to the one origin it is bound to.
+//! Chooses the credential of a call and lets it go to the one origin it is bound to.
+//!
+//! Invariant: a call that is to have a credential and for which there is none now is not sent at all.
 
-use std::fmt;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
-use super::source::Secret;
+use super::echo::Echo;
+use super::held::{Held, Kept};
+use super::placement::Placement;
 use crate::config::url::Origin;
-use crate::http1::field::Known;
 
-/// A secret as a header field.
-pub struct Field {
-    name: Vec<u8>,
-    value: Zeroizing<Vec<u8>>,
-}
-
-/// A field, bound to the one origin it may go to.
+/// A credential chosen for a call, bound to the one origin it may go to.
 pub struct Injection {
     origin: Origin,
-    field: Arc<Field>,
-}
-
-/// Why a credential cannot be put in this way.
-#[derive(Debug, PartialEq, Eq)]
-pub enum InjectionError {
-    /// The name is not a header field's.
-    Name,
-    /// The field frames or routes messages.
-    Reserved,
-    /// The prefix holds characters that no header may hold.
-    Prefix,
-}
-
-impl fmt::Display for InjectionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            InjectionError::Name => "is not the name of a header field",
-            InjectionError::Reserved => "is a field that frames or routes messages",
-            InjectionError::Prefix => "holds characters that no header may hold",
-        })
-    }
-}
-
-impl InjectionError {
-    /// What to do.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            InjectionError::Prefix => "use printable ASCII, like \"Bearer \"",
-            _ => "use the field the upstream reads its credential from, like \"Authorization\" or \"X-Api-Key\"",
-        }
-    }
-}
-
-impl Field {
-    /// Makes a field of this name, whose value is the prefix and the secret.
-    ///
-    /// # Errors
-    /// [`InjectionError`].
-    pub fn new(name: &str, prefix: &str, secret: &Secret) -> Result<Self, InjectionError> {
-        let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-        if name.is_empty() || name.len() > 128 || !name.bytes().all(is_token) {
-            return Err(InjectionError::Name);
-        }
-        if !matches!(Known::of(name.as_bytes()), Known::Authorization | Known::Cookie | Known::ProxyAuthorization | Known::Other)
-        {
-            return Err(InjectionError::Reserved);
-        }
-        if !prefix.bytes().all(|b| matches!(b, 0x20..=0x7e)) {
-            return Err(InjectionError::Prefix);
-        }
-        let mut value = Zeroizing::new(Vec::with_capacity(prefix.len() + secret.bytes().len()));
-        value.extend_from_slice(prefix.as_bytes());
-        value.extend_from_slice(secret.bytes());
-        Ok(Field { name: name.as_bytes().to_vec(), value })
-    }
+    held: Arc<Held>,
 }
 
 impl Injection {
-    /// Binds a field to an origin.
-    pub fn new(origin: Origin, field: Arc<Field>) -> Self {
-        Injection { origin, field }
+    /// The credential, for the origin it is bound to and no other.
+    pub fn for_origin(&self, origin: &Origin) -> Option<&Held> {
+        (*origin == self.origin).then_some(&self.held)
+    }
+
+    /// Which credential it is.
+    pub fn held(&self) -> &Held {
+        &self.held
+    }
+}
+
+/// The credential that a call is to have cannot be had now: its name.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NoCredential(pub String);
+
+/// One credential that calls to an upstream may have.
+struct Choice {
+    /// Position in the configuration.
+    index: usize,
+    name: String,
+    placement: Arc<Placement>,
+    held: Option<Arc<Held>>,
+}
+
+/// All credentials that calls to one upstream may have.
+pub struct Credentials {
+    origin: Origin,
+    default: Option<usize>,
+    choices: Vec<Choice>,
+    echo: Echo,
+}
+
+impl Credentials {
+    /// No credential yet, for an upstream at this origin. `default`: the credential of calls for which no rule names another.
+    pub fn new(origin: Origin, default: Option<usize>) -> Self {
+        Credentials { origin, default, choices: Vec::new(), echo: Echo::default() }
+    }
+
+    /// Adds a credential that calls may have.
+    pub fn add(&mut self, index: usize, name: &str, placement: &Arc<Placement>, kept: &Kept) {
+        self.echo.add(kept.forms());
+        let (name, placement, held) = (name.to_owned(), Arc::clone(placement), kept.held().cloned());
+        self.choices.push(Choice { index, name, placement, held });
+    }
+
+    /// The credential of a call at this time, in Unix seconds: the one its rule names, or the upstream's own. `None`: it needs none.
+    ///
+    /// # Errors
+    /// [`NoCredential`]: it has not arrived, or it has expired.
+    pub fn choose(&self, by_rule: Option<usize>, now_s: u64) -> Result<Option<Injection>, NoCredential> {
+        let Some(index) = by_rule.or(self.default) else { return Ok(None) };
+        let Some(choice) = self.choices.iter().find(|choice| choice.index == index) else {
+            return Err(NoCredential(String::new()));
+        };
+        match choice.held.as_ref().filter(|held| held.is_live(now_s)) {
+            Some(held) => Ok(Some(Injection { origin: self.origin.clone(), held: Arc::clone(held) })),
+            None => Err(NoCredential(choice.name.clone())),
+        }
     }
 
     /// Whether a field of this name is ours to set, so that the caller's is not passed on.
-    pub fn owns(&self, name: &[u8]) -> bool {
-        name.eq_ignore_ascii_case(&self.field.name)
+    pub fn own(&self, field: &[u8]) -> bool {
+        let is_field = |choice: &Choice| choice.placement.field().is_some_and(|own| own.eq_ignore_ascii_case(field));
+        self.choices.iter().any(is_field)
     }
 
-    /// Name and value of the field, for the origin the credential is bound to and no other.
-    pub fn for_origin(&self, origin: &Origin) -> Option<(&[u8], &[u8])> {
-        (*origin == self.origin).then_some((self.field.name.as_slice(), self.field.value.as_slice()))
+    /// Finds each of them in what the upstream sends; `None` where there is nothing to look for.
+    pub fn echo(&self) -> Option<&Echo> {
+        Some(&self.echo).filter(|echo| !echo.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::source::{Issued, Secret};
+    use super::*;
+    use crate::config::url::HttpUrl;
+    use zeroize::Zeroizing;
+
+    fn kept(name: &str, index: usize, expires_s: Option<u64>) -> Kept {
+        let secret = Secret::new(Zeroizing::new(b"s3cret-value".to_vec())).unwrap();
+        let placement = Arc::new(Placement::header("X-Api-Key", "").unwrap());
+        let mut kept = Kept::default();
+        kept.take(Arc::new(Held::new(index, name, placement, Issued { secret, version: 1, expires_s, life_ms: None }, None)));
+        kept
+    }
+
+    fn origin(url: &str) -> Origin {
+        HttpUrl::parse(url).unwrap().origin
+    }
+
+    /// the rule's credential or the upstream's own; never another, never none, and towards one origin only.
+    #[test]
+    fn r131_r132_the_chosen_credential_or_no_call() {
+        let placement = Arc::new(Placement::header("X-Api-Key", "").unwrap());
+        let mut all = Credentials::new(origin("https://a.example/mcp"), Some(0));
+        all.add(0, "ro", &placement, &kept("ro", 0, Some(100)));
+        all.add(4, "rw", &placement, &kept("rw", 4, None));
+        all.add(5, "late", &placement, &Kept::default());
+        let name = |by_rule, now| all.choose(by_rule, now).map(|chosen| chosen.map(|chosen| chosen.held().name.clone()));
+        assert_eq!(name(None, 99).unwrap().as_deref(), Some("ro"));
+        assert_eq!(name(None, 100), Err(NoCredential("ro".into())));
+        assert_eq!(name(Some(4), 100).unwrap().as_deref(), Some("rw"));
+        assert_eq!(name(Some(5), 0), Err(NoCredential("late".into())));
+        assert_eq!(name(Some(9), 0), Err(NoCredential(String::new())));
+        assert!(all.own(b"x-api-key") && !all.own(b"Accept"));
+        let chosen = all.choose(Some(4), 0).unwrap().unwrap();
+        assert!(chosen.for_origin(&origin("https://a.example/")).is_some());
+        for other in ["https://b.example/", "http://a.example/", "https://a.example:8443/"] {
+            assert!(chosen.for_origin(&origin(other)).is_none(), "{other}");
+        }
+        assert!(Credentials::new(origin("https://a.example/"), None).choose(None, 0).unwrap().is_none());
     }
 }

@@ -3,5 +3,11 @@
 //! Invariant: the value is in memory that is wiped, is shown by nothing, and leaves only towards the origin it is bound to.
 
 pub mod echo;
+pub mod held;
 pub mod inject;
+pub mod oauth;
+pub mod placement;
+pub mod remote;
+pub mod schedule;
 pub mod source;
+pub mod vault;

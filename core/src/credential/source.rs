@@ -1,14 +1,18 @@
-//! Reads a credential from a file or the environment.
+//! Says where a credential comes from, and reads it from a file or the environment.
 //!
 //! Invariant: a file that others may read is refused; a value that could break a header line is refused.
 
 use std::fmt;
-use std::fs::OpenOptions;
+use std::fs::{Metadata, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use zeroize::Zeroizing;
+
+use super::oauth::ClientCredentials;
+use super::vault::Vault;
 
 /// Bytes of a credential.
 const BYTES_MAX: u64 = 64 * 1024;
@@ -17,10 +21,51 @@ const BYTES_MAX: u64 = 64 * 1024;
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
+    /// Takes a value.
+    ///
+    /// # Errors
+    /// [`SourceError::Empty`], [`SourceError::TooLong`], [`SourceError::Characters`].
+    pub fn new(bytes: Zeroizing<Vec<u8>>) -> Result<Self, SourceError> {
+        if bytes.is_empty() {
+            return Err(SourceError::Empty);
+        }
+        if bytes.len() as u64 > BYTES_MAX {
+            return Err(SourceError::TooLong);
+        }
+        if !bytes.iter().all(|b| matches!(b, 0x20..=0x7e)) {
+            return Err(SourceError::Characters);
+        }
+        Ok(Secret(bytes))
+    }
+
     /// The value, for those who put it in or look for it.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
+}
+
+/// Where a credential comes from.
+pub enum Source {
+    /// A file, also one of a Kubernetes secret volume or of systemd; a changed file is taken while the gateway runs.
+    File(PathBuf),
+    /// An environment variable, read at the start.
+    Env(String),
+    /// A secret of HashiCorp Vault or OpenBao.
+    Vault(Box<Vault>),
+    /// An access token of an OAuth 2.0 authorization server.
+    OAuth(Box<ClientCredentials>),
+}
+
+/// A value as its source gives it out.
+pub struct Issued {
+    /// The value.
+    pub secret: Secret,
+    /// Which version it is: see [`super::held::Held::version`].
+    pub version: u64,
+    /// The Unix second from which it is not to be used any more.
+    pub expires_s: Option<u64>,
+    /// After how many milliseconds it is worth asking again; `None` where the source is watched or never changes.
+    pub life_ms: Option<u64>,
 }
 
 /// Why there is no credential. It never holds the value.
@@ -34,6 +79,10 @@ pub enum SourceError {
     Open(u32),
     /// The variable is not set, or not UTF-8.
     NotSet,
+    /// The process was given no credentials by systemd.
+    NoDirectory,
+    /// It is not the name of a credential of systemd.
+    Name,
     /// It is empty.
     Empty,
     /// It is longer than 64 KiB.
@@ -49,6 +98,8 @@ impl fmt::Display for SourceError {
             SourceError::NotAFile => f.write_str("the credential's file is not a plain file"),
             SourceError::Open(mode) => write!(f, "the credential's file has mode {mode:04o}, so others may read it"),
             SourceError::NotSet => f.write_str("the environment variable is not set"),
+            SourceError::NoDirectory => f.write_str("CREDENTIALS_DIRECTORY is not set, so systemd gave no credentials"),
+            SourceError::Name => f.write_str("is not the name of a credential of systemd"),
             SourceError::Empty => f.write_str("the credential is empty"),
             SourceError::TooLong => f.write_str("the credential is longer than 64 KiB"),
             SourceError::Characters => f.write_str("the credential holds characters that no header may hold"),
@@ -64,17 +115,46 @@ impl SourceError {
             SourceError::Unreadable(_) => {
                 "create the file with the secret in it, mode 0600; a relative path counts from the configuration"
             }
+            SourceError::NoDirectory => "add `LoadCredential=NAME:PATH` to the unit, and start the gateway by it",
+            SourceError::Name => "use the name that stands in `LoadCredential=`, without a path",
             SourceError::NotSet => "set the variable in the environment of the gateway",
             _ => "put the secret alone into it, on one line",
         }
     }
 }
 
-/// Reads a credential from a file of mode 0600 or stricter.
+/// Reads a credential from a file that only its owner may read, or root's own group (as in Kubernetes' secret volumes with
+/// `defaultMode: 0440` and in systemd's credentials).
 ///
 /// # Errors
 /// [`SourceError`].
 pub fn from_file(path: &Path) -> Result<Secret, SourceError> {
+    issued_by_file(path).map(|issued| issued.secret)
+}
+
+/// The same, with the time of the file's last change as the version.
+///
+/// # Errors
+/// [`SourceError`].
+pub fn issued_by_file(path: &Path) -> Result<Issued, SourceError> {
+    let (mut bytes, meta) = read(path)?;
+    while matches!(bytes.last(), Some(b'\n' | b'\r')) {
+        bytes.pop();
+    }
+    let changed = meta.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let version = changed.map_or(0, |since_epoch| since_epoch.as_secs());
+    Ok(Issued { secret: Secret::new(bytes)?, version, expires_s: None, life_ms: None })
+}
+
+/// Reads a file of several lines that only its owner may read, such as a private key.
+///
+/// # Errors
+/// [`SourceError`].
+pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, SourceError> {
+    read(path).map(|(bytes, _)| bytes)
+}
+
+fn read(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Metadata), SourceError> {
     // Opening a pipe must not wait for somebody who writes to it.
     let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
     let file = open.map_err(|error| SourceError::Unreadable(error.kind()))?;
@@ -82,7 +162,8 @@ pub fn from_file(path: &Path) -> Result<Secret, SourceError> {
     if !meta.is_file() {
         return Err(SourceError::NotAFile);
     }
-    if meta.mode() & 0o077 != 0 {
+    let open_to_others = if meta.uid() == 0 { 0o037 } else { 0o077 };
+    if meta.mode() & open_to_others != 0 {
         return Err(SourceError::Open(meta.mode() & 0o7777));
     }
     if meta.len() > BYTES_MAX {
@@ -90,33 +171,33 @@ pub fn from_file(path: &Path) -> Result<Secret, SourceError> {
     }
     // As much memory as it takes from the start, so that no copy is left behind by growing.
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0) + 1));
-    file.take(BYTES_MAX).read_to_end(&mut bytes).map_err(|error| SourceError::Unreadable(error.kind()))?;
-    while matches!(bytes.last(), Some(b'\n' | b'\r')) {
-        bytes.pop();
-    }
-    checked(bytes)
+    let mut file = file.take(meta.len());
+    file.read_to_end(&mut bytes).map_err(|error| SourceError::Unreadable(error.kind()))?;
+    Ok((bytes, meta))
 }
 
 /// Reads a credential from an environment variable.
+///
+/// The variable stays in the environment of the process: taking it out is not sound once there are threads (`std::env::remove_var`).
 ///
 /// # Errors
 /// [`SourceError`].
 pub fn from_env(name: &str) -> Result<Secret, SourceError> {
     let value = std::env::var(name).map_err(|_| SourceError::NotSet)?;
-    checked(Zeroizing::new(value.into_bytes()))
+    Secret::new(Zeroizing::new(value.into_bytes()))
 }
 
-fn checked(bytes: Zeroizing<Vec<u8>>) -> Result<Secret, SourceError> {
-    if bytes.is_empty() {
-        return Err(SourceError::Empty);
+/// Where systemd puts the credential of this name (`LoadCredential=`, systemd.exec(5)).
+///
+/// # Errors
+/// [`SourceError::NoDirectory`], [`SourceError::Name`].
+pub fn systemd_path(name: &str) -> Result<PathBuf, SourceError> {
+    // A name with a slash would lead out of the directory.
+    if name.is_empty() || name.contains('/') || name == "." || name == ".." {
+        return Err(SourceError::Name);
     }
-    if bytes.len() as u64 > BYTES_MAX {
-        return Err(SourceError::TooLong);
-    }
-    if !bytes.iter().all(|b| matches!(b, 0x20..=0x7e)) {
-        return Err(SourceError::Characters);
-    }
-    Ok(Secret(bytes))
+    let dir = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or(SourceError::NoDirectory)?;
+    Ok(Path::new(&dir).join(name))
 }
 
 #[cfg(test)]
@@ -131,8 +212,11 @@ mod tests {
         let path = dir.path().join("key");
         assert!(matches!(from_file(&path), Err(SourceError::Unreadable(_))));
         std::fs::write(&path, "s3cret\n").unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-        assert_eq!(from_file(&path).err(), Some(SourceError::Open(0o640)));
+        for (mode, is_read_by_root) in [(0o644, false), (0o604, false), (0o660, false), (0o640, true), (0o440, true)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let is_read = is_read_by_root && std::fs::metadata(&path).unwrap().uid() == 0;
+            assert_eq!(from_file(&path).err(), (!is_read).then_some(SourceError::Open(mode)), "{mode:o}");
+        }
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert_eq!(from_file(&path).unwrap().bytes(), b"s3cret");
         std::fs::write(&path, "a\nb").unwrap();
@@ -141,5 +225,12 @@ mod tests {
         let pipe = dir.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         assert_eq!(from_file(&pipe).err(), Some(SourceError::NotAFile));
+    }
+
+    #[test]
+    fn a_name_of_systemd_leads_nowhere_else() {
+        for name in ["", ".", "..", "../key", "/etc/shadow"] {
+            assert_eq!(systemd_path(name), Err(SourceError::Name), "{name:?}");
+        }
     }
 }

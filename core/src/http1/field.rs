@@ -16,6 +16,8 @@ pub enum Known {
     ContentType,
     Cookie,
     Date,
+    /// A proof that goes with the caller's token (RFC 9449).
+    Dpop,
     Expect,
     Forwarded,
     Host,
@@ -28,9 +30,9 @@ pub enum Known {
     Origin,
     /// A field that speaks of the exact bytes of a body, which masking may change.
     BodyDigest,
-    ProxyAuthenticate,
     ProxyAuthorization,
-    ProxyConnection,
+    /// Any other `Proxy-*` field: it speaks to this hop.
+    Proxy,
     SetCookie,
     Te,
     Trailer,
@@ -55,6 +57,7 @@ impl Known {
         let starts = |prefix: &[u8]| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
         match name.len() {
             2 if is(b"te") => Known::Te,
+            4 if is(b"dpop") => Known::Dpop,
             4 if is(b"etag") => Known::BodyDigest,
             6 if is(b"digest") => Known::BodyDigest,
             11 if is(b"content-md5") || is(b"repr-digest") => Known::BodyDigest,
@@ -80,13 +83,12 @@ impl Known {
             14 if is(b"mcp-session-id") => Known::McpSessionId,
             15 if is(b"accept-encoding") => Known::AcceptEncoding,
             16 if is(b"content-encoding") => Known::ContentEncoding,
-            16 if is(b"proxy-connection") => Known::ProxyConnection,
             16 if is(b"www-authenticate") => Known::WwwAuthenticate,
             17 if is(b"transfer-encoding") => Known::TransferEncoding,
-            18 if is(b"proxy-authenticate") => Known::ProxyAuthenticate,
             19 if is(b"proxy-authorization") => Known::ProxyAuthorization,
             20 if is(b"mcp-protocol-version") => Known::McpProtocolVersion,
             _ if starts(b"mcp-param-") => Known::McpParam,
+            _ if starts(b"proxy-") => Known::Proxy,
             _ if starts(b"x-forwarded-") => Known::XForwarded,
             _ => Known::Other,
         }
@@ -139,7 +141,16 @@ mod tests {
 
     #[test]
     fn what_identifies_the_caller_stays_here() {
-        for name in [&b"Authorization"[..], b"Cookie", b"Proxy-Authorization", b"X-Forwarded-For", b"Connection", b"TE"] {
+        for name in [
+            &b"Authorization"[..],
+            b"Cookie",
+            b"Proxy-Authorization",
+            b"Proxy-Status",
+            b"DPoP",
+            b"X-Forwarded-For",
+            b"Connection",
+            b"TE",
+        ] {
             assert!(!Known::of(name).goes_upstream(), "{}", String::from_utf8_lossy(name));
         }
     }

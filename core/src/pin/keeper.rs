@@ -4,7 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -22,12 +22,15 @@ pub struct Changed {
     pub is_new: bool,
 }
 
+/// Tells one file from the one that replaced it: times alone are too coarse for that.
+type Mark = (u64, u64, SystemTime);
+
 /// One upstream's book and its file.
 pub struct Keeper {
     path: PathBuf,
     book: Book,
-    /// The file's time when it was read or written last; none where there was no file.
-    modified: Option<SystemTime>,
+    /// The file's mark when it was read or written last; none where there was no file.
+    mark: Option<Mark>,
 }
 
 impl Keeper {
@@ -38,8 +41,8 @@ impl Keeper {
     pub fn open(dir: &Path, upstream: &str) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let path = dir.join(format!("{upstream}.json"));
-        let (book, modified) = read(&path)?;
-        Ok(Keeper { path, book, modified })
+        let (book, mark) = read(&path)?;
+        Ok(Keeper { path, book, mark })
     }
 
     /// The book as it was read or written last.
@@ -52,11 +55,11 @@ impl Keeper {
     /// # Errors
     /// As [`Keeper::open`]; the book stays as it was.
     pub fn refresh(&mut self) -> io::Result<bool> {
-        if modified(&self.path) == self.modified {
+        if fs::metadata(&self.path).ok().and_then(|metadata| mark(&metadata)) == self.mark {
             return Ok(false);
         }
-        let (book, modified) = read(&self.path)?;
-        self.modified = modified;
+        let (book, mark) = read(&self.path)?;
+        self.mark = mark;
         let is_new = book != self.book;
         self.book = book;
         Ok(is_new)
@@ -83,18 +86,18 @@ impl Keeper {
                 File::open(dir)?.sync_all()?;
             }
         }
-        self.modified = modified(&self.path);
+        self.mark = fs::metadata(&self.path).ok().and_then(|metadata| mark(&metadata));
         let is_new = book != self.book;
         self.book = book;
         Ok(Changed { is_changed, is_new })
     }
 }
 
-fn modified(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+fn mark(metadata: &fs::Metadata) -> Option<Mark> {
+    Some((metadata.ino(), metadata.len(), metadata.modified().ok()?))
 }
 
-fn read(path: &Path) -> io::Result<(Book, Option<SystemTime>)> {
+fn read(path: &Path) -> io::Result<(Book, Option<Mark>)> {
     let told = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", path.display()));
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
@@ -105,7 +108,7 @@ fn read(path: &Path) -> io::Result<(Book, Option<SystemTime>)> {
         return Err(told(&"is longer than 64 MiB"));
     }
     let text = fs::read_to_string(path).map_err(|error| told(&error))?;
-    Ok((Book::read(&text).map_err(|error| told(&error))?, metadata.modified().ok()))
+    Ok((Book::read(&text).map_err(|error| told(&error))?, mark(&metadata)))
 }
 
 #[cfg(test)]

@@ -76,10 +76,14 @@ pub struct Decision<'p> {
     pub rule: &'p str,
     /// Why.
     pub reason: Reason,
+    /// Index of the credential that the rule names.
+    pub credential: Option<usize>,
 }
 
-const DEFAULT_DENY: Decision<'static> = Decision { effect: Effect::Block, rule: "", reason: Reason::DefaultDeny };
-const HOUSEKEEPING: Decision<'static> = Decision { effect: Effect::Allow, rule: "", reason: Reason::Housekeeping };
+const DEFAULT_DENY: Decision<'static> =
+    Decision { effect: Effect::Block, rule: "", reason: Reason::DefaultDeny, credential: None };
+const HOUSEKEEPING: Decision<'static> =
+    Decision { effect: Effect::Allow, rule: "", reason: Reason::Housekeeping, credential: None };
 
 /// What is known of a call.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +111,9 @@ impl Policy {
         }
         let covers = |rule: &Rule| covers(rule, facts.method, facts.tool) && args_hold(rule, facts.arguments);
         match self.first(who, facts.upstream, Tools::Of(facts.tool), covers) {
-            Some(rule) => Decision { effect: rule.effect.into(), rule: &rule.id, reason: Reason::Rule },
+            Some(rule) => {
+                Decision { effect: rule.effect.into(), rule: &rule.id, reason: Reason::Rule, credential: rule.credential }
+            }
             None if is_housekeeping(facts.method) && self.may_use(who, facts.upstream) => HOUSEKEEPING,
             None => DEFAULT_DENY,
         }

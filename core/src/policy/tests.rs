@@ -121,8 +121,8 @@ fn what_no_rule_permits_is_denied() {
     ));
     let reader = stage.who("corp", "a", &["reader"]);
     let allowed = stage.decide(&reader, "tools/call", Some("read_customer"), Some("{}"));
-    assert_eq!(allowed, Decision { effect: Effect::Allow, rule: "r", reason: Reason::Rule });
-    let denied = Decision { effect: Effect::Block, rule: "", reason: Reason::DefaultDeny };
+    assert_eq!(allowed, Decision { effect: Effect::Allow, rule: "r", reason: Reason::Rule, credential: None });
+    let denied = Decision { effect: Effect::Block, rule: "", reason: Reason::DefaultDeny, credential: None };
     assert_eq!(stage.decide(&reader, "tools/call", Some("write_customer"), Some("{}")), denied);
     assert_eq!(stage.decide_at(ERP, &reader, "tools/call", Some("read_customer"), Some("{}")), denied);
     assert_eq!(stage.decide_at(7, &reader, "tools/call", Some("read_customer"), Some("{}")), denied);

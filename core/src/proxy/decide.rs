@@ -18,6 +18,7 @@ use super::mask::{self, MaskRoom, Masked};
 use super::receive::Framed;
 use super::record::{self, Asked};
 use crate::config::Direction;
+use crate::credential::inject::{Injection, NoCredential};
 use crate::http1::field::Known;
 use crate::http1::head::Method;
 use crate::mcp::call::{Call, Exchange};
@@ -55,6 +56,8 @@ pub struct Permitted {
     pub mirrored: Vec<Mirrored>,
     /// The upstream's own id of the session, where the request is of one.
     pub session: Option<Vec<u8>>,
+    /// What the upstream is given to let the call in, where it needs anything.
+    pub credential: Option<Injection>,
     /// What is done to findings in the answer.
     pub treatment: Arc<Treatment>,
     /// The decision's place on the spool.
@@ -114,6 +117,7 @@ pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Id
             body: judged.body,
             mirrored: judged.mirrored,
             session: judged.session,
+            credential: judged.credential,
             treatment: judged.treatment,
             ticket: judged.ticket,
             meters: judged.meters,
@@ -147,6 +151,7 @@ struct Judged {
     body: Vec<u8>,
     mirrored: Vec<Mirrored>,
     session: Option<Vec<u8>>,
+    credential: Option<Injection>,
     treatment: Arc<Treatment>,
     ticket: Ticket,
     meters: Vec<Arc<Meter>>,
@@ -177,6 +182,7 @@ fn judge_stream(worker: &Worker, framed: &Framed, method: Method, principal: &Pr
         return Err(Answer::error(403, None, code::DENIED, detail));
     }
     asked.effect = Effect::Allow;
+    choose_credential(worker, &mut asked, None)?;
     let ticket = record::decision(worker, &asked).map_err(|_| unrecorded(worker, None))?;
     Ok(Judged {
         era: Era::Legacy,
@@ -188,8 +194,23 @@ fn judge_stream(worker: &Worker, framed: &Framed, method: Method, principal: &Pr
         mirrored: Vec::new(),
         treatment: route.treatments.of(Direction::Response, None, principal.id(), false),
         session,
+        credential: asked.credential.take(),
         ticket,
         meters: Vec::new(),
+    })
+}
+
+/// Chooses the credential of a call that is permitted, and refuses the call where there is none for it.
+fn choose_credential(worker: &Worker, asked: &mut Asked<'_>, by_rule: Option<usize>) -> Result<(), Answer> {
+    let now_s = u64::try_from(asked.framed.ts_us / 1_000_000).unwrap_or(0);
+    let chosen = asked.framed.route().credentials.choose(by_rule, now_s);
+    chosen.map(|chosen| asked.credential = chosen).map_err(|NoCredential(name)| {
+        tracing::warn!(upstream = asked.framed.route().name, credential = name, "no credential for a call, which is refused");
+        asked.reason = "no-credential";
+        record::denied(worker, asked, "no-credential", 503);
+        let id = Some(asked.id).filter(|id| !id.is_empty());
+        let detail = "The gateway has no credential for the upstream now, so it forwards nothing.";
+        Answer::error(503, id, code::UNAVAILABLE, detail).with("Retry-After", "5")
     })
 }
 
@@ -257,6 +278,9 @@ fn judge_parsed<'a>(
         asked.arguments = room.for_the_record(tape, doc, arguments, &worker.redact_all).into_owned();
     }
     asked.session.clone_from(&session);
+    if asked.effect != Effect::Block {
+        choose_credential(worker, asked, decision.credential)?;
+    }
     finish(worker, room, tape, doc, asked, session, &call)
 }
 
@@ -295,7 +319,7 @@ fn finish(
     worker.metrics.findings.add(findings.len() as u64);
     asked.findings = findings;
     if masked == Masked::Blocked {
-        (asked.effect, asked.reason) = (Effect::Block, "finding-in-request");
+        (asked.effect, asked.reason, asked.credential) = (Effect::Block, "finding-in-request", None);
     }
     if asked.effect == Effect::Block {
         let (answer, status) = denial(asked, call);
@@ -333,6 +357,7 @@ fn finish(
         body,
         mirrored,
         session,
+        credential: asked.credential.take(),
         ticket,
         meters,
     })

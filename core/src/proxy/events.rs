@@ -59,7 +59,7 @@ pub async fn relay(
         upstream_us: 0,
     };
     let mut relayed = Relayed { ended, is_gone: false, in_chunks, charged: 0, texts: Texts::default() };
-    let head = stream_head(worker, &permitted, &exchange, in_chunks, closes);
+    let head = stream_head(worker, &permitted, &exchange, closes, &mut relayed);
     let mut body = exchange.into_stream(&worker.limits);
     relayed.send(worker, downstream, head).await;
     let outcome = pump(worker, downstream, &permitted, &mut body, &mut relayed).await;
@@ -80,11 +80,11 @@ pub async fn relay(
     }
 }
 
-fn stream_head(worker: &Worker, permitted: &Permitted, exchange: &Exchange, in_chunks: bool, closes: bool) -> Vec<u8> {
-    let mut head = reply_head(worker, permitted, exchange);
+fn stream_head(worker: &Worker, permitted: &Permitted, exchange: &Exchange, closes: bool, relayed: &mut Relayed) -> Vec<u8> {
+    let mut head = reply_head(worker, permitted, exchange, &mut relayed.ended.findings);
     // Proxies between us and the client must neither hold events back nor change them.
     encode::field(&mut head, b"X-Accel-Buffering", b"no");
-    if in_chunks {
+    if relayed.in_chunks {
         encode::field(&mut head, b"Transfer-Encoding", b"chunked");
     }
     if closes {

@@ -5,7 +5,8 @@
 
 use super::decide::Permitted;
 use super::downstream::Downstream;
-use super::upstream::{self, Exchange, UpstreamError};
+use super::upstream::{self, Exchange, Outgoing, UpstreamError};
+use crate::credential::held::Held;
 use crate::http1::encode;
 use crate::http1::field::Known;
 use crate::http1::framing::is_named_by_connection;
@@ -37,20 +38,31 @@ pub async fn forward(worker: &Worker, downstream: &Downstream, mut permitted: Bo
     Forwarded { permitted, reply, sent }
 }
 
-fn encode_request(permitted: &mut Permitted) -> Vec<u8> {
+fn encode_request(permitted: &mut Permitted) -> Outgoing {
     let framed = &permitted.framed;
     let (route, head, bytes) = (framed.route(), &framed.received.head, &framed.received.bytes);
-    let mut out = Vec::with_capacity(head.length + permitted.body.len() + 512);
+    let held = permitted.credential.as_ref().and_then(|credential| credential.for_origin(&route.origin));
+    // Memory that grew would leave a copy of the credential behind.
+    let credential_bytes = held.map_or(0, Held::bytes_max);
+    let mut out = Vec::with_capacity(route.path.len() + head.length + credential_bytes + permitted.body.len() + 512);
     out.extend_from_slice(head.method.name().as_bytes());
     out.push(b' ');
     out.extend_from_slice(route.path.as_bytes());
+    let mut secret = 0..0;
+    if let Some((name, value)) = held.and_then(Held::parameter) {
+        out.push(if route.path.contains('?') { b'&' } else { b'?' });
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'=');
+        secret = out.len()..out.len() + value.len();
+        out.extend_from_slice(value);
+    }
     out.extend_from_slice(b" HTTP/1.1\r\n");
     encode::field(&mut out, b"Host", route.authority.as_bytes());
     for field in head.fields.iter().filter(|field| field.known.goes_upstream()) {
         let (name, value) = (&bytes[field.name.clone()], &bytes[field.value.clone()]);
         // An underscore is read as a hyphen by CGI-like servers, so such a name could stand for one that we strip or check.
         let is_disguised = field.known == Known::Other && name.contains(&b'_');
-        let is_injected = route.credential.as_ref().is_some_and(|credential| credential.owns(name));
+        let is_injected = route.credentials.own(name);
         if is_disguised || is_injected || is_named_by_connection(&head.fields, name, bytes) {
             continue;
         }
@@ -64,13 +76,14 @@ fn encode_request(permitted: &mut Permitted) -> Vec<u8> {
     if let Some(session) = &permitted.session {
         encode::field(&mut out, b"Mcp-Session-Id", session);
     }
-    if let Some((name, value)) = route.credential.as_ref().and_then(|credential| credential.for_origin(&route.origin)) {
+    if let Some((name, value)) = held.and_then(Held::field) {
         encode::field(&mut out, name, value);
+        secret = out.len() - 2 - value.len()..out.len() - 2;
     }
     if matches!(permitted.exchange, Kind::Request | Kind::OneWay) {
         encode::content_length(&mut out, permitted.body.len());
     }
     out.extend_from_slice(b"\r\n");
     out.append(&mut permitted.body);
-    out
+    Outgoing { bytes: out, secret }
 }

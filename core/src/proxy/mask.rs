@@ -32,7 +32,7 @@ const ECHOES_TOLD_MAX: usize = 16;
 const REPARSED: Bounds = Bounds { depth_max: u16::MAX, nodes_max: u32::MAX - 1, refuse_duplicates: false };
 
 /// The finding of a credential in an answer; neither its length nor a hash of it is told.
-fn echoed(pointer: String) -> Finding {
+pub(super) fn echoed(pointer: String) -> Finding {
     let (kind, detector) = ("secret/upstream-credential".into(), "credential-echo".into());
     let (start, end, len, hash) = (0, 0, 0, String::new());
     Finding { kind, detector, pointer, start, end, len, confidence: 1.0, action: Action::Redacted, hash }
@@ -207,12 +207,14 @@ impl MaskRoom {
     /// Scans text that is not JSON.
     pub fn mask_text(&mut self, text: &str, treatment: &Treatment, echo: Option<&Echo>, findings: &mut Vec<Finding>) -> Masked {
         self.out.clear();
-        match self.engine.mask_text(&mut self.scratch, text, treatment, &mut self.out, findings) {
-            Verdict::Clean => echo.and_then(|echo| echo.hide(text.as_bytes())).map_or(Masked::Clean, Masked::Rewritten),
-            Verdict::Masked => {
-                let bytes = std::mem::take(&mut self.out);
-                Masked::Rewritten(echo.and_then(|echo| echo.hide(&bytes)).unwrap_or(bytes))
-            }
+        // First of all, so that what is left of it after other findings cannot be a part of a credential.
+        let hidden = echo.and_then(|echo| echo.hide(text.as_bytes()));
+        findings.extend(hidden.iter().map(|_| echoed(String::new())));
+        // Only printable ASCII was taken out, so what is left is a text as well.
+        let Ok(seen) = std::str::from_utf8(hidden.as_deref().unwrap_or(text.as_bytes())) else { return Masked::Blocked };
+        match self.engine.mask_text(&mut self.scratch, seen, treatment, &mut self.out, findings) {
+            Verdict::Clean => hidden.map_or(Masked::Clean, Masked::Rewritten),
+            Verdict::Masked => Masked::Rewritten(std::mem::take(&mut self.out)),
             Verdict::Blocked => Masked::Blocked,
         }
     }

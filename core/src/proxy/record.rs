@@ -11,6 +11,7 @@ use sluicegate_sink as sink;
 use sluicegate_sink::{SpoolFull, Ticket};
 
 use super::receive::Framed;
+use crate::credential::inject::Injection;
 use crate::http1::field::Known;
 use crate::mcp::era::Era;
 use crate::policy::Effect;
@@ -49,6 +50,8 @@ pub struct Asked<'a> {
     pub reason: &'static str,
     /// What was found in the request.
     pub findings: Vec<Finding>,
+    /// The credential that the upstream is given.
+    pub credential: Option<Injection>,
 }
 
 impl<'a> Asked<'a> {
@@ -74,6 +77,7 @@ impl<'a> Asked<'a> {
             rule: "",
             reason: "",
             findings: Vec::new(),
+            credential: None,
         }
     }
 }
@@ -95,6 +99,7 @@ fn write(worker: &Worker, asked: &Asked<'_>, effect: sink::Effect) -> Result<Tic
     let framed = asked.framed;
     let principal = asked.principal;
     let findings = findings(&asked.findings, sink::Direction::Request);
+    let credential = asked.credential.as_ref().map(Injection::held);
     let version = framed.field(Known::McpProtocolVersion).and_then(|v| std::str::from_utf8(v).ok()).unwrap_or_default();
     worker.spool.borrow_mut().decision(&sink::Decision {
         ts_us: framed.ts_us,
@@ -125,6 +130,9 @@ fn write(worker: &Worker, asked: &Asked<'_>, effect: sink::Effect) -> Result<Tic
         decision_ns: framed.started.elapsed_ns(),
         bytes_in: asked.bytes_in,
         findings: &findings,
+        credential: credential.map_or("", |held| &held.name),
+        credential_version: credential.map_or(0, |held| held.version),
+        credential_tag: credential.map_or("", |held| &held.tag),
     })
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: no byte of a body goes out before it was scanned; a stream of events goes out event by event, each as soon as its
 //! end has arrived; every call that was forwarded leaves exactly one outcome.
 
+use sluicegate_dlp::Finding;
 use sluicegate_sink::Status;
 
 use super::answer::{Answer, Rest};
@@ -11,7 +12,7 @@ use super::downstream::Downstream;
 use super::events;
 use super::forward::Forwarded;
 use super::inspect::{Inspected, inspect};
-use super::mask::Masked;
+use super::mask::{Masked, echoed};
 use super::pipeline::Next;
 use super::record::{self, Ended};
 use super::upstream::{Exchange, HEADROOM, UpstreamError};
@@ -64,6 +65,9 @@ pub async fn fail(
     sent: &Stopwatch,
 ) -> Next {
     worker.metrics.upstream_errors.add(1);
+    if let (UpstreamError::CredentialRefused, Some(credential)) = (error, &permitted.credential) {
+        worker.refused.tell(credential.held());
+    }
     downstream.guard().set_upstream(None, false);
     let status = match error {
         UpstreamError::TimedOut => Status::Timeout,
@@ -115,7 +119,7 @@ async fn whole(
         let is_json = media_type(&exchange).eq_ignore_ascii_case(b"application/json");
         inspect(worker, &permitted, body, is_json)
     };
-    let Inspected { masked, status, error_code, findings, .. } = match inspected {
+    let Inspected { masked, status, error_code, mut findings, .. } = match inspected {
         Ok(inspected) => inspected,
         Err(error) => return fail(worker, downstream, permitted, &error, &sent).await,
     };
@@ -125,7 +129,7 @@ async fn whole(
         masked => (masked, ""),
     };
     let length = if let Masked::Rewritten(bytes) = &masked { bytes.len() } else { range.len() };
-    let mut head = reply_head(worker, &permitted, &exchange);
+    let mut head = reply_head(worker, &permitted, &exchange, &mut findings);
     if http_status != 204 {
         encode::content_length(&mut head, length);
     }
@@ -183,16 +187,18 @@ pub fn blocked(permitted: &Permitted) -> Vec<u8> {
     }
 }
 
-/// Status line and fields of the reply, without framing and without the empty line.
-pub fn reply_head(worker: &Worker, permitted: &Permitted, exchange: &Exchange) -> Vec<u8> {
+/// Status line and fields of the reply, without framing and without the empty line. A field that holds a credential is left out and told.
+pub fn reply_head(worker: &Worker, permitted: &Permitted, exchange: &Exchange, findings: &mut Vec<Finding>) -> Vec<u8> {
     let (head, bytes) = (&exchange.head, exchange.head_bytes());
     let route = permitted.framed.route();
     let mut out = Vec::with_capacity(head.length + encode::OWN_HEAD_BYTES_MAX);
     encode::status_line(&mut out, head.status);
     for field in head.fields.iter().filter(|field| field.known.goes_downstream()) {
         let (name, value) = (&bytes[field.name.clone()], &bytes[field.value.clone()]);
-        let echoes = route.echo.as_ref().is_some_and(|echo| echo.find(value).is_some());
-        if !echoes && !is_named_by_connection(&head.fields, name, bytes) {
+        let echoes = route.credentials.echo().is_some_and(|echo| echo.is_in(value));
+        if echoes {
+            findings.push(echoed(String::new()));
+        } else if !is_named_by_connection(&head.fields, name, bytes) {
             encode::field(&mut out, name, value);
         }
     }

@@ -6,6 +6,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use zeroize::Zeroize;
+
 use super::pool::Lease;
 use crate::config::Limits;
 use crate::control::snapshot::Route;
@@ -100,6 +102,23 @@ impl UpstreamError {
     }
 }
 
+/// A request as it goes out.
+pub struct Outgoing {
+    /// Head and body.
+    pub bytes: Vec<u8>,
+    /// Where in them the credential stands.
+    pub secret: Range<usize>,
+}
+
+impl Outgoing {
+    /// Overwrites the credential, so that no copy of it is left in memory that others get.
+    fn wipe(&mut self) {
+        if let Some(secret) = self.bytes.get_mut(self.secret.clone()) {
+            secret.zeroize();
+        }
+    }
+}
+
 /// A reply under way: its head is read, its body not yet.
 pub struct Exchange {
     stream: Stream,
@@ -122,7 +141,7 @@ pub async fn send(
     worker: &Worker,
     route: &Route,
     guard: &Guard,
-    request: Vec<u8>,
+    request: Outgoing,
     cancels: bool,
 ) -> Result<Exchange, UpstreamError> {
     let pool = worker.pool(route.index);
@@ -140,7 +159,7 @@ async fn send_fresh(
     worker: &Worker,
     route: &Route,
     guard: &Guard,
-    request: Vec<u8>,
+    request: Outgoing,
     cancels: bool,
 ) -> Result<Exchange, UpstreamError> {
     let lease = worker.pool(route.index).lease().ok_or(UpstreamError::Saturated)?;
@@ -164,7 +183,7 @@ async fn connect(route: &Route, time_max_ms: u64) -> Result<Stream, UpstreamErro
 
 enum Attempt {
     /// The request did not go out whole on a connection that had been idle; it may go out on another.
-    Unsent(Vec<u8>),
+    Unsent(Outgoing),
     Failed(UpstreamError),
 }
 
@@ -178,7 +197,7 @@ async fn attempt(
     mut stream: Stream,
     lease: Lease,
     guard: &Guard,
-    request: Vec<u8>,
+    request: Outgoing,
     cancels: bool,
     limits: &Limits,
 ) -> Result<Exchange, Attempt> {
@@ -186,15 +205,19 @@ async fn attempt(
     guard.arm(Side::Upstream, limits.upstream_first_byte_time_max_ms);
     let mut buffer = Vec::with_capacity(HEADROOM + READ_BYTES);
     buffer.resize(HEADROOM, 0);
-    if request.len() <= WRITE_ALONE_BYTES_MAX {
-        let to = request.len();
-        let (sent, request) = stream.write(request, 0, to).await;
+    let Outgoing { bytes, secret } = request;
+    if bytes.len() <= WRITE_ALONE_BYTES_MAX {
+        let to = bytes.len();
+        let (sent, bytes) = stream.write(bytes, 0, to).await;
+        let mut request = Outgoing { bytes, secret };
         if sent.is_err() {
             guard.set_upstream(None, false);
             return Err(Attempt::Unsent(request));
         }
+        request.wipe();
     } else {
-        let exchanged = stream.exchange(request, buffer).await.map_err(|_| UpstreamError::BrokeOff)?;
+        let exchanged = stream.exchange(bytes, buffer).await.map_err(|_| UpstreamError::BrokeOff)?;
+        Outgoing { bytes: exchanged.out, secret }.wipe();
         (stream, buffer) = (exchanged.stream, exchanged.into);
         // A reply that came although the request was not read whole still is the reply.
         if !matches!(exchanged.read, Ok(1..)) {

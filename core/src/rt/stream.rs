@@ -104,14 +104,15 @@ impl Stream {
         match self {
             Stream::Plain(RawStream(tcp)) => {
                 let (mut reading, mut writing) = tcp.into_split();
-                let ((read, into), (sent, _)) = join(read_into(&mut reading, into), write_range(&mut writing, out, 0, to)).await;
+                let ((read, into), (sent, out)) =
+                    join(read_into(&mut reading, into), write_range(&mut writing, out, 0, to)).await;
                 let tcp = reading.reunite(writing).map_err(|_| io::Error::from(io::ErrorKind::Other))?;
-                Ok(Exchanged { stream: Stream::Plain(RawStream(tcp)), read, sent, into })
+                Ok(Exchanged { stream: Stream::Plain(RawStream(tcp)), read, sent, into, out })
             }
             Stream::Tls(mut tls) => {
-                let (sent, _) = tls.write(out, 0, to).await;
+                let (sent, out) = tls.write(out, 0, to).await;
                 let (read, into) = tls.read(into).await;
-                Ok(Exchanged { stream: Stream::Tls(tls), read, sent, into })
+                Ok(Exchanged { stream: Stream::Tls(tls), read, sent, into, out })
             }
         }
     }
@@ -127,6 +128,8 @@ pub struct Exchanged {
     pub sent: io::Result<()>,
     /// The buffer read into.
     pub into: Vec<u8>,
+    /// The buffer that was written.
+    pub out: Vec<u8>,
 }
 
 async fn read_into(stream: &mut impl AsyncReadRent, buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {

@@ -22,6 +22,7 @@ use self::mailbox::Mailbox;
 use self::metrics::Counters;
 use self::watch::{TICK_MS, Watch};
 use crate::config::Limits;
+use crate::control::credentials::RefusalDesk;
 use crate::control::keys::KeyDesk;
 use crate::control::snapshot::Snapshot;
 use crate::mcp::session::Sealer;
@@ -59,6 +60,8 @@ pub struct Outfit {
     pub keys: Arc<KeyDesk>,
     /// Where tools are told of.
     pub pin_desk: PinDesk,
+    /// Where refused credentials are told of.
+    pub refused: Arc<RefusalDesk>,
     /// The worker's counters.
     pub metrics: Arc<Counters>,
     /// Set once, when the process is to end.
@@ -85,6 +88,8 @@ pub struct Worker {
     pub keys: Arc<KeyDesk>,
     /// Where tools are told of.
     pub pin_desk: PinDesk,
+    /// Where refused credentials are told of.
+    pub refused: Arc<RefusalDesk>,
     /// The counters.
     pub metrics: Arc<Counters>,
     snapshot: RefCell<Arc<Snapshot>>,
@@ -129,7 +134,8 @@ pub enum WorkerError {
 /// # Errors
 /// [`WorkerError`], at the start only.
 pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
-    let Outfit { index, cpu, listener, limits, snapshot, mailbox, spool, engine, sealer, keys, pin_desk, metrics, stop } = outfit;
+    let Outfit { index, cpu, listener, limits, snapshot, mailbox, spool, engine, sealer, keys, pin_desk, refused, metrics, stop } =
+        outfit;
     if let Some(cpu) = cpu
         && let Err(error) = rt::pin(cpu)
     {
@@ -154,6 +160,7 @@ pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
         sealer,
         keys,
         pin_desk,
+        refused,
         metrics,
         snapshot: RefCell::new(snapshot),
         mailbox,

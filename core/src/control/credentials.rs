@@ -1,0 +1,167 @@
+//! Keeps one credential fresh: watches its file, or asks its service again before its value ends.
+//!
+//! Invariant: each credential has one task of its own, so it is fetched once at a time and one service that hangs delays no other; the
+//! old value stays in use, until its own end, while no newer one comes.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluicegate_dlp::Keyring;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::issuers::jitter;
+use crate::config::{Config, Credential};
+use crate::credential::held::{Held, Kept};
+use crate::credential::remote::{self, Asking, ObtainError};
+use crate::credential::schedule::Schedule;
+use crate::credential::source::{Issued, Source};
+use crate::rt::now_unix_s;
+
+/// How often a file is looked at. A change is taken when it looks the same twice, so that a file that is being written is not.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Milliseconds after which a service is asked again that says nothing of how long its value lives.
+const LIFE_MS: u64 = 300_000;
+/// Refusals by upstreams on their way to the control thread; more of them say nothing new.
+const REFUSALS_MAX: usize = 256;
+
+/// A newer version of a credential, for the one who builds snapshots.
+pub struct CredentialChanged(pub Arc<Held>);
+
+/// A version that an upstream refused.
+#[derive(Debug)]
+pub struct RefusedCredential {
+    /// Position of the credential in the configuration.
+    pub index: usize,
+    /// The version.
+    pub version: u64,
+}
+
+/// The workers' way of telling that an upstream refused a credential. Nothing waits: a full queue means that it is known.
+pub struct RefusalDesk(mpsc::Sender<RefusedCredential>);
+
+impl RefusalDesk {
+    /// A desk, and the control thread's end of its queue.
+    pub fn new() -> (Arc<Self>, mpsc::Receiver<RefusedCredential>) {
+        let (refusals, queue) = mpsc::channel(REFUSALS_MAX);
+        (Arc::new(RefusalDesk(refusals)), queue)
+    }
+
+    /// Tells it.
+    pub fn tell(&self, held: &Held) {
+        let _ = self.0.try_send(RefusedCredential { index: held.index, version: held.version });
+    }
+}
+
+/// What there is of each credential before anything is asked of a service.
+pub fn at_start(config: &Config) -> Vec<Kept> {
+    let all = config.credentials.iter().enumerate();
+    all.map(|(index, credential)| {
+        let mut kept = Kept::default();
+        if matches!(credential.source, Source::File(_) | Source::Env(_)) {
+            match remote::local(&credential.source) {
+                Ok(issued) => kept.take(hold(index, credential, issued, config.dlp_keyring.as_deref())),
+                Err(error) => tracing::error!(credential = credential.name, %error, "no credential"),
+            }
+        }
+        kept
+    })
+    .collect()
+}
+
+fn hold(index: usize, credential: &Credential, issued: Issued, keyring: Option<&Keyring>) -> Arc<Held> {
+    Arc::new(Held::new(index, &credential.name, Arc::clone(&credential.placement), issued, keyring))
+}
+
+/// What a credential's task works with.
+pub struct CredentialTask {
+    /// Position of the credential in the configuration.
+    pub index: usize,
+    /// Where it comes from.
+    pub credential: Arc<Credential>,
+    /// What its tag is made with.
+    pub keyring: Option<Arc<Keyring>>,
+    /// Where changes go.
+    pub changes: mpsc::Sender<CredentialChanged>,
+    /// Versions that upstreams refused.
+    pub refusals: mpsc::Receiver<u64>,
+}
+
+impl CredentialTask {
+    /// Runs for as long as the process.
+    pub async fn run(mut self) {
+        let credential = Arc::clone(&self.credential);
+        match &credential.source {
+            Source::Env(_) => {}
+            Source::File(path) => self.watch(path).await,
+            source @ (Source::Vault(_) | Source::OAuth(_)) => match Asking::new(source) {
+                Ok(asking) => self.refresh(asking).await,
+                Err(error) => tracing::error!(credential = credential.name, %error, "the credential's service cannot be asked"),
+            },
+        }
+    }
+
+    /// Takes the file whenever it has changed.
+    async fn watch(&self, path: &Path) {
+        let (mut taken, mut before) = (look(path), None);
+        let mut timer = tokio::time::interval(LOOK_EVERY);
+        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            timer.tick().await;
+            let seen = look(path);
+            if seen != taken && seen == before {
+                taken = seen;
+                self.take(remote::local(&self.credential.source)).await;
+            }
+            before = seen;
+        }
+    }
+
+    /// Asks the service when a value is due, and once more when an upstream refused it.
+    async fn refresh(&mut self, mut asking: Asking<'_>) {
+        let start = Instant::now();
+        let now_ms = || u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let mut schedule = Schedule::new(0);
+        loop {
+            let due = start + Duration::from_millis(schedule.next_ms());
+            tokio::select! {
+                () = tokio::time::sleep_until(due) => {}
+                refused = self.refusals.recv() => match refused {
+                    Some(version) if schedule.refused(now_ms(), version) => {
+                        tracing::info!(credential = self.credential.name, version, "the upstream refused the credential");
+                    }
+                    Some(_) => continue,
+                    None => return,
+                }
+            }
+            let issued = asking.ask(now_unix_s()).await;
+            match &issued {
+                Ok(issued) => schedule.succeeded(now_ms(), issued.life_ms.unwrap_or(LIFE_MS), jitter()),
+                Err(_) => schedule.failed(now_ms(), jitter()),
+            }
+            self.take(issued).await;
+        }
+    }
+
+    async fn take(&self, issued: Result<Issued, ObtainError>) {
+        let name = &self.credential.name;
+        match issued {
+            Ok(issued) => {
+                tracing::info!(credential = name, version = issued.version, expires = issued.expires_s, "credential taken");
+                let held = hold(self.index, &self.credential, issued, self.keyring.as_deref());
+                // An error means that the process ends.
+                let _ = self.changes.send(CredentialChanged(held)).await;
+            }
+            Err(error) => tracing::warn!(credential = name, %error, "no newer credential"),
+        }
+    }
+}
+
+/// What tells a file from the one that stood there before: Kubernetes and others put a new one in its place.
+fn look(path: &Path) -> Option<(u64, u64, i64, i64)> {
+    let meta = fs::metadata(path).ok()?;
+    Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+}

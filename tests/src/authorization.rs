@@ -1,0 +1,135 @@
+//! An authorization server's token endpoint: client credentials with a secret or a signed assertion, each checked as its RFC says.
+
+use std::sync::{Arc, Mutex};
+
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+use crate::issuer::now;
+use crate::upstream::{self, Request, Step, Upstream};
+
+/// A client's id and secret; both have characters that the form's encoding changes (RFC 6749 section 2.3.1).
+pub const CLIENT: (&str, &str) = ("gate way", "s3cret/of+gate");
+/// The private key that RFC 8410 section 10.3 shows.
+pub const PRIVATE_KEY: &str =
+    "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
+/// Its public key, as section 10.1 shows it: the last 32 bytes.
+const PUBLIC_KEY: &str = "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE";
+
+/// The names and values of a form, decoded.
+pub type Form = Vec<(String, String)>;
+
+/// The server, running.
+pub struct AuthorizationServer {
+    /// Its issuer identifier.
+    pub issuer: String,
+    /// What it gave tokens for.
+    pub grants: Arc<Mutex<Vec<Form>>>,
+    _listener: Upstream,
+}
+
+impl AuthorizationServer {
+    /// Starts it; its tokens are `access-token-1`, `access-token-2` … and live this long.
+    pub fn start(life_s: u64) -> AuthorizationServer {
+        let grants: Arc<Mutex<Vec<Form>>> = Arc::default();
+        let (all, used) = (Arc::clone(&grants), Mutex::new(Vec::new()));
+        let listener = Upstream::start(move |request| answer(request, life_s, &all, &used));
+        AuthorizationServer { issuer: listener.url.trim_end_matches("/mcp").to_owned(), grants, _listener: listener }
+    }
+
+    /// How many tokens it gave.
+    pub fn count(&self) -> usize {
+        self.grants.lock().unwrap().len()
+    }
+}
+
+fn refuse(status: u16, error: &str) -> Vec<Step> {
+    upstream::json(status, &json!({ "error": error }).to_string())
+}
+
+fn answer(request: &Request, life_s: u64, grants: &Mutex<Vec<Form>>, used: &Mutex<Vec<String>>) -> Vec<Step> {
+    let issuer = format!("http://{}", request.field("Host").unwrap_or_default());
+    match request.line() {
+        ("GET", "/.well-known/openid-configuration") => {
+            let document = json!({ "issuer": issuer, "token_endpoint": format!("{issuer}/token") });
+            return upstream::json(200, &document.to_string());
+        }
+        ("POST", "/token") if request.field("Content-Type") == Some("application/x-www-form-urlencoded") => {}
+        _ => return refuse(404, "invalid_request"),
+    }
+    let form: Form = request
+        .body
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (decoded(name), decoded(value)))
+        .collect();
+    let value = |name: &str| form.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    if value("grant_type") != Some("client_credentials") {
+        return refuse(400, "unsupported_grant_type");
+    }
+    let is_client = match (request.field("Authorization"), value("client_assertion")) {
+        (Some(basic), None) => is_basic(basic),
+        (None, Some(assertion)) => {
+            let is_bearer = value("client_assertion_type") == Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+            is_bearer && is_assertion(assertion, &issuer, &mut used.lock().unwrap())
+        }
+        _ => false,
+    };
+    if !is_client {
+        return refuse(401, "invalid_client");
+    }
+    let mut grants = grants.lock().unwrap();
+    grants.push(form);
+    let token = format!("access-token-{}", grants.len());
+    upstream::json(200, &json!({ "access_token": token, "token_type": "Bearer", "expires_in": life_s }).to_string())
+}
+
+/// A form's value: `+` is a space, then percent-decoding.
+fn decoded(text: &str) -> String {
+    let bytes = text.replace('+', " ").into_bytes();
+    let (mut out, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        let hex = bytes.get(at + 1..at + 3).filter(|_| bytes[at] == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                at += 3;
+            }
+            None => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(out).unwrap()
+}
+
+fn is_basic(field: &str) -> bool {
+    let pair = field.strip_prefix("Basic ").and_then(|text| STANDARD.decode(text).ok()).unwrap_or_default();
+    let pair = String::from_utf8(pair).unwrap_or_default();
+    pair.split_once(':').is_some_and(|(id, secret)| (decoded(id), decoded(secret)) == (CLIENT.0.to_owned(), CLIENT.1.to_owned()))
+}
+
+/// RFC 7523 section 3: signature, issuer, subject, audience, times, and a `jti` that was not seen before.
+fn is_assertion(assertion: &str, issuer: &str, used: &mut Vec<String>) -> bool {
+    let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
+    let parts: Vec<&str> = assertion.split('.').collect();
+    let [header, claims, signature] = parts[..] else { return false };
+    let key = UnparsedPublicKey::new(&ED25519, decode(PUBLIC_KEY));
+    let is_signed = key.verify(format!("{header}.{claims}").as_bytes(), &decode(signature)).is_ok();
+    let header: Value = serde_json::from_slice(&decode(header)).unwrap_or_default();
+    let claims: Value = serde_json::from_slice(&decode(claims)).unwrap_or_default();
+    let time = |name: &str| claims[name].as_u64().unwrap_or_default();
+    let is_new = claims["jti"].as_str().is_some_and(|jti| !jti.is_empty() && !used.iter().any(|known| known == jti));
+    used.extend(claims["jti"].as_str().map(str::to_owned));
+    is_signed
+        && is_new
+        && (header["alg"].as_str(), header["kid"].as_str()) == (Some("EdDSA"), Some("k7"))
+        && claims["iss"] == CLIENT.0
+        && claims["sub"] == CLIENT.0
+        && claims["aud"] == issuer
+        && (now() - 5..=now()).contains(&time("iat"))
+        && (now()..=now() + 120).contains(&time("exp"))
+}

@@ -1,0 +1,391 @@
+//! Credentials: where they come from, which one a call is given, and that nobody else sees them.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+use sluicegate_identity::Algorithm;
+use sluicegate_tests::audit::rows;
+use sluicegate_tests::authorization::{AuthorizationServer, CLIENT, PRIVATE_KEY};
+use sluicegate_tests::client::{Connection, Reply};
+use sluicegate_tests::gateway::{CREDENTIAL, Gateway, Setup, binary, write_secret};
+use sluicegate_tests::issuer::Issuer;
+use sluicegate_tests::upstream::{Step, Upstream, json as reply_json};
+use sluicegate_tests::vault::{POD, ROLE, Vault};
+use sluicegate_tests::wait_until;
+
+struct Stage {
+    _issuer: Issuer,
+    upstream: Upstream,
+    gateway: Gateway,
+    token: String,
+}
+
+impl Stage {
+    fn start(upstream: Upstream, set: impl FnOnce(Setup) -> Setup) -> Stage {
+        let issuer = Issuer::start(Algorithm::EdDsa);
+        let gateway = Gateway::start(&set(Setup::new(&issuer.url, &upstream.url)));
+        let token = issuer.token(&gateway.audience);
+        let stage = Stage { _issuer: issuer, upstream, gateway, token };
+        // Only the issuer's keys are waited for; whether there is a credential is for the test to say.
+        wait_until("keys", || {
+            let reply = stage.call("ready", "{}");
+            reply.status != 401 && !reply.body.contains("keys are not known")
+        });
+        stage
+    }
+
+    fn call(&self, tool: &str, arguments: &str) -> Reply {
+        self.gateway.call(&self.token, tool, arguments)
+    }
+
+    /// What the upstream is given in a field by a call that reaches it.
+    fn given(&self, field: &str) -> Option<String> {
+        let reply = self.call("t", "{}");
+        (reply.status == 200).then(|| self.upstream.last().field(field).unwrap_or_default().to_owned())
+    }
+}
+
+/// A header credential with this source.
+fn bearer(source: &str) -> String {
+    format!("[[credential]]\nname = \"crm-key\"\n{source}\nheader = \"Authorization\"\nprefix = \"Bearer \"\n")
+}
+
+/// R-130, R-131: what the caller sends in a credential's place never goes on.
+#[test]
+fn r130_a_credential_stands_in_its_place_and_the_callers_never_does() {
+    let basic = "[[credential]]\nname = \"crm-key\"\nfile = \"key\"\nbasic = { user = \"gate\" }\n";
+    let stage = Stage::start(Upstream::echo(), |setup| setup.with_credentials(basic));
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{}}}"#;
+    let mut connection = Connection::open(stage.gateway.port);
+    let fields = "DPoP: proof\r\nProxy-Status: x\r\nProxy-Foo: y\r\nCookie: a=b\r\nX-Kept: z\r\n";
+    connection.send(stage.gateway.request("POST", &stage.token, fields, body).as_bytes());
+    assert_eq!(connection.reply().unwrap().status, 200);
+    let sent = stage.upstream.last().head;
+    // printf 'gate:upstream-s3cret-42' | base64
+    assert!(sent.contains("Authorization: Basic Z2F0ZTp1cHN0cmVhbS1zM2NyZXQtNDI=\r\n") && sent.contains("X-Kept: z"), "{sent}");
+    for gone in ["DPoP", "Proxy-", "Cookie", stage.token.as_str()] {
+        assert!(!sent.contains(gone), "{gone} went upstream: {sent}");
+    }
+    let query = "[[credential]]\nname = \"crm-key\"\nfile = \"key\"\nquery = \"api_key\"\n";
+    let mut stage = Stage::start(Upstream::echo(), |setup| setup.with_credentials(query).with_secret("key", "a b&c=d/e"));
+    assert_eq!(
+        stage.call("t", r#"{"said":"/mcp?api_key=a+b%26c=d/e"}"#).json()["result"]["content"][0]["text"],
+        r#"{"said":"/mcp?api_key=[CREDENTIAL]"}"#
+    );
+    assert_eq!(stage.upstream.last().line(), ("POST", "/mcp?api_key=a%20b%26c%3Dd%2Fe"));
+    stage.gateway.terminate();
+    assert!(!stage.gateway.log().contains("a%20b") && !stage.gateway.log().contains("a b&c"), "{}", stage.gateway.log());
+}
+
+/// R-132, R-135: a write goes with another credential than a read; each is hidden in every reply and named in the audit.
+#[test]
+fn r132_the_rule_chooses_the_credential() {
+    let upstream = Upstream::start(|request| {
+        let text = "read-only-1 read-write-2 cmVhZC13cml0ZS0y";
+        let result = json!({ "jsonrpc": "2.0", "id": 1, "result": { "content": [{ "type": "text", "text": text }] } });
+        match request.body.contains("plain") {
+            true => vec![Step::Send(format!("HTTP/1.1 200 OK\r\nX-Seen: read-write-2\r\nX-Fine: 1\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{text}", text.len()).into_bytes())],
+            false => reply_json(200, &result.to_string()),
+        }
+    });
+    let credentials = "[[credential]]\nname = \"crm-key\"\nfile = \"ro\"\nheader = \"X-Api-Key\"\n\
+        [[credential]]\nname = \"crm-rw\"\nfile = \"rw\"\nheader = \"X-Write-Key\"\n";
+    let rule = "[[rule]]\nid = \"writers\"\nwho = { issuer = \"corp\" }\nwhat = { upstream = \"crm\", tool = \"update_*\" }\neffect = \"mask\"\n\
+        credential = \"crm-rw\"\n[dlp]\nkey = { file = \"dlp-key\" }\n";
+    let mut stage = Stage::start(upstream, |setup| {
+        setup.with_credentials(credentials).with_secret("ro", "read-only-1").with_secret("rw", "read-write-2").with(rule)
+    });
+    for (tool, has, lacks) in
+        [("get", "X-Api-Key: read-only-1", "X-Write-Key"), ("update_it", "X-Write-Key: read-write-2", "X-Api-Key")]
+    {
+        let reply = stage.call(tool, "{}");
+        assert_eq!(reply.json()["result"]["content"][0]["text"], "[CREDENTIAL] [CREDENTIAL] [CREDENTIAL]", "{reply:?}");
+        let sent = stage.upstream.last().head;
+        assert!(sent.contains(has) && !sent.contains(lacks), "{tool}: {sent}");
+    }
+    let plain = stage.call("plain", "{}");
+    assert!(
+        plain.body == "[CREDENTIAL] [CREDENTIAL] [CREDENTIAL]" && plain.head.contains("X-Fine") && !plain.head.contains("X-Seen"),
+        "{plain:?}"
+    );
+    stage.gateway.terminate();
+    let calls = rows(&stage.gateway.audit(), "calls");
+    let tag = |tool: &str, name: &str| {
+        let row = calls.iter().find(|row| row["tool"] == tool).unwrap();
+        assert!(row["credential"] == name && row["credential_version"].parse::<u64>().unwrap() > 1_700_000_000, "{row:?}");
+        assert!(row["credential_tag"].len() == 16 && row["credential_tag"].bytes().all(|b| b.is_ascii_hexdigit()), "{row:?}");
+        row["credential_tag"].clone()
+    };
+    assert_ne!(tag("get", "crm-key"), tag("update_it", "crm-rw"));
+    let found = rows(&stage.gateway.audit(), "findings");
+    assert!(found.iter().any(|row| row["tool"] == "plain" && row["kind"] == "secret/upstream-credential"), "{found:#?}");
+}
+
+#[test]
+fn a_changed_file_is_taken_without_a_restart() {
+    let stage = Stage::start(Upstream::echo(), |setup| setup);
+    assert_eq!(stage.given("Authorization").unwrap(), format!("Bearer {CREDENTIAL}"));
+    write_secret(stage.gateway.dir.path(), "key", "rotated-s3cret-43");
+    wait_until("the rotation", || stage.given("Authorization").unwrap() == "Bearer rotated-s3cret-43");
+    // A reply may still hold the one before.
+    let reply = stage.call("t", &format!(r#"{{"a":"{CREDENTIAL} rotated-s3cret-43"}}"#));
+    assert_eq!(reply.json()["result"]["content"][0]["text"], r#"{"a":"[CREDENTIAL] [CREDENTIAL]"}"#);
+    // What cannot be taken changes nothing.
+    write_secret(stage.gateway.dir.path(), "key", "two\nlines");
+    wait_until("the refusal", || stage.gateway.log().contains("characters that no header may hold"));
+    assert_eq!(stage.given("Authorization").unwrap(), "Bearer rotated-s3cret-43");
+}
+
+/// R-132, R-134: a vault that is sealed, that takes tokens back, and that gets newer versions.
+#[test]
+fn r134_a_vaults_secret_is_fetched_and_kept_fresh() {
+    let vault = Vault::start("crm/gateway", json!({ "token": "vaulted-s3cret-1", "other": "x" }), 3600);
+    vault.seal(true);
+    let (role_id, secret_id) = ROLE;
+    let source = format!(
+        "vault = {{ address = \"{}\", path = \"crm/gateway\", field = \"token\", refresh_s = 2, auth = {{ approle = {{ role_id = \"{role_id}\", secret_id_file = \"secret-id\" }} }} }}",
+        vault.address
+    );
+    let mut stage =
+        Stage::start(Upstream::echo(), |setup| setup.with_credentials(&bearer(&source)).with_secret("secret-id", secret_id));
+    let refused = stage.call("t", "{}");
+    assert!(refused.status == 503 && refused.body.contains("no credential"), "{refused:?}");
+    assert_eq!(stage.upstream.count(), 0, "a call was sent without its credential");
+    wait_until("the reason", || stage.gateway.log().contains("it is sealed"));
+    vault.seal(false);
+    wait_until("the credential", || stage.given("Authorization").is_some_and(|given| given == "Bearer vaulted-s3cret-1"));
+    assert_eq!(vault.logins(), 1);
+    vault.put(Some(json!({ "token": "vaulted-s3cret-2" })));
+    wait_until("version 2", || stage.given("Authorization").unwrap() == "Bearer vaulted-s3cret-2");
+    assert_eq!(vault.logins(), 1, "a token that is good was not used again");
+    vault.revoke();
+    vault.put(Some(json!({ "token": "vaulted-s3cret-3" })));
+    wait_until("version 3", || stage.given("Authorization").unwrap() == "Bearer vaulted-s3cret-3");
+    assert_eq!(vault.logins(), 2);
+    // The old value is used while no newer one comes.
+    vault.put(None);
+    wait_until("the deletion", || stage.gateway.log().contains("its version was deleted"));
+    assert_eq!(stage.given("Authorization").unwrap(), "Bearer vaulted-s3cret-3");
+    stage.gateway.terminate();
+    let rows = rows(&stage.gateway.audit(), "calls");
+    let reasons = |row: &&sluicegate_tests::audit::Row| row["reason"] == "no-credential" && row["credential"].is_empty();
+    assert!(rows.iter().any(|row| reasons(&row)), "{rows:#?}");
+    let versions: std::collections::BTreeSet<&str> = rows.iter().map(|row| row["credential_version"].as_str()).collect();
+    assert!(["1", "2", "3"].iter().all(|version| versions.contains(version)), "{versions:?}");
+}
+
+#[test]
+fn a_pod_logs_in_to_its_vault_and_a_wrong_field_is_told() {
+    let vault = Vault::start("crm", json!({ "token": "vaulted-s3cret-1" }), 3600);
+    let source = |field: &str| {
+        let auth = format!("{{ kubernetes = {{ role = \"{}\", jwt_file = \"jwt\" }} }}", POD.0);
+        bearer(&format!("vault = {{ address = \"{}\", path = \"crm\", field = \"{field}\", auth = {auth} }}", vault.address))
+    };
+    let stage = Stage::start(Upstream::echo(), |setup| setup.with_credentials(&source("token")).with_secret("jwt", POD.1));
+    wait_until("the credential", || stage.given("Authorization").is_some_and(|given| given == "Bearer vaulted-s3cret-1"));
+    let stage = Stage::start(Upstream::echo(), |setup| setup.with_credentials(&source("tokem")).with_secret("jwt", POD.1));
+    wait_until("the reason", || stage.gateway.log().contains("has no such field"));
+    assert_eq!(stage.call("t", "{}").status, 503);
+}
+
+/// R-134: renewed before its end; fetched once more when the upstream refuses it.
+#[test]
+fn r134_an_access_token_is_renewed_and_a_refused_one_replaced() {
+    let server = AuthorizationServer::start(3600);
+    let source = format!(
+        "oauth = {{ token_endpoint = \"{}/token\", client_id = \"{}\", client_secret_file = \"client\", scope = \"crm.read crm.write\", resource = \"https://crm.example/mcp\" }}",
+        server.issuer, CLIENT.0
+    );
+    let upstream = Upstream::start(|request| match request.field("Authorization") {
+        Some("Bearer access-token-1") if request.body.contains("revoked") => reply_json(401, "{}"),
+        _ => reply_json(200, r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#),
+    });
+    let stage = Stage::start(upstream, |setup| setup.with_credentials(&bearer(&source)).with_secret("client", CLIENT.1));
+    wait_until("the token", || stage.given("Authorization").is_some_and(|given| given == "Bearer access-token-1"));
+    let asked = server.grants.lock().unwrap()[0].clone();
+    let value = |name: &str| asked.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    assert_eq!((value("scope"), value("resource")), (Some("crm.read crm.write"), Some("https://crm.example/mcp")));
+    // Not at once: nobody can make the gateway ask again and again.
+    assert_eq!(stage.call("revoked", "{}").status, 502);
+    assert_eq!((stage.given("Authorization").unwrap().as_str(), server.count()), ("Bearer access-token-1", 1));
+    wait_until("the new token", || {
+        let status = stage.call("revoked", "{}").status;
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        status == 200
+    });
+    assert_eq!((stage.given("Authorization").unwrap().as_str(), server.count()), ("Bearer access-token-2", 2));
+}
+
+/// RFC 7523: the assertion is signed, for this issuer, and never the same twice; R-134: a short life is no gap.
+#[test]
+fn r134_a_signed_assertion_gets_tokens_that_never_run_out() {
+    let server = AuthorizationServer::start(3);
+    let source = format!(
+        "oauth = {{ issuer = \"{}\", client_id = \"{}\", private_key_file = \"client.pem\", key_id = \"k7\" }}",
+        server.issuer, CLIENT.0
+    );
+    let stage =
+        Stage::start(Upstream::echo(), |setup| setup.with_credentials(&bearer(&source)).with_secret("client.pem", PRIVATE_KEY));
+    wait_until("the token", || stage.given("Authorization").is_some());
+    wait_until("two renewals", || {
+        let given = stage.given("Authorization");
+        assert!(given.is_some(), "a call was refused between two tokens");
+        given.unwrap() == "Bearer access-token-3"
+    });
+    let before = server.count();
+    assert!(before <= 4, "{before} tokens for one credential");
+}
+
+/// R-133: the value stands in memory a few times, however many calls there were, and in nothing that is kept.
+#[test]
+fn r133_memory_holds_few_copies_and_nothing_else_any() {
+    let canary = "canary-9f3b7c51e2d84a06";
+    let mut stage = Stage::start(Upstream::echo(), |setup| setup.with_secret("key", canary));
+    for _ in 0..50 {
+        assert_eq!(stage.call("t", "{}").status, 200);
+    }
+    let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(100_000));
+    (0..10).for_each(|_| assert_eq!(stage.call("t", &large).status, 200));
+    let pid = stage.gateway.pid();
+    let copies = in_memory(pid, canary.as_bytes());
+    // As it is written into requests, and as it is looked for in replies.
+    assert!((1..=4).contains(&copies), "{copies} copies in memory");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    assert!(
+        status.lines().any(|line| line.starts_with("Max core file size") && line.split_whitespace().nth(4) == Some("0")),
+        "{status}"
+    );
+    stage.gateway.terminate();
+    let mut seen = 0;
+    for path in files(stage.gateway.dir.path()) {
+        let bytes = std::fs::read(&path).unwrap();
+        if path.file_name().unwrap() != "key" {
+            assert!(memory_find(&bytes, canary.as_bytes()).next().is_none(), "the credential stands in {}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 3, "only {seen} files were looked through");
+    assert!(rows(&stage.gateway.audit(), "calls").len() >= 60);
+}
+
+fn files(dir: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+fn memory_find<'a>(text: &'a [u8], wanted: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+    memchr::memmem::find_iter(text, wanted)
+}
+
+/// How often a text stands in what a process may write to.
+fn in_memory(pid: u32, wanted: &[u8]) -> usize {
+    use std::os::unix::fs::FileExt;
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let memory = std::fs::File::open(format!("/proc/{pid}/mem")).unwrap();
+    let mut count = 0;
+    for line in maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|rights| rights.starts_with("rw"))) {
+        let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        let (mut at, to) = (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap());
+        let mut bytes = vec![0; 4 << 20];
+        while at < to {
+            let length = bytes.len().min(usize::try_from(to - at).unwrap());
+            let Ok(got @ 1..) = memory.read_at(&mut bytes[..length], at) else { break };
+            count += memory_find(&bytes[..got], wanted).count();
+            at += got as u64;
+        }
+    }
+    count
+}
+
+/// R-136: reachability and end, never the value.
+#[test]
+fn r136_a_credential_is_tested_without_being_shown() {
+    let vault = Vault::start("crm", json!({ "token": "vaulted-s3cret-1" }), 3600);
+    let source = format!(
+        "vault = {{ address = \"{}\", path = \"crm\", field = \"token\", auth = {{ token_file = \"vault-token\" }} }}",
+        vault.address
+    );
+    let setup = |setup: Setup| setup.with_credentials(&bearer(&source)).with_secret("vault-token", "hvs.root");
+    let stage = Stage::start(Upstream::echo(), setup);
+    let config = stage.gateway.dir.path().join("gate.toml");
+    let test = |name: &str| {
+        let output = Command::new(binary()).args(["credential", "test", name, "-c"]).arg(&config).output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(!said.contains("s3cret") && !said.contains("hvs."), "{said}");
+        (output.status.code(), said)
+    };
+    assert_eq!(
+        test("crm-key"),
+        (Some(0), "crm-key: reachable, from a vault, version 1, looked for again within 300 s\n".to_owned())
+    );
+    vault.seal(true);
+    let (status, said) = test("crm-key");
+    assert!(status == Some(1) && said.contains("503: it is sealed"), "{said}");
+    let (status, said) = test("crm-kay");
+    assert!(status == Some(1) && said.contains("known: crm-key"), "{said}");
+}
+
+/// Every example of docs/credentials.md is good, with the files that it names.
+#[test]
+fn the_documented_examples_are_good() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/credentials.md")).unwrap();
+    let examples: Vec<&str> = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(examples.len() >= 9, "{} examples", examples.len());
+    let dir = tempfile::tempdir().unwrap();
+    let lengths = ["secrets/crm", "secrets/vault-token", "secrets/secret-id", "secrets/client", "crm"];
+    lengths.iter().for_each(|name| write_secret(dir.path(), name, "s3cret-value"));
+    write_secret(dir.path(), "secrets/client-key.pem", PRIVATE_KEY);
+    let check = |example: &str, name: &str| {
+        let text = format!(
+            "version = 1\n[server]\nlisten = \"127.0.0.1:1\"\npublic_url = \"http://127.0.0.1:1\"\n[[issuer]]\nname = \"corp\"\n\
+             issuer = \"https://idp.example.com\"\naudiences = [\"http://127.0.0.1:1/mcp/crm\"]\n{example}\n[[upstream]]\nname = \"crm\"\n\
+             url = \"https://crm.example.com/mcp\"\ncredential = \"{name}\"\n[audit]\ndir = \"audit\"\n"
+        );
+        let path = dir.path().join("gate.toml");
+        std::fs::write(&path, text).unwrap();
+        let mut command = Command::new(binary());
+        command.arg("check").arg("-c").arg(&path).env("CRM_KEY", "s3cret-value").env("CREDENTIALS_DIRECTORY", dir.path());
+        let output = command.output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for example in &examples {
+        let name = example.lines().find_map(|line| line.strip_prefix("name = \"")).unwrap().trim_end_matches('"');
+        let (is_good, said) = check(example, name);
+        assert!(is_good, "{example}\n{said}");
+    }
+    // And none of them is good whatever stands in it.
+    for (wrong, said) in [
+        ("file = \"secrets/none\"\nheader = \"A\"", "credential[1].file: the credential's file cannot be read"),
+        ("file = \"crm\"", "credential[1]: has no place in a request"),
+        ("file = \"crm\"\nheader = \"A\"\nquery = \"b\"", "credential[1]: has several places in a request"),
+        ("file = \"crm\"\nquery = \"a&b\"", "credential[1].query: is not the name of a query parameter"),
+        ("file = \"crm\"\nbasic = { user = \"a:b\" }", "credential[1].basic.user: is not the name of a user"),
+        ("file = \"crm\"\nenv = \"CRM_KEY\"\nheader = \"A\"", "credential[1].env: stands beside `file`"),
+        ("systemd = \"../crm\"\nheader = \"A\"", "credential[1].systemd: is not the name of a credential of systemd"),
+        (
+            "header = \"A\"\nvault = { address = \"http://vault.example\", path = \"a\", field = \"b\", auth = { token_file = \"crm\" } }",
+            "credential[1].vault.address: would be reached without TLS",
+        ),
+        (
+            "header = \"A\"\nvault = { address = \"https://vault.example\", path = \"a/../b\", field = \"b\", auth = { token_file = \"crm\" } }",
+            "credential[1].vault.path: is not a path of the vault",
+        ),
+        (
+            "header = \"A\"\nvault = { address = \"https://vault.example\", path = \"a\", field = \"b\", auth = {} }",
+            "credential[1].vault.auth: does not say how to log in",
+        ),
+        (
+            "header = \"A\"\noauth = { client_id = \"a\", client_secret_file = \"crm\" }",
+            "credential[1].oauth: does not say where to ask",
+        ),
+        (
+            "header = \"A\"\noauth = { issuer = \"https://idp.example\", client_id = \"a\", private_key_file = \"crm\" }",
+            "credential[1].oauth.private_key_file: is no PKCS#8 private key",
+        ),
+    ] {
+        let (is_good, found) = check(&format!("[[credential]]\nname = \"x\"\n{wrong}\n"), "x");
+        assert!(!is_good && found.contains(said), "{wrong}\n{found}");
+    }
+}
