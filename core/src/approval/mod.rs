@@ -1,0 +1,6 @@
+//! Approvals just in time: a call that a rule holds until a person decides about it.
+//!
+//! The way of an approval: [`digest`] says what exactly is asked for.
+
+pub mod digest;
+pub mod jcs;
