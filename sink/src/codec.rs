@@ -91,6 +91,7 @@ impl Decision<'_> {
             put_text(out, role.as_bytes(), TEXT_BYTES_MAX);
         }
         put_findings(out, self.findings);
+        put_text(out, self.approval.as_bytes(), TEXT_SHORT_MAX);
     }
 }
 
@@ -204,6 +205,8 @@ pub(crate) fn decode_decision(bytes: &[u8]) -> Option<OwnedDecision> {
             (0..count).map(|_| from.text()).collect::<Option<_>>()?
         },
         findings: from.findings()?,
+        // A record of the second version ends here.
+        approval: if from.0.is_empty() { String::new() } else { from.text()? },
     })
 }
 
@@ -256,6 +259,7 @@ mod tests {
             decision_ns: 900,
             bytes_in: 200,
             findings,
+            approval: "APR-7F3K",
         }
     }
 
@@ -275,11 +279,14 @@ mod tests {
             prop_assert_eq!(read.src_ip, "127.0.0.1");
             prop_assert_eq!(read.findings.len(), 1);
             prop_assert_eq!(&read.findings[0].hash, &hash);
-            // What the first version wrote: all of it but the hashes.
-            let first_version = bytes.len() - 2 - hash.len();
+            prop_assert_eq!(&read.approval, "APR-7F3K");
+            // What the second version wrote: all of it but the approval. What the first one wrote: not the hashes either.
+            let second_version = bytes.len() - 2 - "APR-7F3K".len();
+            let first_version = second_version - 2 - hash.len();
+            prop_assert_eq!(decode_decision(&bytes[..second_version]).unwrap().approval, "");
             let read = decode_decision(&bytes[..first_version]).unwrap();
             prop_assert_eq!((read.findings[0].length, read.findings[0].hash.as_str()), (length, ""));
-            for end in (0..bytes.len()).filter(|&end| end != first_version) {
+            for end in (0..bytes.len()).filter(|&end| end != first_version && end != second_version) {
                 prop_assert!(decode_decision(&bytes[..end]).is_none());
             }
         }

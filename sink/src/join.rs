@@ -178,6 +178,7 @@ mod tests {
             decision_ns: 0,
             bytes_in: 0,
             findings: &[],
+            approval: "",
         };
         record.encode(&mut bytes);
         decode_decision(&bytes).unwrap()

@@ -24,7 +24,7 @@ use crate::record::OwnedFinding;
 use crate::segment::{DIR_MODE, FILE_MODE};
 
 /// The version of the tables' schema; columns are only ever added, at the end.
-const SCHEMA_VERSION: &str = "2";
+const SCHEMA_VERSION: &str = "3";
 
 /// Columns in which few values repeat: a dictionary pays there.
 const REPEATING: [&str; 22] = [
@@ -122,9 +122,10 @@ const CALLS: [Column; 36] = [
     Column::Number("bytes_out", |row| signed(row.outcome.bytes_out)),
     Column::Number("duration_us", |row| signed(row.outcome.duration_us)),
 ];
-const CALLS_TAIL: [Column; 2] = [
+const CALLS_TAIL: [Column; 3] = [
     Column::Number("upstream_us", |row| signed(row.outcome.upstream_us)),
     Column::Text("outcome_reason", |row| &row.outcome.reason),
+    Column::Text("approval", |row| &row.decision.approval),
 ];
 
 fn column(column: &Column, rows: &[Row]) -> (Field, ArrayRef) {

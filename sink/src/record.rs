@@ -47,6 +47,8 @@ named! {
         Block = 2 "block",
         /// Identity or protocol refuses it.
         Refuse = 3 "refuse",
+        /// Policy holds it until people have decided about it.
+        Approve = 4 "approve",
     }
 }
 named! {
@@ -149,6 +151,8 @@ pub struct Decision<'a> {
     pub decision_ns: u32,
     pub bytes_in: u64,
     pub findings: &'a [FindingRef<'a>],
+    /// The request for approval, where the call needs one.
+    pub approval: &'a str,
 }
 
 /// What is known of a call when it has ended.
@@ -209,6 +213,7 @@ pub(crate) struct OwnedDecision {
     pub decision_ns: u32,
     pub bytes_in: u64,
     pub findings: Vec<OwnedFinding>,
+    pub approval: String,
 }
 
 /// An outcome as it is read back.

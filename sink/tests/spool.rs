@@ -50,6 +50,7 @@ fn decision(tool: &str) -> Decision<'_> {
         decision_ns: 1,
         bytes_in: 2,
         findings: &[],
+        approval: "",
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Setup {
     pub rules: String,
     /// Whether io_uring is not to be used.
     pub legacy_driver: bool,
+    /// How long calls are held for approval, in seconds; `None` for a gateway without approvals.
+    pub hold_s: Option<u64>,
 }
 
 /// The rules of the documented sample.
@@ -61,7 +63,14 @@ impl Setup {
             authority: None,
             rules: RULES.to_owned(),
             legacy_driver,
+            hold_s: None,
         }
+    }
+
+    /// Approvals, with calls held this long.
+    pub fn with_approvals(mut self, hold_s: u64) -> Setup {
+        self.hold_s = Some(hold_s);
+        self
     }
 
     /// More tables behind the sample's.
@@ -77,6 +86,8 @@ pub struct Gateway {
     pub port: u16,
     /// The audience of tokens for its endpoint.
     pub audience: String,
+    /// The port of its admin listener, where it has approvals.
+    pub admin: u16,
     /// Its directory: configuration, log, audit.
     pub dir: TempDir,
     child: Child,
@@ -126,6 +137,16 @@ impl Gateway {
             }
             None => "",
         };
+        let admin = free_port();
+        let (audience, approvals) = match setup.hold_s {
+            Some(hold_s) => (
+                format!(", \"http://127.0.0.1:{port}/approvals\""),
+                format!(
+                    "[admin]\nlisten = \"127.0.0.1:{admin}\"\n[approval]\ndir = \"approvals\"\nhold_s = {hold_s}\ncooldown_s = 2\n"
+                ),
+            ),
+            None => (String::new(), String::new()),
+        };
         let text = format!(
             r#"version = 1
 [server]
@@ -135,7 +156,7 @@ workers = 2
 [[issuer]]
 name = "corp"
 issuer = "{}"
-audiences = ["http://127.0.0.1:{port}/mcp/crm"]
+audiences = ["http://127.0.0.1:{port}/mcp/crm"{audience}]
 allow_insecure_loopback = true
 roles = {{ claim = "/roles" }}
 [[credential]]
@@ -151,13 +172,13 @@ credential = "crm-key"
 [audit]
 dir = "audit"
 seal_interval_s = 1
-{}"#,
+{approvals}{}"#,
             setup.issuer, setup.upstream, setup.rules
         );
         fs::write(dir.path().join("gate.toml"), text).unwrap();
         let legacy_driver = setup.legacy_driver;
         let child = spawn(dir.path(), legacy_driver);
-        let gateway = Gateway { port, audience: format!("http://127.0.0.1:{port}/mcp/crm"), dir, child, legacy_driver };
+        let gateway = Gateway { port, admin, audience: format!("http://127.0.0.1:{port}/mcp/crm"), dir, child, legacy_driver };
         gateway.wait_until_it_listens();
         gateway
     }

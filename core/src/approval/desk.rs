@@ -97,7 +97,7 @@ mod tests {
             Subject { upstream, method, tool, params: "{}".into(), masked: false, rule: "r".into(), client: String::new() };
         let requester = Identity { issuer: "corp".into(), subject: "agent".into() };
         let terms = Terms { group, quorum: 1, ttl_s: 900, use_ttl_s: 300, allow_machine_approver: false };
-        Ask { digest: "d".into(), requester, subject, terms }
+        Ask { digest: "d".into(), requester, subject, terms, known: None }
     }
 
     fn wait(desk: &Desk) -> Answer {

@@ -33,6 +33,8 @@ pub struct Ask {
     pub subject: Subject,
     /// What the rule asks for.
     pub terms: Terms,
+    /// The request that the call has waited for already; then no new one is made.
+    pub known: Option<String>,
 }
 
 /// The answer to it.
@@ -57,6 +59,13 @@ pub enum Answer {
         reason: String,
         /// When it may be asked anew, in seconds from now.
         retry_after_s: u64,
+    },
+    /// The request that the call waited for has ended, and the call did not run.
+    Over {
+        /// The request's id.
+        id: String,
+        /// How it ended.
+        state: State,
     },
     /// The same call runs already, with the one approval that there is.
     Running {
@@ -164,9 +173,10 @@ impl Ledger {
             State::Denied | State::Revoked => {
                 let until = request.changed_at_s.saturating_add(self.bounds.cooldown_s);
                 let reason = request.denial().map(|denial| denial.reason.clone()).unwrap_or_default();
-                (now_s < until).then(|| Answer::Denied { id, reason, retry_after_s: until - now_s })
+                let counts = now_s < until || ask.known.as_ref() == Some(&id);
+                counts.then(|| Answer::Denied { id, reason, retry_after_s: until.saturating_sub(now_s) })
             }
-            _ => None,
+            state => (ask.known.as_ref() == Some(&id)).then_some(Answer::Over { id, state }),
         })
     }
 

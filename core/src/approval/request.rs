@@ -230,6 +230,11 @@ impl Request {
         }
     }
 
+    /// Whether somebody may know of the request: who asked for it, and who may be asked about it.
+    pub fn concerns(&self, who: &Approver) -> bool {
+        who.identity == self.requester || who.belongs_to(&self.terms.group)
+    }
+
     /// Those who have approved.
     pub fn approvals(&self) -> impl Iterator<Item = &Decision> {
         self.decisions.iter().filter(|decision| decision.verdict == Verdict::Approve)

@@ -13,6 +13,7 @@ use std::time::Duration;
 use sluicegate_identity::{IssuerPolicy, Pointer};
 use toml::Spanned;
 
+use super::check_approval;
 use super::check_dlp::dlp_rules;
 use super::check_rules::rules;
 use super::checked::{Admin, Audit, Config, Credential, Issuer, Server, Upstream};
@@ -49,7 +50,8 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     let mut problems = Problems::new(path, &text);
     let Some(raw) = shape::read::<RawConfig>(&text, &mut problems) else { return Err(problems.into_sorted()) };
     let dir = path.parent().unwrap_or(Path::new("")).to_owned();
-    let checked = Checker { problems: &mut problems, dir, named: Named::of(&raw) }.config(raw);
+    let revision = check_approval::revision(&text);
+    let checked = Checker { problems: &mut problems, dir, named: Named::of(&raw) }.config(raw, revision);
     match checked {
         Some(config) if problems.is_empty() => Ok(config),
         _ => Err(problems.into_sorted()),
@@ -97,7 +99,7 @@ impl Named {
 }
 
 impl Checker<'_, '_> {
-    fn config(mut self, raw: RawConfig) -> Option<Config> {
+    fn config(mut self, raw: RawConfig, revision: String) -> Option<Config> {
         if *raw.version.get_ref() != 1 {
             self.problems.add(raw.version.span(), "version", "this program reads version 1", "set `version = 1`");
         }
@@ -112,19 +114,43 @@ impl Checker<'_, '_> {
             Some(server) => self.named.upstreams.iter().map(|name| resource(&server.public_url, name)).collect(),
             None => Vec::new(),
         };
-        let issuers = self.issuers(&raw.issuer, &resources);
+        let approval = raw.approval.as_ref().zip(server.as_ref()).and_then(|(raw, server)| self.approval(raw, server));
+        let mut audiences = resources.clone();
+        audiences.extend(approval.as_ref().map(|approval| approval.audience.clone()));
+        let issuers = self.issuers(&raw.issuer, &audiences);
         let rules = rules(&mut self, &raw.rule, &issuers, &upstreams, &resources);
+        self.somebody_can_decide(&raw, approval.as_ref());
         let catalogue = self.catalogue(&raw.dlp.detector);
         let keyring = raw.dlp.key.as_ref().and_then(|key| self.keyring(key));
         let dlp_rules = dlp_rules(&mut self, &raw.dlp, &catalogue, keyring.as_ref());
         let audit = self.audit(&raw.audit);
         let admin = raw.admin.as_ref().and_then(|admin| self.admin(&admin.listen));
         let dlp_keyring = keyring;
-        Some(Config { server: server?, issuers, upstreams, rules, catalogue, dlp_rules, dlp_keyring, audit, admin, limits })
+        let server = server?;
+        Some(Config {
+            server,
+            issuers,
+            upstreams,
+            rules,
+            revision,
+            approval,
+            catalogue,
+            dlp_rules,
+            dlp_keyring,
+            audit,
+            admin,
+            limits,
+        })
     }
 
     /// A number within bounds, or the default.
-    fn number(&mut self, value: Option<&Spanned<i64>>, key: &str, bounds: std::ops::RangeInclusive<u64>, default: u64) -> u64 {
+    pub(super) fn number(
+        &mut self,
+        value: Option<&Spanned<i64>>,
+        key: &str,
+        bounds: std::ops::RangeInclusive<u64>,
+        default: u64,
+    ) -> u64 {
         let Some(value) = value else { return default };
         match u64::try_from(*value.get_ref()) {
             Ok(number) if bounds.contains(&number) => number,
@@ -256,7 +282,7 @@ impl Checker<'_, '_> {
                 };
                 let credential = credentials.get(found)?.as_ref()?;
                 let injection = Arc::new(Injection::new(url.as_ref()?.origin.clone(), credential.field.clone()));
-                Some(Credential { injection, echo: credential.echo.clone() })
+                Some(Credential { name: name.get_ref().clone(), injection, echo: credential.echo.clone() })
             });
             if let Some(url) = url
                 && let Some(transport) = self.transport(upstream, &url, &key)

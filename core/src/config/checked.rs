@@ -11,6 +11,7 @@ use sluicegate_identity::IssuerPolicy;
 
 use super::limits::Limits;
 use super::url::HttpUrl;
+use crate::approval::request::Terms;
 use crate::credential::echo::Echo;
 use crate::credential::inject::Injection;
 use crate::policy::{Glob, Path};
@@ -26,6 +27,10 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// `[[rule]]`
     pub rules: Vec<Rule>,
+    /// A hash of the rules as they are written, in hexadecimal digits.
+    pub revision: String,
+    /// `[approval]`
+    pub approval: Option<Approval>,
     /// What is looked for: the built-in detectors and those of `[[dlp.detector]]`
     pub catalogue: Arc<Catalogue>,
     /// `[[dlp.rule]]`
@@ -78,6 +83,8 @@ pub struct Issuer {
 
 /// A credential, ready to be put in, and the means to find it again.
 pub struct Credential {
+    /// Its name in the configuration.
+    pub name: String,
     /// Puts it into requests.
     pub injection: Arc<Injection>,
     /// Finds it in replies.
@@ -103,6 +110,8 @@ pub enum RuleEffect {
     Allow,
     /// The call is permitted, and everything that can be found in it is masked.
     Mask,
+    /// The call is held until people have decided about it.
+    Approve,
     /// The call is stopped.
     Block,
 }
@@ -157,6 +166,8 @@ pub struct Rule {
     pub args: Vec<ArgPredicate>,
     /// Then what.
     pub effect: RuleEffect,
+    /// What it takes to approve a call; given where, and only where, the effect is to hold it.
+    pub approve: Option<Terms>,
 }
 
 /// Which way a message goes.
@@ -192,6 +203,18 @@ pub enum Done {
     Masks(sluicegate_dlp::Rule),
     /// It turns tokens back in what goes to the upstream.
     TurnsBack(Arc<Keyring>),
+}
+
+/// How calls are held for people to decide about them.
+pub struct Approval {
+    /// Where requests and the key that signs decisions are kept.
+    pub dir: PathBuf,
+    /// The audience of tokens of those who decide.
+    pub audience: String,
+    /// How long a call waits for a decision before it is answered that it is pending.
+    pub hold: Duration,
+    /// Seconds after a denial during which the same call is not asked for again.
+    pub cooldown_s: u64,
 }
 
 /// How the audit is kept.

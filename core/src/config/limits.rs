@@ -87,6 +87,14 @@ limits! {
     keys_refetch_waiters_max: usize = 256, 0..=100_000;
     /// Verified tokens a worker remembers; with more, old ones are verified again.
     tokens_cached_per_worker_max: usize = 4096, 16..=1_000_000;
+    /// Calls that one worker holds for approval at once; one more is answered at once that it is pending.
+    calls_held_per_worker_max: usize = 1024, 0..=100_000;
+    /// Bytes of the parameters of a call that needs approval; a longer one is denied, because nobody could read it whole.
+    approval_params_bytes_max: usize = 65_536, 1024..=1_048_576;
+    /// Requests for approval that one principal may have pending; with more its calls are denied.
+    approvals_pending_per_principal_max: usize = 16, 1..=1000;
+    /// Time a call waits to learn whether it may run; then the answer is that approvals are unavailable.
+    approval_ask_time_max_ms: u64 = 5_000, 10..=60_000;
     /// Time that calls have to end after SIGTERM; then they are cut off.
     drain_time_max_ms: u64 = 10_000, 0..=3_600_000;
 }

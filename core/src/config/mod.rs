@@ -3,6 +3,7 @@
 //! Invariant: the data path only ever sees a [`Config`], in which every name resolves, every pattern compiles and every bound is set.
 
 mod check;
+mod check_approval;
 mod check_dlp;
 mod check_rules;
 mod checked;
@@ -14,8 +15,8 @@ pub mod url;
 
 pub use check::load;
 pub use checked::{
-    Admin, ArgPredicate, ArgTest, Audit, Config, Credential, Direction, DlpRule, Done, Issuer, Rule, RuleEffect, Server,
-    Upstream, What, Who,
+    Admin, Approval, ArgPredicate, ArgTest, Audit, Config, Credential, Direction, DlpRule, Done, Issuer, Rule, RuleEffect,
+    Server, Upstream, What, Who,
 };
 pub use limits::Limits;
 pub use problem::Problem;

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluicegate_identity::{Verifier, metadata};
 
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub verifier: Verifier,
     /// The rules.
     pub policy: Arc<Policy>,
+    /// How long a call waits for people to decide about it.
+    pub hold: Duration,
     /// The endpoints, in the order of the configuration.
     pub routes: Vec<Arc<Route>>,
 }
@@ -55,10 +58,14 @@ pub struct Route {
     pub authority: String,
     /// The upstream's request target.
     pub path: String,
+    /// The upstream's whole URL.
+    pub endpoint: String,
     /// The upstream's addresses, as they were last resolved.
     pub addresses: Vec<SocketAddr>,
     /// How the upstream is spoken to.
     pub transport: Transport,
+    /// The name of its credential in the configuration; empty where there is none.
+    pub credential_name: String,
     /// What is put into requests to the upstream.
     pub credential: Option<Arc<Injection>>,
     /// Finds the credential in what comes back.
@@ -103,6 +110,7 @@ impl Blueprint {
             base_path,
             verifier,
             policy: Arc::clone(&self.policy),
+            hold: self.config.approval.as_ref().map_or(Duration::ZERO, |approval| approval.hold),
             routes,
         }
     }
@@ -111,6 +119,7 @@ impl Blueprint {
         let upstream = &self.config.upstreams[index];
         let server = &self.config.server;
         let (path, resource) = (server.endpoint(&upstream.name), server.resource(&upstream.name));
+        let scheme = if upstream.url.origin.is_tls { "https" } else { "http" };
         let issuers =
             self.config.issuers.iter().map(|issuer| &issuer.policy).filter(|issuer| issuer.audiences().contains(&resource));
         let issuers: Vec<&str> = issuers.map(|issuer| issuer.issuer()).collect();
@@ -123,6 +132,8 @@ impl Blueprint {
             origin: upstream.url.origin.clone(),
             authority: upstream.url.authority.clone(),
             path: upstream.url.path.clone(),
+            endpoint: format!("{scheme}://{}{}", upstream.url.authority, upstream.url.path),
+            credential_name: upstream.credential.as_ref().map_or_else(String::new, |credential| credential.name.clone()),
             addresses,
             transport: upstream.transport.clone(),
             credential: upstream.credential.as_ref().map(|credential| Arc::clone(&credential.injection)),

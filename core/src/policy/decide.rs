@@ -1,13 +1,14 @@
 //! The decision: which rules cover a call, and what the strongest of them says.
 //!
 //! Invariant: a condition that cannot be judged never makes a rule permit. An allowing rule needs every leaf it looks at to hold,
-//! a blocking one any leaf.
+//! a blocking one, and one that holds a call for people, any leaf.
 
 use sluicegate_dlp::json::Value;
 use sluicegate_identity::Principal;
 
 use super::method::{is_housekeeping, is_named_call};
 use super::{Glob, Policy};
+use crate::approval::request::Terms;
 use crate::config::{ArgTest, Rule, RuleEffect};
 use crate::mcp::call::Call;
 
@@ -18,6 +19,8 @@ pub enum Effect {
     Allow,
     /// It is forwarded, with everything that can be found masked.
     Mask,
+    /// It is held until people have decided about it.
+    Approve,
     /// It is not forwarded.
     Block,
 }
@@ -28,6 +31,7 @@ impl Effect {
         match self {
             Effect::Allow => "allow",
             Effect::Mask => "mask",
+            Effect::Approve => "approve",
             Effect::Block => "block",
         }
     }
@@ -38,6 +42,7 @@ impl From<RuleEffect> for Effect {
         match effect {
             RuleEffect::Allow => Effect::Allow,
             RuleEffect::Mask => Effect::Mask,
+            RuleEffect::Approve => Effect::Approve,
             RuleEffect::Block => Effect::Block,
         }
     }
@@ -74,10 +79,16 @@ pub struct Decision<'p> {
     pub rule: &'p str,
     /// Why.
     pub reason: Reason,
+    /// Whether everything that can be found is masked, where the call is forwarded.
+    pub masks: bool,
+    /// What it takes to approve the call, where it is held.
+    pub terms: Option<&'p Terms>,
 }
 
-const DEFAULT_DENY: Decision<'static> = Decision { effect: Effect::Block, rule: "", reason: Reason::DefaultDeny };
-const HOUSEKEEPING: Decision<'static> = Decision { effect: Effect::Allow, rule: "", reason: Reason::Housekeeping };
+const DEFAULT_DENY: Decision<'static> =
+    Decision { effect: Effect::Block, rule: "", reason: Reason::DefaultDeny, masks: false, terms: None };
+const HOUSEKEEPING: Decision<'static> =
+    Decision { effect: Effect::Allow, rule: "", reason: Reason::Housekeeping, masks: false, terms: None };
 
 /// What is known of a call.
 #[derive(Clone, Copy, Debug)]
@@ -105,10 +116,24 @@ impl Policy {
         }
         let covers = |rule: &Rule| covers(rule, facts.method, facts.tool) && args_hold(rule, facts.arguments);
         match self.first(who, facts.upstream, covers) {
-            Some(rule) => Decision { effect: rule.effect.into(), rule: &rule.id, reason: Reason::Rule },
+            Some(rule) => Decision {
+                effect: rule.effect.into(),
+                rule: &rule.id,
+                reason: Reason::Rule,
+                masks: rule.effect == RuleEffect::Mask || rule.effect == RuleEffect::Approve && self.also_masks(who, facts),
+                terms: rule.approve.as_ref(),
+            },
             None if is_housekeeping(facts.method) && self.may_use(who, facts.upstream) => HOUSEKEEPING,
             None => DEFAULT_DENY,
         }
+    }
+
+    /// Whether a call that a stronger rule holds is covered by one that masks too: what rules ask for adds up.
+    fn also_masks(&self, who: &Principal, facts: &Facts<'_>) -> bool {
+        let masks = |rule: &Rule| {
+            rule.effect == RuleEffect::Mask && covers(rule, facts.method, facts.tool) && args_hold(rule, facts.arguments)
+        };
+        self.first(who, facts.upstream, masks).is_some()
     }
 
     /// Decides about a message of a client, whatever it is.
@@ -163,7 +188,7 @@ pub(super) fn args_hold(rule: &Rule, arguments: Option<Value<'_>>) -> bool {
     rule.args.iter().all(|predicate| {
         let mut test = |text: &str| predicate.test.holds(text);
         match rule.effect {
-            RuleEffect::Block => predicate.at.any(arguments, &mut test),
+            RuleEffect::Block | RuleEffect::Approve => predicate.at.any(arguments, &mut test),
             RuleEffect::Allow | RuleEffect::Mask => predicate.at.all(arguments, &mut test),
         }
     })

@@ -1,7 +1,7 @@
 //! Reads what a request asks for and decides whether its sender may.
 //!
-//! Invariant: a `Permitted` exists only for a call that policy permits and whose decision is already on the spool. What is
-//! forwarded is what policy saw: the same bytes, or their masked form.
+//! Invariant: a `Permitted` exists only for a call that policy permits, whose approval, if it needs one, is used up, and whose decision
+//! is already on the spool. What is forwarded is what policy saw: the same bytes, or their masked form.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,10 +13,12 @@ use sluicegate_sink::Ticket;
 
 use super::answer::{Answer, Rest};
 use super::downstream::{Body, Downstream, Ended};
+use super::hold::{self, Held, Standing, Stopped};
 use super::identify::Identified;
 use super::mask::{self, MaskRoom, Masked};
 use super::receive::Framed;
 use super::record::{self, Asked};
+use crate::approval::grant::Grant;
 use crate::config::Direction;
 use crate::http1::field::Known;
 use crate::http1::head::Method;
@@ -55,6 +57,8 @@ pub struct Permitted {
     pub session: Option<Vec<u8>>,
     /// What is done to findings in the answer.
     pub treatment: Arc<Treatment>,
+    /// The right to run it, where that took an approval.
+    pub grant: Option<Grant>,
     /// The decision's place on the spool.
     pub ticket: Ticket,
     _proof: Decision,
@@ -92,9 +96,18 @@ pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Id
             return Decided::Answered(Answer::malformed(worker, refusal), Rest::Unread);
         }
     };
-    let judged = match framed.received.head.method {
-        Method::Post => judge_message(worker, &framed, &body, &principal),
-        method => judge_stream(worker, &framed, method, &principal),
+    let mut standing = Standing::Unasked;
+    let judged = loop {
+        let judged = match framed.received.head.method {
+            Method::Post => judge_message(worker, &framed, &body, &principal, standing),
+            method => judge_stream(worker, &framed, method, &principal).map_err(Stop::from),
+        };
+        match judged {
+            // What comes of waiting is judged with the same bytes by the same rules, from the start.
+            Err(Stop::Held(held)) => standing = hold::wait(worker, downstream, &framed, *held).await,
+            Err(Stop::Answered(answer)) => break Err(answer),
+            Ok(judged) => break Ok(judged),
+        }
     };
     match judged {
         Err(answer) => Decided::Answered(answer, framed.rest(body.end)),
@@ -111,6 +124,7 @@ pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Id
             mirrored: judged.mirrored,
             session: judged.session,
             treatment: judged.treatment,
+            grant: judged.grant,
             ticket: judged.ticket,
             _proof: Decision,
         })),
@@ -143,7 +157,22 @@ struct Judged {
     mirrored: Vec<Mirrored>,
     session: Option<Vec<u8>>,
     treatment: Arc<Treatment>,
+    grant: Option<Grant>,
     ticket: Ticket,
+}
+
+/// Why a request is not permitted, yet.
+enum Stop {
+    /// It is answered.
+    Answered(Answer),
+    /// It waits for people.
+    Held(Box<Held>),
+}
+
+impl From<Answer> for Stop {
+    fn from(answer: Answer) -> Self {
+        Stop::Answered(answer)
+    }
 }
 
 /// Opens the sealed session id a legacy request carries.
@@ -182,11 +211,18 @@ fn judge_stream(worker: &Worker, framed: &Framed, method: Method, principal: &Pr
         mirrored: Vec::new(),
         treatment: route.treatments.of(Direction::Response, None, principal.id(), false),
         session,
+        grant: None,
         ticket,
     })
 }
 
-fn judge_message(worker: &Worker, framed: &Framed, body: &Body, principal: &Principal) -> Result<Judged, Answer> {
+fn judge_message(
+    worker: &Worker,
+    framed: &Framed,
+    body: &Body,
+    principal: &Principal,
+    standing: Standing,
+) -> Result<Judged, Stop> {
     let doc = framed.received.bytes.get(body.range.clone()).unwrap_or_default();
     let room = &mut *worker.room.borrow_mut();
     let mut asked = Asked::new(framed, principal, era::of_header(framed.field(Known::McpProtocolVersion)));
@@ -194,8 +230,9 @@ fn judge_message(worker: &Worker, framed: &Framed, body: &Body, principal: &Prin
     if let Err(error) = room.parse(doc, &worker.limits, true) {
         let (rpc, reason) = unfit(&error.reason);
         record::denied(worker, &mut asked, reason, 400);
-        return Err(Answer::error(400, None, rpc, &format!("The body cannot be taken: {error}.")));
+        return Err(Answer::error(400, None, rpc, &format!("The body cannot be taken: {error}.")).into());
     }
+    asked.standing = standing;
     let tape = std::mem::take(&mut room.tape);
     let judged = judge_parsed(worker, framed, principal, room, &tape, doc, &mut asked);
     room.tape = tape;
@@ -221,7 +258,7 @@ fn judge_parsed<'a>(
     tape: &'a sluicegate_dlp::json::Tape,
     doc: &'a [u8],
     asked: &mut Asked<'a>,
-) -> Result<Judged, Answer> {
+) -> Result<Judged, Stop> {
     let message = envelope::read(tape.root(doc)).map_err(|error| {
         record::denied(worker, asked, error.reason(), 400);
         Answer::error(400, None, code::INVALID_REQUEST, error.detail())
@@ -239,12 +276,13 @@ fn judge_parsed<'a>(
         (_, Era::Modern) => None,
         (Err(()), Era::Legacy) => {
             record::denied(worker, asked, "session", 404);
-            return Err(no_session(id));
+            return Err(no_session(id).into());
         }
     };
     let arguments = call.arguments();
     let decision = framed.snapshot.policy.decide_call(principal, framed.route().index, &call);
     (asked.effect, asked.rule, asked.reason) = (decision.effect, decision.rule, decision.reason.code());
+    (asked.masks, asked.terms) = (decision.masks, decision.terms);
     if let Some(arguments) = arguments {
         asked.arguments_bytes = arguments.span().len() as u64;
         asked.arguments = room.for_the_record(tape, doc, arguments, &worker.redact_all).into_owned();
@@ -274,9 +312,9 @@ fn finish(
     asked: &mut Asked<'_>,
     session: Option<Vec<u8>>,
     call: &Call<'_>,
-) -> Result<Judged, Answer> {
+) -> Result<Judged, Stop> {
     let route = asked.framed.route();
-    let masks = asked.effect == Effect::Mask;
+    let masks = asked.masks;
     let principal = asked.principal.map_or("", Principal::id);
     let mut findings: Vec<Finding> = Vec::new();
     let masked = if asked.effect == Effect::Block {
@@ -290,12 +328,13 @@ fn finish(
     if masked == Masked::Blocked {
         (asked.effect, asked.reason) = (Effect::Block, "finding-in-request");
     }
+    let grant = approved(worker, room, tape, doc, asked, call)?;
     if asked.effect == Effect::Block {
         let (answer, status) = denial(asked, call);
         let reason = asked.reason;
         record::denied(worker, asked, reason, status);
         worker.metrics.blocked.add(1);
-        return Err(answer);
+        return Err(answer.into());
     }
     let ticket = record::decision(worker, asked).map_err(|_| unrecorded(worker, Some(asked.id)))?;
     let rewritten = match masked {
@@ -324,13 +363,57 @@ fn finish(
         body,
         mirrored,
         session,
+        grant,
         ticket,
     })
+}
+
+/// The right to run a call that needs approval; nothing for other calls, and for those that can never have one, which become blocked.
+fn approved(
+    worker: &Worker,
+    room: &mut MaskRoom,
+    tape: &sluicegate_dlp::json::Tape,
+    doc: &[u8],
+    asked: &mut Asked<'_>,
+    call: &Call<'_>,
+) -> Result<Option<Grant>, Stop> {
+    let (Effect::Approve, Some(terms)) = (asked.effect, asked.terms) else { return Ok(None) };
+    let stopped = match std::mem::take(&mut asked.standing) {
+        // Who cannot be answered cannot be told to wait.
+        Standing::Unasked if call.exchange != Exchange::Request => {
+            (asked.effect, asked.reason) = (Effect::Block, "approval-without-answer");
+            return Ok(None);
+        }
+        Standing::Unasked => match hold::held(worker, room, tape, doc, asked, call, terms) {
+            Ok(held) => return Err(Stop::Held(Box::new(held))),
+            Err(reason) => {
+                (asked.effect, asked.reason) = (Effect::Block, reason);
+                return Ok(None);
+            }
+        },
+        Standing::Granted(grant) if grant.digest() == hold::digest(asked, call) => {
+            asked.reason = "approved";
+            grant.id().clone_into(&mut asked.approval);
+            return Ok(Some(grant));
+        }
+        Standing::Granted(_) => Stopped::Unavailable,
+        Standing::Stopped(stopped) => stopped,
+    };
+    asked.reason = stopped.reason();
+    stopped.id().clone_into(&mut asked.approval);
+    let answer = stopped.reply(asked, call);
+    let status = answer.status;
+    record::denied(worker, asked, stopped.reason(), status);
+    worker.metrics.held.add(1);
+    Err(answer.into())
 }
 
 /// How a refusal looks depends on what was asked: a tool's model should see it, a notification has no answer.
 fn denial(asked: &Asked<'_>, call: &Call<'_>) -> (Answer, u16) {
     let detail = match (asked.rule, asked.reason) {
+        (rule, "approval-params-too-long") => {
+            format!("Rule \"{rule}\" asks for approval, and the call is too long for anybody to read it.")
+        }
         (_, "finding-in-request") => "Blocked: the request holds data that must not leave.".to_owned(),
         ("", _) => "Blocked by policy: no rule permits this call for this identity.".to_owned(),
         (rule, _) => format!("Blocked by policy rule \"{rule}\". Do not retry with the same arguments."),

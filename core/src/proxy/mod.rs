@@ -5,6 +5,7 @@ pub mod decide;
 pub mod downstream;
 pub mod events;
 pub mod forward;
+pub mod hold;
 pub mod identify;
 pub mod inspect;
 pub mod mask;

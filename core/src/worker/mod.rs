@@ -21,6 +21,7 @@ use sluicegate_sink::Spool;
 use self::mailbox::Mailbox;
 use self::metrics::Counters;
 use self::watch::{TICK_MS, Watch};
+use crate::approval::desk::Desk;
 use crate::config::Limits;
 use crate::control::keys::KeyDesk;
 use crate::control::snapshot::Snapshot;
@@ -56,6 +57,8 @@ pub struct Outfit {
     pub sealer: Arc<Sealer>,
     /// Where an issuer's keys are asked for.
     pub keys: Arc<KeyDesk>,
+    /// Where approvals are asked for; there is none where no rule wants any.
+    pub approvals: Option<Arc<Desk>>,
     /// The worker's counters.
     pub metrics: Arc<Counters>,
     /// Set once, when the process is to end.
@@ -80,6 +83,10 @@ pub struct Worker {
     pub sealer: Arc<Sealer>,
     /// Where an issuer's keys are asked for.
     pub keys: Arc<KeyDesk>,
+    /// Where approvals are asked for.
+    pub approvals: Option<Arc<Desk>>,
+    /// Calls that are held for approval now.
+    pub held: Cell<usize>,
     /// The counters.
     pub metrics: Arc<Counters>,
     snapshot: RefCell<Arc<Snapshot>>,
@@ -124,7 +131,8 @@ pub enum WorkerError {
 /// # Errors
 /// [`WorkerError`], at the start only.
 pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
-    let Outfit { index, cpu, listener, limits, snapshot, mailbox, spool, engine, sealer, keys, metrics, stop } = outfit;
+    let Outfit { index, cpu, listener, limits, snapshot, mailbox, spool, engine, sealer, keys, approvals, metrics, stop } =
+        outfit;
     if let Some(cpu) = cpu
         && let Err(error) = rt::pin(cpu)
     {
@@ -148,6 +156,8 @@ pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
         redact_all,
         sealer,
         keys,
+        approvals,
+        held: Cell::new(0),
         metrics,
         snapshot: RefCell::new(snapshot),
         mailbox,

@@ -36,7 +36,7 @@ fn ask(digest: &str, quorum: u32) -> Ask {
         client: "cli".into(),
     };
     let terms = Terms { group: "dba".into(), quorum, ttl_s: 900, use_ttl_s: 300, allow_machine_approver: false };
-    Ask { digest: digest.into(), requester: identity("agent"), subject, terms }
+    Ask { digest: digest.into(), requester: identity("agent"), subject, terms, known: None }
 }
 
 fn pending(answer: Answer) -> (String, Arc<AtomicBool>) {
@@ -134,6 +134,11 @@ fn an_approval_that_is_not_used_in_time_is_over() {
     let (late, moved) = pending(ledger.ask(&ask("b", 1), NOW));
     assert_ne!(pending(ledger.ask(&ask("a", 1), NOW + 301)).0, id);
     ledger.sweep(NOW + 900);
+    // Who waited for it is told, and no new request is made in their name.
+    match ledger.ask(&Ask { known: Some(late.clone()), ..ask("b", 1) }, NOW + 900) {
+        Answer::Over { id, state } => assert_eq!((id, state), (late.clone(), State::Expired)),
+        other => panic!("not over: {other:?}"),
+    }
     assert!(moved.load(Ordering::Acquire));
     assert_eq!(ledger.get(&late, NOW + 900).unwrap().state, State::Expired);
     // Ended requests are forgotten after a week.
