@@ -1,13 +1,15 @@
 //! Calls that a rule holds until people have decided about them, from the client's connection to the upstream and the audit.
 #![allow(clippy::unwrap_used)]
 
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sluicegate_identity::Algorithm;
 use sluicegate_tests::audit::{self, Row};
 use sluicegate_tests::client::{Connection, Reply};
-use sluicegate_tests::gateway::{Gateway, Setup};
+use sluicegate_tests::gateway::{Gateway, Setup, binary};
 use sluicegate_tests::issuer::Issuer;
 use sluicegate_tests::upstream::Upstream;
 use sluicegate_tests::wait_until;
@@ -282,5 +284,34 @@ fn without_its_store_only_calls_that_need_approval_stop() {
     // As soon as the store can be used, so can approvals.
     std::fs::remove_file(&store).unwrap();
     wait_until("the store", || meta(&stage.gateway.call(&agent, "sql", "{}")).1 == "pending");
+    assert_eq!(stage.ran("sql"), 0);
+}
+
+#[test]
+fn r125_the_command_line_shows_a_call_inert_and_decides() {
+    let stage = Stage::new(0);
+    let (id, _) = meta(&stage.gateway.call(&stage.agent(), "sql", "{\"sql\":\"a\u{202e}b\"}"));
+    let file = stage.gateway.dir.path().join("token");
+    std::fs::write(&file, stage.dba("ann")).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(binary());
+        command.arg("approvals").args(arguments).args(["--url", &format!("http://127.0.0.1:{}", stage.gateway.admin)]);
+        let output = command.arg("--token-file").arg(&file).output().unwrap();
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        (output.status.code().unwrap(), text)
+    };
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(run(&["list"]).1.contains("--token-file: the credential's file has mode 0644"));
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let (code, listed) = run(&["list"]);
+    assert!(code == 0 && listed.contains(&id) && listed.contains("corp:agent-a"), "{listed}");
+    let (_, shown) = run(&["show", &id]);
+    assert!(shown.contains("params     {\"name\":\"sql\",\"arguments\":{\"sql\":\"a\\u202eb\"}}"), "{shown}");
+    assert_eq!(run(&["cancel", &id]), (1, "sluicegate: 403: only who asked can take a request back\n".to_owned()));
+    assert_eq!(run(&["approve", &id, "--reason", "ticket 4711"]), (0, format!("{id} approved\n")));
+    assert!(run(&["show", &id]).1.contains("approve    corp:ann "));
+    assert_eq!(run(&["deny", &id]), (0, format!("{id} revoked\n")));
+    assert_eq!(run(&["list"]).1.lines().count(), 1);
+    assert_eq!(meta(&stage.gateway.call(&stage.agent(), "sql", "{\"sql\":\"a\u{202e}b\"}")).1, "denied");
     assert_eq!(stage.ran("sql"), 0);
 }
