@@ -42,6 +42,15 @@ SELECT session_id, session_seq, ts, principal, method, tool, args, decision, rul
 FROM calls SEMI JOIN latest USING (session_id)
 ORDER BY ts, session_seq;
 
+-- name: approvals: what was asked for, by whom, and what became of it
+SELECT approval, any_value(principal) AS principal, any_value(upstream || '/' || tool) AS tool, any_value(rule) AS rule, min(ts) AS first_asked,
+       count(*) AS calls, count(*) FILTER (reason = 'approved') AS ran, arg_max(reason, ts) AS latest, max(ts) FILTER (reason = 'approved') AS ran_at
+FROM read_parquet('audit/calls/**/*.parquet', hive_partitioning = true, hive_types = {'dt': DATE, 'hour': INTEGER}, union_by_name = true)
+WHERE approval <> ''
+GROUP BY approval
+ORDER BY first_asked DESC
+LIMIT 200;
+
 -- name: median and p99 by tool
 SELECT upstream, tool, count(*) AS calls,
        quantile_cont(duration_us, 0.5)::BIGINT AS p50_us,

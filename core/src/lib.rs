@@ -1,6 +1,7 @@
 //! The data path of Sluicegate: everything between an accepted connection and its audit record.
 
 pub mod admin;
+pub mod approval;
 pub mod cli;
 pub mod config;
 pub mod control;

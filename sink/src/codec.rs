@@ -94,6 +94,7 @@ impl Decision<'_> {
         put_text(out, self.credential.as_bytes(), TEXT_BYTES_MAX);
         out.extend_from_slice(&self.credential_version.to_le_bytes());
         put_text(out, self.credential_tag.as_bytes(), HASH_BYTES_MAX);
+        put_text(out, self.approval.as_bytes(), TEXT_SHORT_MAX);
     }
 }
 
@@ -167,12 +168,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The credential's name, version and tag; a record of the versions before these ends where they would stand.
-fn credential(from: &mut Reader<'_>) -> Option<(String, u64, String)> {
+/// The credential's name, version and tag, and the request for approval; a record of the versions before these ends where they would stand.
+fn third_version(from: &mut Reader<'_>) -> Option<(String, u64, String, String)> {
     if from.0.is_empty() {
         return Some(Default::default());
     }
-    Some((from.text()?, from.u64()?, from.text()?))
+    Some((from.text()?, from.u64()?, from.text()?, from.text()?))
 }
 
 /// Reads a decision back.
@@ -218,8 +219,9 @@ pub(crate) fn decode_decision(bytes: &[u8]) -> Option<OwnedDecision> {
         credential: String::new(),
         credential_version: 0,
         credential_tag: String::new(),
+        approval: String::new(),
     };
-    (read.credential, read.credential_version, read.credential_tag) = credential(&mut from)?;
+    (read.credential, read.credential_version, read.credential_tag, read.approval) = third_version(&mut from)?;
     Some(read)
 }
 
@@ -275,6 +277,7 @@ mod tests {
             credential: "crm-key",
             credential_version: 7,
             credential_tag: "0123456789abcdef",
+            approval: "APR-7F3K",
         }
     }
 
@@ -296,8 +299,9 @@ mod tests {
             prop_assert_eq!(&read.findings[0].hash, &hash);
             let credential = (read.credential.as_str(), read.credential_version, read.credential_tag.as_str());
             prop_assert_eq!(credential, ("crm-key", 7, "0123456789abcdef"));
-            // What the second version wrote: all of it but the credential.
-            let second_version = bytes.len() - (2 + "crm-key".len()) - 8 - (2 + 16);
+            prop_assert_eq!(&read.approval, "APR-7F3K");
+            // What the second version wrote: all of it but the credential and the approval.
+            let second_version = bytes.len() - (2 + "APR-7F3K".len()) - (2 + "crm-key".len()) - 8 - (2 + 16);
             let read = decode_decision(&bytes[..second_version]).unwrap();
             prop_assert_eq!((&read.findings[0].hash, read.credential.as_str()), (&hash, ""));
             // What the first version wrote: without the hashes too.

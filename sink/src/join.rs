@@ -181,6 +181,7 @@ mod tests {
             credential: "",
             credential_version: 0,
             credential_tag: "",
+            approval: "",
         };
         record.encode(&mut bytes);
         decode_decision(&bytes).unwrap()

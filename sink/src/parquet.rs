@@ -125,12 +125,13 @@ const CALLS: [Column; 36] = [
     Column::Number("bytes_out", |row| signed(row.outcome.bytes_out)),
     Column::Number("duration_us", |row| signed(row.outcome.duration_us)),
 ];
-const CALLS_TAIL: [Column; 5] = [
+const CALLS_TAIL: [Column; 6] = [
     Column::Number("upstream_us", |row| signed(row.outcome.upstream_us)),
     Column::Text("outcome_reason", |row| &row.outcome.reason),
     Column::Text("credential", |row| &row.decision.credential),
     Column::Number("credential_version", |row| signed(row.decision.credential_version)),
     Column::Text("credential_tag", |row| &row.decision.credential_tag),
+    Column::Text("approval", |row| &row.decision.approval),
 ];
 
 fn column(column: &Column, rows: &[Row]) -> (Field, ArrayRef) {

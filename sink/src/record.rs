@@ -47,6 +47,8 @@ named! {
         Block = 2 "block",
         /// Identity or protocol refuses it.
         Refuse = 3 "refuse",
+        /// Policy holds it until people have decided about it.
+        Approve = 4 "approve",
     }
 }
 named! {
@@ -153,6 +155,8 @@ pub struct Decision<'a> {
     pub credential_version: u64,
     /// A keyed hash of the value, in hexadecimal digits; empty where there is no key.
     pub credential_tag: &'a str,
+    /// The request for approval, where the call needs one.
+    pub approval: &'a str,
 }
 
 /// What is known of a call when it has ended.
@@ -216,6 +220,7 @@ pub(crate) struct OwnedDecision {
     pub credential: String,
     pub credential_version: u64,
     pub credential_tag: String,
+    pub approval: String,
 }
 
 /// An outcome as it is read back.

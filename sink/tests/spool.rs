@@ -53,6 +53,7 @@ fn decision(tool: &str) -> Decision<'_> {
         credential: "",
         credential_version: 0,
         credential_tag: "",
+        approval: "",
     }
 }
 

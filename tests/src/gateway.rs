@@ -33,6 +33,8 @@ pub struct Setup {
     pub secrets: Vec<(String, String)>,
     /// Variables of the process's environment.
     pub environment: Vec<(String, String)>,
+    /// How long calls are held for approval, in seconds; `None` for a gateway without approvals.
+    pub hold_s: Option<u64>,
 }
 
 /// The credential of the documented sample.
@@ -79,6 +81,7 @@ impl Setup {
             credentials: STATIC_CREDENTIAL.to_owned(),
             secrets: vec![("key".to_owned(), CREDENTIAL.to_owned())],
             environment: Vec::new(),
+            hold_s: None,
         }
     }
 
@@ -100,6 +103,12 @@ impl Setup {
         self
     }
 
+    /// Approvals, with calls held this long.
+    pub fn with_approvals(mut self, hold_s: u64) -> Setup {
+        self.hold_s = Some(hold_s);
+        self
+    }
+
     /// More tables behind the sample's.
     pub fn with(mut self, tables: &str) -> Setup {
         self.rules.push_str(tables);
@@ -113,6 +122,8 @@ pub struct Gateway {
     pub port: u16,
     /// The audience of tokens for its endpoint.
     pub audience: String,
+    /// The port of its admin listener, where it has approvals.
+    pub admin: u16,
     /// Its directory: configuration, log, audit.
     pub dir: TempDir,
     child: Child,
@@ -160,6 +171,16 @@ impl Gateway {
             }
             None => "",
         };
+        let admin = free_port();
+        let (audience, approvals) = match setup.hold_s {
+            Some(hold_s) => (
+                format!(", \"http://127.0.0.1:{port}/approvals\""),
+                format!(
+                    "[admin]\nlisten = \"127.0.0.1:{admin}\"\n[approval]\ndir = \"approvals\"\nhold_s = {hold_s}\ncooldown_s = 2\n"
+                ),
+            ),
+            None => (String::new(), String::new()),
+        };
         let text = format!(
             r#"version = 1
 [server]
@@ -169,7 +190,7 @@ workers = 2
 [[issuer]]
 name = "corp"
 issuer = "{}"
-audiences = ["http://127.0.0.1:{port}/mcp/crm"]
+audiences = ["http://127.0.0.1:{port}/mcp/crm"{audience}]
 allow_insecure_loopback = true
 roles = {{ claim = "/roles" }}
 {}
@@ -181,7 +202,7 @@ credential = "crm-key"
 [audit]
 dir = "audit"
 seal_interval_s = 1
-{}"#,
+{approvals}{}"#,
             setup.issuer, setup.credentials, setup.upstream, setup.rules
         );
         fs::write(dir.path().join("gate.toml"), text).unwrap();
@@ -189,7 +210,7 @@ seal_interval_s = 1
         let environment = setup.environment.clone();
         let child = spawn(dir.path(), legacy_driver, &environment);
         let audience = format!("http://127.0.0.1:{port}/mcp/crm");
-        let gateway = Gateway { port, audience, dir, child, legacy_driver, environment };
+        let gateway = Gateway { port, admin, audience, dir, child, legacy_driver, environment };
         gateway.wait_until_it_listens();
         gateway
     }

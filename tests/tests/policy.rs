@@ -157,7 +157,7 @@ fn cases_pass_or_say_what_is_otherwise() {
         "c: expected to find [\"EMAIL_ADDRESS\"], and found []",
         "d: says not what is called: give tool, method or message",
         "e: has a whole message, so method, tool and arguments say nothing: leave them out",
-        "f: expect.effect is \"allow\", \"mask\" or \"block\", and not \"deny\"",
+        "f: expect.effect is \"allow\", \"mask\", \"approve\" or \"block\", and not \"deny\"",
         "g: the configuration has no upstream named \"erp\"",
         "7 cases, 7 wrong",
     ];

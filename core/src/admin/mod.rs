@@ -1,6 +1,10 @@
-//! What operators look at: health, readiness, metrics. Served on the control thread, on loopback only.
+//! What operators look at: health, readiness, metrics; and where people decide about held calls. Served on the control thread, on
+//! loopback only.
 //!
-//! Invariant: nothing here can change anything, and nothing shows a payload, a token or a credential.
+//! Invariant: nothing changes anything and nothing shows a payload but the approvals, which ask who asks; nothing shows a token or a
+//! credential.
+
+mod approvals;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -11,6 +15,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 
+use crate::approval::desk::open_book;
 use crate::control::process::Observed;
 
 /// Serves until the process ends.
@@ -19,6 +24,7 @@ pub async fn serve(listener: tokio::net::TcpListener, observed: Arc<Observed>) {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .merge(approvals::routes())
         .with_state(observed);
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "the admin listener has ended");
@@ -60,6 +66,10 @@ async fn metrics(State(observed): State<Arc<Observed>>) -> String {
     series("sluicegate_audit_segments", "gauge", "Spool segments on the disk.", audit.segments);
     series("sluicegate_audit_corrupt_total", "counter", "Spool segments that could not be read whole.", audit.corrupt_total);
     series("sluicegate_audit_writable", "gauge", "1 while the audit can be written.", u64::from(audit.error.is_none()));
+    if let Some(approvals) = &observed.approvals {
+        let is_available = u64::from(open_book(&approvals.ledger).is_available());
+        series("sluicegate_approvals_available", "gauge", "1 while the store of approvals can be used.", is_available);
+    }
     series("sluicegate_snapshot_generation", "gauge", "The generation in force.", observed.generation.load(Ordering::Relaxed));
     out
 }

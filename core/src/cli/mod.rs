@@ -1,5 +1,6 @@
 //! The command line, one file per subcommand.
 
+mod approvals;
 mod check;
 mod credential;
 mod demo;
@@ -51,6 +52,8 @@ enum Command {
     Pins(pins::PinsArguments),
     /// Test rules on cases, compare configurations on recorded calls, or suggest rules from them
     Policy(policy::PolicyArguments),
+    /// List and show calls that wait for approval, and decide about them
+    Approvals(approvals::ApprovalsArguments),
     /// Find secrets and personal data in files, directories and audits; findings come out as JSON lines
     Scan(scan::ScanArguments),
     /// List the detectors, test them on their own examples, or report what rules would find
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Pins(arguments) => pins::pins(&arguments),
         Command::Policy(arguments) => policy::policy(&arguments),
+        Command::Approvals(arguments) => approvals::approvals(&arguments),
         Command::Scan(arguments) => scan::scan(&arguments),
         Command::Dlp(arguments) => dlp::dlp(&arguments),
     }

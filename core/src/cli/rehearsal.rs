@@ -208,8 +208,7 @@ impl Rehearsal {
         if decision.effect != Effect::Block
             && let Some(treatments) = self.treatments.get(upstream)
         {
-            let masks = decision.effect == Effect::Mask;
-            let treatment = treatments.of(Direction::Request, call.tool().as_deref(), who.id(), masks);
+            let treatment = treatments.of(Direction::Request, call.tool().as_deref(), who.id(), decision.masks);
             is_stopped = self.room.mask_message(&tape, message, &treatment, None, &mut findings) == Masked::Blocked;
         }
         Ok(Judgement { decision, rules, findings, is_stopped })

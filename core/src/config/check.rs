@@ -12,6 +12,7 @@ use std::time::Duration;
 use sluicegate_identity::{IssuerPolicy, Pointer};
 use toml::Spanned;
 
+use super::check_approval;
 use super::check_budgets::budgets;
 use super::check_credentials::choose_credentials;
 use super::check_dlp::dlp_rules;
@@ -48,7 +49,8 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     let mut problems = Problems::new(path, &text);
     let Some(raw) = shape::read::<RawConfig>(&text, &mut problems) else { return Err(problems.into_sorted()) };
     let dir = path.parent().unwrap_or(Path::new("")).to_owned();
-    let checked = Checker { problems: &mut problems, dir, named: Named::of(&raw) }.config(raw);
+    let revision = check_approval::revision(&text);
+    let checked = Checker { problems: &mut problems, dir, named: Named::of(&raw) }.config(raw, revision);
     match checked {
         Some(config) if problems.is_empty() => Ok(config),
         _ => Err(problems.into_sorted()),
@@ -92,7 +94,7 @@ impl Named {
 }
 
 impl Checker<'_, '_> {
-    fn config(mut self, raw: RawConfig) -> Option<Config> {
+    fn config(mut self, raw: RawConfig, revision: String) -> Option<Config> {
         if *raw.version.get_ref() != 1 {
             self.problems.add(raw.version.span(), "version", "this program reads version 1", "set `version = 1`");
         }
@@ -107,9 +109,13 @@ impl Checker<'_, '_> {
             Some(server) => self.named.upstreams.iter().map(|name| server.resource(name)).collect(),
             None => Vec::new(),
         };
-        let issuers = self.issuers(&raw.issuer, &resources);
+        let approval = raw.approval.as_ref().zip(server.as_ref()).and_then(|(raw, server)| self.approval(raw, server));
+        let mut audiences = resources.clone();
+        audiences.extend(approval.as_ref().map(|approval| approval.audience.clone()));
+        let issuers = self.issuers(&raw.issuer, &audiences);
         let rules = rules(&mut self, &raw.rule, &issuers, &upstreams, &resources);
         choose_credentials(&rules, &mut upstreams);
+        self.somebody_can_decide(&raw, approval.as_ref());
         let catalogue = self.catalogue(&raw.dlp.detector);
         let keyring = raw.dlp.key.as_ref().and_then(|key| self.keyring(key));
         let budgets = budgets(&mut self, &raw.budget, &issuers, &upstreams, &resources, keyring.is_some());
@@ -124,6 +130,8 @@ impl Checker<'_, '_> {
             credentials: credentials?,
             upstreams,
             rules,
+            revision,
+            approval,
             budgets,
             catalogue,
             dlp_rules,

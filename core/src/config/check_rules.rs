@@ -7,6 +7,7 @@ use super::check_args::OneArg;
 use super::checked::{ArgPredicate, Issuer, Rule, RuleEffect, Upstream, What, Who};
 use super::problem::nearest;
 use super::raw::{RawArg, RawRule, RawWhat, RawWho, Text};
+use crate::approval::request::Terms;
 use crate::policy::{Glob, method};
 
 /// Rules that are taken; more are refused.
@@ -56,7 +57,15 @@ pub(super) fn scope(
     resources: &[String],
 ) -> Option<Rule> {
     let effect = Spanned::new(id.span(), "allow".to_owned());
-    let raw = RawRule { id: id.clone(), who: who.clone(), what: what.clone(), args: Vec::new(), effect, credential: None };
+    let raw = RawRule {
+        id: id.clone(),
+        who: who.clone(),
+        what: what.clone(),
+        args: Vec::new(),
+        effect,
+        credential: None,
+        approve: None,
+    };
     OneRule { checker, key: key.to_owned(), raw: &raw }.check(issuers, upstreams, resources)
 }
 
@@ -109,6 +118,7 @@ impl OneRule<'_, '_, '_, '_> {
             self.add(&raw.id, "id", "is not a name", "use 1 to 128 characters");
         }
         let effect = self.effect();
+        let approve = self.approve(effect);
         let who = self.who(issuers);
         let what = self.what(upstreams);
         let permits = effect != Some(RuleEffect::Block);
@@ -127,6 +137,7 @@ impl OneRule<'_, '_, '_, '_> {
             what: what?,
             args: args.into_iter().collect::<Option<_>>()?,
             effect: effect?,
+            approve,
         })
     }
 
@@ -153,14 +164,30 @@ impl OneRule<'_, '_, '_, '_> {
             "allow" => Some(RuleEffect::Allow),
             "mask" => Some(RuleEffect::Mask),
             "block" => Some(RuleEffect::Block),
-            "approve" => {
-                self.add(&raw.effect, "effect", "this version has no approvals", "use \"block\" until it has");
-                None
-            }
+            "approve" => Some(RuleEffect::Approve),
             _ => {
-                self.add(&raw.effect, "effect", "is not an effect", "use \"allow\", \"mask\" or \"block\"");
+                self.add(&raw.effect, "effect", "is not an effect", "use \"allow\", \"mask\", \"approve\" or \"block\"");
                 None
             }
+        }
+    }
+
+    /// What a rule that holds calls asks for; nothing for the others.
+    fn approve(&mut self, effect: Option<RuleEffect>) -> Option<Terms> {
+        let raw = self.raw;
+        match (effect, &raw.approve) {
+            (Some(RuleEffect::Approve), Some(approve)) => Some(self.checker.terms(approve, &format!("{}.approve", self.key))),
+            (Some(RuleEffect::Approve), None) => {
+                self.add(&raw.effect, "approve", "is missing", "say who decides: `approve = { group = \"…\" }`");
+                None
+            }
+            (Some(_), Some(approve)) => {
+                let key = format!("{}.approve", self.key);
+                let hint = "remove it, or use `effect = \"approve\"`";
+                self.checker.problems.add(approve.span(), key, "is for the effect \"approve\" only", hint);
+                None
+            }
+            _ => None,
         }
     }
 

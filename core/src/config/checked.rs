@@ -10,6 +10,7 @@ use sluicegate_identity::IssuerPolicy;
 
 use super::limits::Limits;
 use super::url::HttpUrl;
+use crate::approval::request::Terms;
 use crate::credential::placement::Placement;
 use crate::credential::source::Source;
 use crate::pin::book::FirstSight;
@@ -31,6 +32,10 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// `[[budget]]`
     pub budgets: Vec<Budget>,
+    /// A hash of the rules as they are written, in hexadecimal digits.
+    pub revision: String,
+    /// `[approval]`
+    pub approval: Option<Approval>,
     /// What is looked for: the built-in detectors and those of `[[dlp.detector]]`
     pub catalogue: Arc<Catalogue>,
     /// `[[dlp.rule]]`
@@ -114,6 +119,8 @@ pub enum RuleEffect {
     Allow,
     /// The call is permitted, and everything that can be found in it is masked.
     Mask,
+    /// The call is held until people have decided about it.
+    Approve,
     /// The call is stopped.
     Block,
 }
@@ -160,6 +167,8 @@ pub struct Rule {
     pub effect: RuleEffect,
     /// Index of the credential that the calls it permits are given in the place of their upstream's own.
     pub credential: Option<usize>,
+    /// What it takes to approve a call; given where, and only where, the effect is to hold it.
+    pub approve: Option<Terms>,
 }
 
 /// How much of what a principal may have, and in which time.
@@ -211,6 +220,18 @@ pub enum Done {
     Masks(sluicegate_dlp::Rule),
     /// It turns tokens back in what goes to the upstream.
     TurnsBack(Arc<Keyring>),
+}
+
+/// How calls are held for people to decide about them.
+pub struct Approval {
+    /// Where requests and the key that signs decisions are kept.
+    pub dir: PathBuf,
+    /// The audience of tokens of those who decide.
+    pub audience: String,
+    /// How long a call waits for a decision before it is answered that it is pending.
+    pub hold: Duration,
+    /// Seconds after a denial during which the same call is not asked for again.
+    pub cooldown_s: u64,
 }
 
 /// How the audit is kept.

@@ -91,6 +91,14 @@ limits! {
     tool_definition_bytes_max: usize = 65_536, 256..=4_194_304;
     /// Windows of budgets that are counted at once, one a principal and budget; a call that would need one more is refused.
     budget_meters_max: usize = 10_000, 1..=1_000_000;
+    /// Calls that one worker holds for approval at once; one more is answered at once that it is pending.
+    calls_held_per_worker_max: usize = 1024, 0..=100_000;
+    /// Bytes of the parameters of a call that needs approval; a longer one is denied, because nobody could read it whole.
+    approval_params_bytes_max: usize = 65_536, 1024..=1_048_576;
+    /// Requests for approval that one principal may have pending; with more its calls are denied.
+    approvals_pending_per_principal_max: usize = 16, 1..=1000;
+    /// Time a call waits to learn whether it may run; then the answer is that approvals are unavailable.
+    approval_ask_time_max_ms: u64 = 5_000, 10..=60_000;
     /// Time that calls have to end after SIGTERM; then they are cut off.
     drain_time_max_ms: u64 = 10_000, 0..=3_600_000;
 }

@@ -3,6 +3,7 @@
 //! Invariant: the data path only ever sees a [`Config`], in which every name resolves, every pattern compiles and every bound is set.
 
 mod check;
+mod check_approval;
 mod check_args;
 mod check_budgets;
 mod check_credentials;
@@ -17,8 +18,8 @@ pub mod url;
 
 pub use check::load;
 pub use checked::{
-    Admin, ArgPredicate, Audit, Budget, Config, Credential, Direction, DlpRule, Done, Issuer, PinSetup, Rule, RuleEffect, Server,
-    Upstream, What, Who,
+    Admin, Approval, ArgPredicate, Audit, Budget, Config, Credential, Direction, DlpRule, Done, Issuer, PinSetup, Rule,
+    RuleEffect, Server, Upstream, What, Who,
 };
 pub use limits::Limits;
 pub use problem::Problem;

@@ -26,6 +26,7 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub dlp: RawDlp,
     pub pins: Option<RawPins>,
+    pub approval: Option<Spanned<RawApproval>>,
     pub audit: RawAudit,
     pub admin: Option<RawAdmin>,
     #[serde(default)]
@@ -153,6 +154,18 @@ pub(super) struct RawRule {
     pub args: Vec<Spanned<RawArg>>,
     pub effect: Text,
     pub credential: Option<Text>,
+    pub approve: Option<Spanned<RawApprove>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawApprove {
+    pub group: Text,
+    pub quorum: Option<Spanned<i64>>,
+    pub ttl_s: Option<Spanned<i64>>,
+    pub use_ttl_s: Option<Spanned<i64>>,
+    #[serde(default)]
+    pub allow_machine_approver: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -287,6 +300,15 @@ pub(super) struct RawPlace {
     pub principal: Option<Text>,
     pub direction: Option<Text>,
     pub pointer: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawApproval {
+    pub dir: Text,
+    pub audience: Option<Text>,
+    pub hold_s: Option<Spanned<i64>>,
+    pub cooldown_s: Option<Spanned<i64>>,
 }
 
 #[derive(Debug, Deserialize)]

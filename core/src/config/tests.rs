@@ -247,7 +247,35 @@ fn what_is_wrong_is_said() {
             "rule[1]: can never matter: rule \"no-drop\" blocks all",
         ),
         ("id = \"no-drop\"", "id = \"readers\"", "rule[2].id: \"readers\" is the name of number 1 already"),
-        ("effect = \"block\"", "effect = \"approve\"", "rule[2].effect: this version has no approvals"),
+        ("effect = \"block\"", "effect = \"approve\"", "rule[2].approve: is missing"),
+        ("effect = \"block\"", "effect = \"approve\"", "rule[2].effect: holds calls, and there is no [approval]"),
+        (
+            "effect = \"block\"",
+            "effect = \"approve\"",
+            "rule[2].effect: holds calls, and nobody could decide: there is no [admin]",
+        ),
+        ("effect = \"block\"", "effect = \"block\"\napprove = { group = \"dba\" }", "rule[2].approve: is for the effect"),
+        (
+            "effect = \"block\"",
+            "effect = \"approve\"\napprove = { group = \"\", quorum = 0 }",
+            "rule[2].approve.group: is not the name of a group",
+        ),
+        (
+            "effect = \"block\"",
+            "effect = \"approve\"\napprove = { group = \"dba\", quorum = 0 }",
+            "rule[2].approve.quorum: is out of bounds",
+        ),
+        (
+            "effect = \"block\"",
+            "effect = \"approve\"\napprove = { group = \"dba\" }\n[admin]\nlisten = \"127.0.0.1:1\"\n[approval]\ndir = \"a\"",
+            "rule[2].effect: holds calls, and nobody could decide: no issuer has the audience \"http://127.0.0.1:8080/approvals\"",
+        ),
+        ("[audit]", "[approval]\ndir = \"a\"\nhold_s = 601\n[audit]", "approval.hold_s: is out of bounds"),
+        (
+            "[audit]",
+            "[approval]\ndir = \"a\"\naudience = \"http://127.0.0.1:8080/mcp/everything\"\n[audit]",
+            "approval.audience: is the audience of an endpoint",
+        ),
         ("operator = \"redact\"", "operator = \"redact\"\nkeep = 4", "dlp.rule[1].keep: is for the operator \"partial\" only"),
         ("operator = \"redact\"", "operator = \"hash\"", "dlp.rule[1].operator: needs a key"),
         ("operator = \"redact\"", "operator = \"mangle\"", "dlp.rule[1].operator: is not an operator"),
@@ -305,6 +333,52 @@ fn what_is_wrong_is_said() {
         assert!(found.iter().any(|problem| problem.contains(said)), "{to:?} gave {found:#?}, not {said:?}");
         assert!(found.iter().all(|problem| problem.contains("\n  hint: ")), "{found:#?}");
     }
+}
+
+#[test]
+fn r120_the_revision_is_one_of_the_rules_alone() {
+    let revision = |text: &str| load_text(text).unwrap_or_else(|problems| panic!("{problems:#?}")).revision;
+    let sample = revision(SAMPLE);
+    assert_eq!(
+        revision(&SAMPLE.replace("workers = 2", "# two\nworkers = 3").replace("effect = \"allow\"", "effect   =   'allow'")),
+        sample
+    );
+    assert_ne!(revision(&SAMPLE.replace("effect = \"allow\"", "effect = \"mask\"")), sample);
+}
+
+/// A rule that holds calls needs somebody in its group, and tokens say who is only where their issuer names the claim.
+#[test]
+fn a_group_needs_an_issuer_that_tells_of_groups() {
+    let text = SAMPLE
+        .replace("effect = \"block\"", "effect = \"approve\"\napprove = { group = \"dba\" }")
+        .replace("everything\"]\nallow", "everything\", \"http://127.0.0.1:8080/approvals\"]\nallow")
+        .replace(", roles = [\"reader\"]", "")
+        .replace("[audit]", "[admin]\nlisten = \"127.0.0.1:8081\"\n[approval]\ndir = \"approvals\"\n[audit]");
+    let (roles, groups) = ("roles = { claim = \"/roles\" }\n", "groups = { claim = \"/groups\" }\n");
+    for told in [text.clone(), text.replace(roles, ""), text.replace(groups, "")] {
+        assert!(load_text(&told).is_ok(), "{:?}", load_text(&told).err());
+    }
+    let found = load_text(&text.replace(roles, "").replace(groups, "")).err().unwrap_or_default();
+    assert!(
+        found.len() == 1 && found[0].contains("rule[2].effect: holds calls, and nobody could decide: no issuer of those"),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn a_rule_that_holds_calls_has_defaults() {
+    let text = SAMPLE
+        .replace("effect = \"block\"", "effect = \"approve\"\napprove = { group = \"corp:dba\" }")
+        .replace("everything\"]\nallow", "everything\", \"http://127.0.0.1:8080/approvals\"]\nallow")
+        .replace("[audit]", "[admin]\nlisten = \"127.0.0.1:8081\"\n[approval]\ndir = \"approvals\"\n[audit]");
+    let config = load_text(&text).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let terms = config.rules[1].approve.as_ref().unwrap();
+    assert_eq!((terms.quorum, terms.ttl_s, terms.use_ttl_s, terms.allow_machine_approver), (1, 900, 300, false));
+    let approval = config.approval.unwrap();
+    assert_eq!(
+        (approval.audience.as_str(), approval.hold.as_secs(), approval.cooldown_s),
+        ("http://127.0.0.1:8080/approvals", 50, 60)
+    );
 }
 
 #[test]

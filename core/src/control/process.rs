@@ -4,8 +4,9 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ use super::pins::PinBoard;
 use super::snapshot::{Blueprint, Snapshot};
 use super::{fetch, resolve};
 use crate::admin;
+use crate::approval::desk::{self, Desk, Question, SharedLedger};
+use crate::approval::ledger::{Bounds, Ledger};
+use crate::approval::sign::Signer;
+use crate::approval::store::{RedbStore, Store};
 use crate::config::Config;
 use crate::credential::held::Kept;
 use crate::mcp::session::Sealer;
@@ -84,6 +89,18 @@ pub struct Observed {
     pub ready: AtomicBool,
     /// The generation handed out last.
     pub generation: std::sync::atomic::AtomicU64,
+    /// The newest generation, for the tasks of the control thread; workers have mailboxes.
+    pub newest: Mutex<Arc<Snapshot>>,
+    /// The requests for approval; there are none where the configuration has no `[approval]`.
+    pub approvals: Option<Approvals>,
+}
+
+/// What the admin listener decides with.
+pub struct Approvals {
+    /// All requests.
+    pub ledger: SharedLedger,
+    /// The audience of tokens of those who decide.
+    pub audience: String,
 }
 
 /// Runs the gateway until SIGTERM or SIGINT.
@@ -105,6 +122,8 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
     let board = board.map_err(ProcessError::Pins)?;
     let (refused, refusals) = RefusalDesk::new();
     let held = credentials::at_start(&config);
+    let (approvals, approval_desk) = open_approvals(&config)?.unzip();
+    let (approval_desk, asking) = approval_desk.unzip();
     let blueprint = Blueprint::new(config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
     let addresses = runtime.block_on(resolve::all(&blueprint.config().upstreams, &[]));
@@ -130,11 +149,16 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
             keys: Arc::clone(&desk),
             pin_desk: pin_desk.clone(),
             refused: Arc::clone(&refused),
+            approvals: approval_desk.clone(),
             metrics,
             stop: Arc::clone(&stop),
         })?);
     }
-    let observed = Arc::new(Observed { counters, sink, ready: AtomicBool::new(false), generation: 1.into() });
+    let (ready, newest) = (AtomicBool::new(false), Mutex::new(Arc::clone(&first)));
+    let observed = Arc::new(Observed { counters, sink, ready, generation: 1.into(), newest, approvals });
+    if let Some((approvals, asking)) = observed.approvals.as_ref().zip(asking) {
+        runtime.spawn(desk::serve(asking, Arc::clone(&approvals.ledger)));
+    }
     tracing::info!(%address, workers, "listening");
     let observed_by = Arc::clone(&observed);
     let control =
@@ -147,10 +171,31 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
             return Err(ProcessError::Worker(error));
         }
     }
+    // What the workers ran while they drained has ended by now.
+    if let Some(approvals) = &observed.approvals {
+        desk::open_book(&approvals.ledger).sweep(rt::now_unix_s());
+    }
     // Ends the admin listener, which holds the other handle.
     drop(runtime);
     let observed = Arc::into_inner(observed).ok_or_else(|| system("the audit is still in use"))?;
     observed.sink.shutdown().map_err(ProcessError::Audit)
+}
+
+type ApprovalParts = (Approvals, (Arc<Desk>, mpsc::Receiver<Question>));
+
+/// The ledger and the desk, where the configuration asks for approvals. A store that cannot be opened is tried again later; without the
+/// key there is nothing to sign with, and the process does not start.
+fn open_approvals(config: &Config) -> Result<Option<ApprovalParts>, ProcessError> {
+    let Some(approval) = &config.approval else { return Ok(None) };
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&approval.dir);
+    made.map_err(|error| system(format_args!("{}: {error}", approval.dir.display())))?;
+    let signer = Signer::open(&approval.dir).map_err(system)?;
+    let dir = approval.dir.clone();
+    let open = Box::new(move || RedbStore::open(&dir).map(|store| Box::new(store) as Box<dyn Store>));
+    let bounds =
+        Bounds { pending_per_principal_max: config.limits.approvals_pending_per_principal_max, cooldown_s: approval.cooldown_s };
+    let ledger = Arc::new(Mutex::new(Ledger::new(open, signer, bounds, rt::now_unix_s())));
+    Ok(Some((Approvals { ledger, audience: approval.audience.clone() }, Desk::new())))
 }
 
 fn audit_options(config: &Config, workers: usize) -> sink::Options {
@@ -313,6 +358,7 @@ impl Control {
         for mailbox in &self.mailboxes {
             mailbox.deliver(Arc::clone(&snapshot));
         }
+        *self.observed.newest.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
         self.observed.generation.store(self.generation, Ordering::Relaxed);
         self.observed.ready.store(self.keys.iter().all(Option::is_some), Ordering::Relaxed);
     }

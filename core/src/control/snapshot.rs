@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluicegate_identity::{Verifier, metadata};
 
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub pins: Option<Arc<Pins>>,
     /// What principals may have; the counts are the same in all generations.
     pub budgets: Arc<Budgets>,
+    /// How long a call waits for people to decide about it.
+    pub hold: Duration,
     /// The endpoints, in the order of the configuration.
     pub routes: Vec<Arc<Route>>,
 }
@@ -61,6 +64,8 @@ pub struct Route {
     pub authority: String,
     /// The upstream's request target.
     pub path: String,
+    /// The upstream's whole URL.
+    pub endpoint: String,
     /// The upstream's addresses, as they were last resolved.
     pub addresses: Vec<SocketAddr>,
     /// How the upstream is spoken to.
@@ -123,6 +128,7 @@ impl Blueprint {
             policy: Arc::clone(&self.policy),
             pins,
             budgets: Arc::clone(&self.budgets),
+            hold: self.config.approval.as_ref().map_or(Duration::ZERO, |approval| approval.hold),
             routes,
         }
     }
@@ -141,6 +147,7 @@ impl Blueprint {
         let upstream = &self.config.upstreams[index];
         let server = &self.config.server;
         let (path, resource) = (server.endpoint(&upstream.name), server.resource(&upstream.name));
+        let scheme = if upstream.url.origin.is_tls { "https" } else { "http" };
         let issuers =
             self.config.issuers.iter().map(|issuer| &issuer.policy).filter(|issuer| issuer.audiences().contains(&resource));
         let issuers: Vec<&str> = issuers.map(|issuer| issuer.issuer()).collect();
@@ -153,6 +160,7 @@ impl Blueprint {
             origin: upstream.url.origin.clone(),
             authority: upstream.url.authority.clone(),
             path: upstream.url.path.clone(),
+            endpoint: format!("{scheme}://{}{}", upstream.url.authority, upstream.url.path),
             addresses,
             transport: upstream.transport.clone(),
             credentials: self.credentials(upstream, credentials),

@@ -59,6 +59,17 @@ fn data_value(buffer: &[u8], line: Range<usize>) -> Option<Range<usize>> {
     }
 }
 
+/// Appends an event with this message. A line end within it, which JSON has between its tokens only, becomes one between lines of data.
+pub fn message(out: &mut Vec<u8>, message: &[u8]) {
+    out.extend_from_slice(b"event: message\n");
+    for line in message.split(|&b| matches!(b, b'\n' | b'\r')).filter(|line| !line.is_empty()) {
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+    out.push(b'\n');
+}
+
 /// Appends the event at `buffer[..event.length]` with its data replaced by `masked`, which is one line; the other lines stay.
 pub fn rewrite(buffer: &[u8], event: &Event, masked: &[u8], out: &mut Vec<u8>) {
     let mut at = 0;

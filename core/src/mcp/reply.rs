@@ -1,6 +1,6 @@
 //! The JSON-RPC messages that the gateway itself answers with.
 //!
-//! Invariant: every text here is ours; nothing of a request is repeated but its id.
+//! Invariant: every text here is ours or an approver's; nothing of a request is repeated but its id and its progress token.
 
 use super::era::Era;
 use crate::http1::encode::json_string;
@@ -25,6 +25,8 @@ pub mod code {
     pub const UNAVAILABLE: i32 = -31004;
     /// What came back holds what must not pass.
     pub const RESULT_BLOCKED: i32 = -31005;
+    /// The call needs a person's approval, and has it not (yet).
+    pub const HELD: i32 = -31007;
     /// The caller is not identified.
     pub const UNIDENTIFIED: i32 = -31006;
 }
@@ -44,6 +46,41 @@ pub fn error(id: Option<&[u8]>, code: i32, message: &str) -> Vec<u8> {
 
 /// A tool result that says no, in a form the model sees and can act on (`isError`).
 pub fn tool_denied(id: &[u8], era: Era, message: &str) -> Vec<u8> {
+    tool_error(id, era, message, "")
+}
+
+/// The same for a call that needs approval; `_meta` says for programs where the request for it stands.
+pub fn tool_held(id: &[u8], era: Era, message: &str, approval: &str, status: &str, retry_after_ms: Option<u64>) -> Vec<u8> {
+    let mut meta = String::from(",\"_meta\":{\"approvalId\":");
+    if approval.is_empty() {
+        meta.push_str("null");
+    } else {
+        json_string(&mut meta, approval);
+    }
+    meta.push_str(",\"status\":");
+    json_string(&mut meta, status);
+    if let Some(ms) = retry_after_ms {
+        meta.push_str(",\"retryAfterMs\":");
+        meta.push_str(&ms.to_string());
+    }
+    meta.push('}');
+    tool_error(id, era, message, &meta)
+}
+
+/// A notification that the call of this progress token, which is raw JSON, goes on.
+pub fn progress(token: &[u8], progress: u64, message: &str) -> Vec<u8> {
+    let mut out = String::from("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":");
+    out.push_str(std::str::from_utf8(token).unwrap_or("null"));
+    out.push_str(",\"progress\":");
+    out.push_str(&progress.to_string());
+    out.push_str(",\"message\":");
+    json_string(&mut out, message);
+    out.push_str("}}");
+    out.into_bytes()
+}
+
+/// `more` is raw JSON: further members of the result, each after a comma.
+fn tool_error(id: &[u8], era: Era, message: &str, more: &str) -> Vec<u8> {
     let mut out = String::with_capacity(192 + message.len());
     out.push_str("{\"jsonrpc\":\"2.0\",\"id\":");
     out.push_str(std::str::from_utf8(id).unwrap_or("null"));
@@ -53,7 +90,9 @@ pub fn tool_denied(id: &[u8], era: Era, message: &str) -> Vec<u8> {
     }
     out.push_str("\"content\":[{\"type\":\"text\",\"text\":");
     json_string(&mut out, message);
-    out.push_str("}],\"isError\":true}}");
+    out.push_str("}],\"isError\":true");
+    out.push_str(more);
+    out.push_str("}}");
     out.into_bytes()
 }
 
@@ -67,6 +106,14 @@ mod tests {
         assert_eq!(
             tool_denied(b"\"x\"", Era::Modern, "no"),
             br#"{"jsonrpc":"2.0","id":"x","result":{"resultType":"complete","content":[{"type":"text","text":"no"}],"isError":true}}"#
+        );
+        assert_eq!(
+            tool_held(b"1", Era::Legacy, "wait", "APR-1", "pending", Some(5)),
+            br#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"wait"}],"isError":true,"_meta":{"approvalId":"APR-1","status":"pending","retryAfterMs":5}}}"#
+        );
+        assert_eq!(
+            progress(b"\"t\"", 10, "wait"),
+            br#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t","progress":10,"message":"wait"}}"#
         );
     }
 }

@@ -1,6 +1,6 @@
 //! Lays the rules out so that a decision looks only at those that can be about its principal and its upstream.
 //!
-//! Invariant: rules are in the order of their strength (block, mask, allow) and, among equals, of the file; a rule's place in that order is
+//! Invariant: rules are in the order of their strength (block, approve, mask, allow) and, among equals, of the file; a rule's place in that order is
 //! its rank, and the covering rule of the lowest rank decides.
 
 use std::collections::HashMap;
@@ -16,6 +16,8 @@ pub struct Policy {
     rules: Vec<Rule>,
     /// The rules that cover each upstream.
     by_upstream: Vec<Candidates>,
+    /// A hash of the rules as they are written.
+    revision: String,
 }
 
 /// The rules that cover one upstream, by whom and what they are about.
@@ -84,8 +86,9 @@ impl Policy {
         let mut rules = std::mem::take(&mut config.rules);
         rules.sort_by_key(|rule| match rule.effect {
             RuleEffect::Block => 0,
-            RuleEffect::Mask => 1,
-            RuleEffect::Allow => 2,
+            RuleEffect::Approve => 1,
+            RuleEffect::Mask => 2,
+            RuleEffect::Allow => 3,
         });
         let mut by_upstream = vec![Candidates::default(); config.upstreams.len()];
         for (rank, rule) in rules.iter().enumerate() {
@@ -93,7 +96,12 @@ impl Policy {
                 candidates.add(rank, rule);
             }
         }
-        Policy { rules, by_upstream }
+        Policy { rules, by_upstream, revision: config.revision.clone() }
+    }
+
+    /// A hash of the rules as they are written, in hexadecimal digits.
+    pub fn revision(&self) -> &str {
+        &self.revision
     }
 
     /// The rules, strongest first.

@@ -1,7 +1,7 @@
 //! The decision: which rules cover a call, and what the strongest of them says.
 //!
 //! Invariant: a condition that cannot be judged never makes a rule permit. An allowing rule needs every leaf it looks at to hold,
-//! a blocking one any leaf.
+//! a blocking one, and one that holds a call for people, any leaf.
 
 use sluicegate_dlp::json::Value;
 use sluicegate_identity::Principal;
@@ -10,6 +10,7 @@ use super::compile::Tools;
 use super::method::{is_housekeeping, is_named_call};
 use super::test::Asked;
 use super::{Glob, Policy};
+use crate::approval::request::Terms;
 use crate::config::{Rule, RuleEffect};
 use crate::mcp::call::Call;
 
@@ -20,6 +21,8 @@ pub enum Effect {
     Allow,
     /// It is forwarded, with everything that can be found masked.
     Mask,
+    /// It is held until people have decided about it.
+    Approve,
     /// It is not forwarded.
     Block,
 }
@@ -30,6 +33,7 @@ impl Effect {
         match self {
             Effect::Allow => "allow",
             Effect::Mask => "mask",
+            Effect::Approve => "approve",
             Effect::Block => "block",
         }
     }
@@ -40,6 +44,7 @@ impl From<RuleEffect> for Effect {
         match effect {
             RuleEffect::Allow => Effect::Allow,
             RuleEffect::Mask => Effect::Mask,
+            RuleEffect::Approve => Effect::Approve,
             RuleEffect::Block => Effect::Block,
         }
     }
@@ -78,12 +83,21 @@ pub struct Decision<'p> {
     pub reason: Reason,
     /// Index of the credential that the rule names.
     pub credential: Option<usize>,
+    /// Whether everything that can be found is masked, where the call is forwarded.
+    pub masks: bool,
+    /// What it takes to approve the call, where it is held.
+    pub terms: Option<&'p Terms>,
 }
 
-const DEFAULT_DENY: Decision<'static> =
-    Decision { effect: Effect::Block, rule: "", reason: Reason::DefaultDeny, credential: None };
-const HOUSEKEEPING: Decision<'static> =
-    Decision { effect: Effect::Allow, rule: "", reason: Reason::Housekeeping, credential: None };
+impl Decision<'static> {
+    /// A decision that no rule made.
+    const fn without_rule(effect: Effect, reason: Reason) -> Self {
+        Decision { effect, rule: "", reason, credential: None, masks: false, terms: None }
+    }
+}
+
+const DEFAULT_DENY: Decision<'static> = Decision::without_rule(Effect::Block, Reason::DefaultDeny);
+const HOUSEKEEPING: Decision<'static> = Decision::without_rule(Effect::Allow, Reason::Housekeeping);
 
 /// What is known of a call.
 #[derive(Clone, Copy, Debug)]
@@ -111,12 +125,25 @@ impl Policy {
         }
         let covers = |rule: &Rule| covers(rule, facts.method, facts.tool) && args_hold(rule, facts.arguments);
         match self.first(who, facts.upstream, Tools::Of(facts.tool), covers) {
-            Some(rule) => {
-                Decision { effect: rule.effect.into(), rule: &rule.id, reason: Reason::Rule, credential: rule.credential }
-            }
+            Some(rule) => Decision {
+                effect: rule.effect.into(),
+                rule: &rule.id,
+                reason: Reason::Rule,
+                credential: rule.credential,
+                masks: rule.effect == RuleEffect::Mask || rule.effect == RuleEffect::Approve && self.also_masks(who, facts),
+                terms: rule.approve.as_ref(),
+            },
             None if is_housekeeping(facts.method) && self.may_use(who, facts.upstream) => HOUSEKEEPING,
             None => DEFAULT_DENY,
         }
+    }
+
+    /// Whether a call that a stronger rule holds is covered by one that masks too: what rules ask for adds up.
+    fn also_masks(&self, who: &Principal, facts: &Facts<'_>) -> bool {
+        let masks = |rule: &Rule| {
+            rule.effect == RuleEffect::Mask && covers(rule, facts.method, facts.tool) && args_hold(rule, facts.arguments)
+        };
+        self.first(who, facts.upstream, Tools::Of(facts.tool), masks).is_some()
     }
 
     /// Decides about a message of a client, whatever it is.
@@ -172,7 +199,7 @@ pub(super) fn args_hold(rule: &Rule, arguments: Option<Value<'_>>) -> bool {
         let asked = if rule.effect == RuleEffect::Block { Asked::ToBlock } else { Asked::ToPermit };
         let mut test = |text: &str| predicate.test.holds(text, asked);
         match rule.effect {
-            RuleEffect::Block => predicate.at.any(arguments, &mut test),
+            RuleEffect::Block | RuleEffect::Approve => predicate.at.any(arguments, &mut test),
             RuleEffect::Allow | RuleEffect::Mask => predicate.at.all(arguments, &mut test),
         }
     })

@@ -16,6 +16,8 @@ use crate::mcp::call::Call;
 pub enum Verdict {
     /// It covers the call, and none that covers it is stronger.
     Decides,
+    /// It covers the call, which a stronger one holds for approval; what it masks is masked all the same.
+    Masks,
     /// It covers the call, and a stronger one, or an equal one before it in the file, decides.
     Outdone,
     /// It is about another principal.
@@ -33,6 +35,7 @@ impl Verdict {
     pub fn words(self) -> &'static str {
         match self {
             Verdict::Decides => "decides",
+            Verdict::Masks => "covers the call and masks it once it is approved",
             Verdict::Outdone => "covers the call, but a stronger rule decides",
             Verdict::OtherPrincipal => "is about another principal",
             Verdict::OtherUpstream => "is about another upstream",
@@ -56,12 +59,16 @@ pub struct Judged<'p> {
 impl Policy {
     /// What every rule says of a call, strongest rules first. Where none decides, the protocol or the default does.
     pub fn explain(&self, who: &Principal, upstream: usize, call: &Call<'_>) -> Vec<Judged<'_>> {
-        let mut is_decided = false;
+        let mut decided_by: Option<RuleEffect> = None;
         let judge = |rule| {
-            let verdict = match verdict(rule, who, upstream, call) {
-                Verdict::Decides if std::mem::replace(&mut is_decided, true) => Verdict::Outdone,
-                verdict => verdict,
+            let verdict = match (verdict(rule, who, upstream, call), decided_by) {
+                (Verdict::Decides, Some(RuleEffect::Approve)) if rule.effect == RuleEffect::Mask => Verdict::Masks,
+                (Verdict::Decides, Some(_)) => Verdict::Outdone,
+                (verdict, _) => verdict,
             };
+            if verdict == Verdict::Decides {
+                decided_by = Some(rule.effect);
+            }
             Judged { rule: &rule.id, effect: rule.effect, verdict }
         };
         self.by_rank().iter().map(judge).collect()

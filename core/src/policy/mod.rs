@@ -1,6 +1,6 @@
 //! Decides whether an identity may make a call, from the call's facts alone.
 //!
-//! Invariant: what no rule permits is denied; rules count in any order: block, then mask, then allow.
+//! Invariant: what no rule permits is denied; rules count in any order: block, then approve, then mask, then allow.
 
 pub mod budget;
 mod compile;

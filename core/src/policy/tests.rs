@@ -22,7 +22,7 @@ roles = { claim = "/roles" }
 [[issuer]]
 name = "lab"
 issuer = "https://lab.example"
-audiences = ["https://gate.example/mcp/crm"]
+audiences = ["https://gate.example/mcp/crm", "https://gate.example/approvals"]
 roles = { claim = "/roles" }
 [[upstream]]
 name = "crm"
@@ -32,6 +32,10 @@ name = "erp"
 url = "https://erp.example/mcp"
 [audit]
 dir = "audit"
+[admin]
+listen = "127.0.0.1:8081"
+[approval]
+dir = "approvals"
 "#;
 const CRM: usize = 0;
 const ERP: usize = 1;
@@ -121,8 +125,12 @@ fn what_no_rule_permits_is_denied() {
     ));
     let reader = stage.who("corp", "a", &["reader"]);
     let allowed = stage.decide(&reader, "tools/call", Some("read_customer"), Some("{}"));
-    assert_eq!(allowed, Decision { effect: Effect::Allow, rule: "r", reason: Reason::Rule, credential: None });
-    let denied = Decision { effect: Effect::Block, rule: "", reason: Reason::DefaultDeny, credential: None };
+    assert_eq!(
+        allowed,
+        Decision { effect: Effect::Allow, rule: "r", reason: Reason::Rule, credential: None, masks: false, terms: None }
+    );
+    let denied =
+        Decision { effect: Effect::Block, rule: "", reason: Reason::DefaultDeny, credential: None, masks: false, terms: None };
     assert_eq!(stage.decide(&reader, "tools/call", Some("write_customer"), Some("{}")), denied);
     assert_eq!(stage.decide_at(ERP, &reader, "tools/call", Some("read_customer"), Some("{}")), denied);
     assert_eq!(stage.decide_at(7, &reader, "tools/call", Some("read_customer"), Some("{}")), denied);
@@ -357,12 +365,13 @@ fn some_rule(index: usize) -> String {
     let who =
         ["", "issuer = \"corp\"", "issuer = \"lab\"", "roles = [\"a\"]", "roles = [\"b\", \"c\"]", "principal = \"corp:*\""];
     let what = ["", "tool = \"*\"", "tool = \"t\"", "method = \"tools/*\"", "upstream = \"crm\"", "method = \"resources/read\""];
-    let effect = ["allow", "mask", "block"][index / 36 % 3];
+    let effect = ["allow", "mask", "block", "approve"][index / 36 % 4];
+    let approve = if effect == "approve" { "\napprove = { group = \"dba\" }" } else { "" };
     let args =
         if index.is_multiple_of(5) && what[index % 6] != what[5] { "args = [{ at = \"/**\", glob = \"x*\" }]\n" } else { "" };
     rule(
         &format!("r{index}"),
-        &format!("who = {{ {} }}\nwhat = {{ {} }}\n{args}effect = \"{effect}\"", who[index / 6 % 6], what[index % 6]),
+        &format!("who = {{ {} }}\nwhat = {{ {} }}\n{args}effect = \"{effect}\"{approve}", who[index / 6 % 6], what[index % 6]),
     )
 }
 
@@ -372,14 +381,14 @@ proptest! {
     /// Each rule by itself says what it covers; together the strongest of those that cover a call must win, in any order.
     #[test]
     fn the_strongest_covering_rule_wins(
-        picked in proptest::collection::hash_set(0_usize..216, 1..7),
+        picked in proptest::collection::hash_set(0_usize..288, 1..7),
         issuer in prop_oneof![Just("corp"), Just("lab")],
         roles in proptest::sample::subsequence(vec!["a", "b", "c", "d"], 0..=4),
         method in prop_oneof![Just("tools/call"), Just("resources/read"), Just("tasks/get")],
         tool in prop_oneof![Just("t"), Just("u")],
         arguments in prop_oneof![Just("{}"), Just(r#"{"k":"xy"}"#)],
     ) {
-        let rank = |effect| match effect { Effect::Block => 2, Effect::Mask => 1, Effect::Allow => 0 };
+        let rank = |effect| match effect { Effect::Block => 3, Effect::Approve => 2, Effect::Mask => 1, Effect::Allow => 0 };
         let ask = |rules: &str| {
             let stage = Stage::try_new(rules).ok()?;
             let who = stage.who(issuer, "s", &roles);
@@ -473,4 +482,25 @@ fn tests_that_can_never_hold_are_problems_with_a_hint() {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert!(told.len() == 1 && told[0].contains(why) && told[0].contains("rule[2].args[1]"), "{arg}: {told:?}");
     }
+}
+
+#[test]
+fn r90_a_held_call_is_masked_where_a_rule_that_masks_covers_it_too() {
+    let hold = rule(
+        "hold",
+        "what = { tool = \"*\" }\nargs = [{ at = \"/sql\", regex = \"drop\" }]\neffect = \"approve\"\napprove = { group = \"dba\", quorum = 2 }",
+    );
+    let mask = rule("mask", "what = { tool = \"m*\" }\neffect = \"mask\"");
+    let stage = Stage::new(&format!("{ALLOW_ALL_TOOLS}{hold}{mask}"));
+    let who = stage.who("corp", "a", &[]);
+    let decide = |tool, arguments| {
+        let decision = stage.decide(&who, "tools/call", Some(tool), Some(arguments));
+        (decision.effect, decision.rule, decision.masks, decision.terms.map(|terms| terms.quorum))
+    };
+    assert_eq!(decide("t", r#"{"sql":"drop"}"#), (Effect::Approve, "hold", false, Some(2)));
+    assert_eq!(decide("m", r#"{"sql":"drop"}"#), (Effect::Approve, "hold", true, Some(2)));
+    assert_eq!(decide("m", r#"{"sql":"select"}"#), (Effect::Mask, "mask", true, None));
+    assert_eq!(decide("t", r#"{"sql":"select"}"#), (Effect::Allow, "all", false, None));
+    // As for a rule that blocks, any leaf is enough, and wrapping hides nothing.
+    assert_eq!(decide("t", r#"{"sql":["select","drop"]}"#).0, Effect::Approve);
 }

@@ -85,6 +85,13 @@ impl Answer {
     }
 
     async fn write(&self, worker: &Worker, downstream: &mut Downstream, closes: bool) -> Next {
+        if downstream.has_begun() {
+            // The status has gone out already; the message says the rest.
+            return match downstream.end_events(&self.body, &worker.limits).await {
+                Ok(true) => Next::KeepAlive,
+                Ok(false) | Err(_) => Next::Close,
+            };
+        }
         let mut out = Vec::with_capacity(encode::OWN_HEAD_BYTES_MAX + self.fields.len() + self.body.len());
         encode::status_line(&mut out, self.status);
         if !self.body.is_empty() {

@@ -1,7 +1,7 @@
 //! Reads what a request asks for and decides whether its sender may.
 //!
-//! Invariant: a `Permitted` exists only for a call that policy permits and whose decision is already on the spool. What is
-//! forwarded is what policy saw: the same bytes, or their masked form.
+//! Invariant: a `Permitted` exists only for a call that policy permits, whose approval, if it needs one, is used up, and whose decision
+//! is already on the spool. What is forwarded is what policy saw: the same bytes, or their masked form.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,12 +13,15 @@ use sluicegate_sink::Ticket;
 
 use super::answer::{Answer, Rest};
 use super::downstream::{Body, Downstream, Ended};
+use super::hold::{self, Standing};
 use super::identify::Identified;
 use super::mask::{self, MaskRoom, Masked};
+use super::obligations::{Stop, approved, choose_credential, denial, give_back, refuse_unfit, take_from_budgets};
 use super::receive::Framed;
 use super::record::{self, Asked};
+use crate::approval::grant::Grant;
 use crate::config::Direction;
-use crate::credential::inject::{Injection, NoCredential};
+use crate::credential::inject::Injection;
 use crate::http1::field::Known;
 use crate::http1::head::Method;
 use crate::mcp::call::{Call, Exchange};
@@ -26,10 +29,9 @@ use crate::mcp::envelope;
 use crate::mcp::era::{self, Era};
 use crate::mcp::headers::{self, Mirrored};
 use crate::mcp::listing::Listing;
-use crate::mcp::reply::{self, code};
+use crate::mcp::reply::code;
 use crate::policy::Effect;
 use crate::policy::meter::Meter;
-use crate::rt::now_unix_s;
 use crate::worker::Worker;
 
 /// A call that may be forwarded.
@@ -60,6 +62,8 @@ pub struct Permitted {
     pub credential: Option<Injection>,
     /// What is done to findings in the answer.
     pub treatment: Arc<Treatment>,
+    /// The right to run it, where that took an approval.
+    pub grant: Option<Grant>,
     /// The decision's place on the spool.
     pub ticket: Ticket,
     /// What the answer is to be charged to.
@@ -99,9 +103,18 @@ pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Id
             return Decided::Answered(Answer::malformed(worker, refusal), Rest::Unread);
         }
     };
-    let judged = match framed.received.head.method {
-        Method::Post => judge_message(worker, &framed, &body, &principal),
-        method => judge_stream(worker, &framed, method, &principal),
+    let mut standing = Standing::Unasked;
+    let judged = loop {
+        let judged = match framed.received.head.method {
+            Method::Post => judge_message(worker, &framed, &body, &principal, standing),
+            method => judge_stream(worker, &framed, method, &principal).map_err(Stop::from),
+        };
+        match judged {
+            // What comes of waiting is judged with the same bytes by the same rules, from the start.
+            Err(Stop::Held(held)) => standing = hold::wait(worker, downstream, &framed, *held).await,
+            Err(Stop::Answered(answer)) => break Err(answer),
+            Ok(judged) => break Ok(judged),
+        }
     };
     match judged {
         Err(answer) => Decided::Answered(answer, framed.rest(body.end)),
@@ -119,6 +132,7 @@ pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Id
             session: judged.session,
             credential: judged.credential,
             treatment: judged.treatment,
+            grant: judged.grant,
             ticket: judged.ticket,
             meters: judged.meters,
             _proof: Decision,
@@ -153,6 +167,7 @@ struct Judged {
     session: Option<Vec<u8>>,
     credential: Option<Injection>,
     treatment: Arc<Treatment>,
+    grant: Option<Grant>,
     ticket: Ticket,
     meters: Vec<Arc<Meter>>,
 }
@@ -195,26 +210,19 @@ fn judge_stream(worker: &Worker, framed: &Framed, method: Method, principal: &Pr
         treatment: route.treatments.of(Direction::Response, None, principal.id(), false),
         session,
         credential: asked.credential.take(),
+        grant: None,
         ticket,
         meters: Vec::new(),
     })
 }
 
-/// Chooses the credential of a call that is permitted, and refuses the call where there is none for it.
-fn choose_credential(worker: &Worker, asked: &mut Asked<'_>, by_rule: Option<usize>) -> Result<(), Answer> {
-    let now_s = u64::try_from(asked.framed.ts_us / 1_000_000).unwrap_or(0);
-    let chosen = asked.framed.route().credentials.choose(by_rule, now_s);
-    chosen.map(|chosen| asked.credential = chosen).map_err(|NoCredential(name)| {
-        tracing::warn!(upstream = asked.framed.route().name, credential = name, "no credential for a call, which is refused");
-        asked.reason = "no-credential";
-        record::denied(worker, asked, "no-credential", 503);
-        let id = Some(asked.id).filter(|id| !id.is_empty());
-        let detail = "The gateway has no credential for the upstream now, so it forwards nothing.";
-        Answer::error(503, id, code::UNAVAILABLE, detail).with("Retry-After", "5")
-    })
-}
-
-fn judge_message(worker: &Worker, framed: &Framed, body: &Body, principal: &Principal) -> Result<Judged, Answer> {
+fn judge_message(
+    worker: &Worker,
+    framed: &Framed,
+    body: &Body,
+    principal: &Principal,
+    standing: Standing,
+) -> Result<Judged, Stop> {
     let doc = framed.received.bytes.get(body.range.clone()).unwrap_or_default();
     let room = &mut *worker.room.borrow_mut();
     let mut asked = Asked::new(framed, principal, era::of_header(framed.field(Known::McpProtocolVersion)));
@@ -222,8 +230,9 @@ fn judge_message(worker: &Worker, framed: &Framed, body: &Body, principal: &Prin
     if let Err(error) = room.parse(doc, &worker.limits, true) {
         let (rpc, reason) = unfit(&error.reason);
         record::denied(worker, &mut asked, reason, 400);
-        return Err(Answer::error(400, None, rpc, &format!("The body cannot be taken: {error}.")));
+        return Err(Answer::error(400, None, rpc, &format!("The body cannot be taken: {error}.")).into());
     }
+    asked.standing = standing;
     let tape = std::mem::take(&mut room.tape);
     let judged = judge_parsed(worker, framed, principal, room, &tape, doc, &mut asked);
     room.tape = tape;
@@ -249,7 +258,7 @@ fn judge_parsed<'a>(
     tape: &'a sluicegate_dlp::json::Tape,
     doc: &'a [u8],
     asked: &mut Asked<'a>,
-) -> Result<Judged, Answer> {
+) -> Result<Judged, Stop> {
     let message = envelope::read(tape.root(doc)).map_err(|error| {
         record::denied(worker, asked, error.reason(), 400);
         Answer::error(400, None, code::INVALID_REQUEST, error.detail())
@@ -267,12 +276,13 @@ fn judge_parsed<'a>(
         (_, Era::Modern) => None,
         (Err(()), Era::Legacy) => {
             record::denied(worker, asked, "session", 404);
-            return Err(no_session(id));
+            return Err(no_session(id).into());
         }
     };
     let arguments = call.arguments();
     let decision = framed.snapshot.policy.decide_call(principal, framed.route().index, &call);
     (asked.effect, asked.rule, asked.reason) = (decision.effect, decision.rule, decision.reason.code());
+    (asked.masks, asked.terms) = (decision.masks, decision.terms);
     if let Some(arguments) = arguments {
         asked.arguments_bytes = arguments.span().len() as u64;
         asked.arguments = room.for_the_record(tape, doc, arguments, &worker.redact_all).into_owned();
@@ -305,9 +315,9 @@ fn finish(
     asked: &mut Asked<'_>,
     session: Option<Vec<u8>>,
     call: &Call<'_>,
-) -> Result<Judged, Answer> {
+) -> Result<Judged, Stop> {
     let route = asked.framed.route();
-    let masks = asked.effect == Effect::Mask;
+    let masks = asked.masks;
     let principal = asked.principal.map_or("", Principal::id);
     let mut findings: Vec<Finding> = Vec::new();
     let masked = if asked.effect == Effect::Block {
@@ -319,17 +329,23 @@ fn finish(
     worker.metrics.findings.add(findings.len() as u64);
     asked.findings = findings;
     if masked == Masked::Blocked {
-        (asked.effect, asked.reason, asked.credential) = (Effect::Block, "finding-in-request", None);
+        (asked.effect, asked.reason) = (Effect::Block, "finding-in-request");
     }
+    let mut meters = Vec::new();
+    if asked.effect != Effect::Block {
+        refuse_unfit(worker, asked, call)?;
+        meters = take_from_budgets(worker, asked, call)?;
+    }
+    let grant = approved(worker, room, tape, doc, asked, call).inspect_err(|_| give_back(&meters))?;
     if asked.effect == Effect::Block {
+        give_back(&meters);
+        asked.credential = None;
         let (answer, status) = denial(asked, call);
         let reason = asked.reason;
         record::denied(worker, asked, reason, status);
         worker.metrics.blocked.add(1);
-        return Err(answer);
+        return Err(answer.into());
     }
-    refuse_unfit(worker, asked, call)?;
-    let meters = take_from_budgets(worker, asked, call)?;
     let ticket = record::decision(worker, asked).map_err(|_| unrecorded(worker, Some(asked.id)))?;
     let rewritten = match masked {
         Masked::Rewritten(bytes) => Some(bytes),
@@ -358,53 +374,10 @@ fn finish(
         mirrored,
         session,
         credential: asked.credential.take(),
+        grant,
         ticket,
         meters,
     })
-}
-
-/// Refuses a call of a tool that is not what was accepted, or with arguments that it does not declare.
-fn refuse_unfit(worker: &Worker, asked: &mut Asked<'_>, call: &Call<'_>) -> Result<(), Answer> {
-    let (Some(pins), true) = (&asked.framed.snapshot.pins, call.method == "tools/call") else { return Ok(()) };
-    let names = call.arguments().into_iter().flat_map(|arguments| arguments.members().map(|(name, _)| name.text()));
-    let unfit = pins.unfit(asked.framed.route().index, asked.tool.as_deref().unwrap_or_default(), names);
-    let Some(unfit) = unfit else { return Ok(()) };
-    (asked.effect, asked.reason) = (Effect::Block, unfit.reason());
-    let (answer, status) = refusal(asked, call, unfit.detail());
-    record::denied(worker, asked, unfit.reason(), status);
-    worker.metrics.blocked.add(1);
-    Err(answer)
-}
-
-/// Takes a permitted call from the budgets that it counts for.
-fn take_from_budgets<'a>(worker: &Worker, asked: &mut Asked<'a>, call: &Call<'_>) -> Result<Vec<Arc<Meter>>, Answer> {
-    let framed: &'a Framed = asked.framed;
-    let Some(principal) = asked.principal else { return Ok(Vec::new()) };
-    framed.snapshot.budgets.take(principal, framed.route().index, call, now_unix_s()).map_err(|over| {
-        (asked.effect, asked.rule, asked.reason) = (Effect::Block, over.budget, "over-budget");
-        let (answer, status) = refusal(asked, call, &over.detail());
-        record::denied(worker, asked, "over-budget", status);
-        worker.metrics.blocked.add(1);
-        answer.with("Retry-After", &over.retry_after_s.to_string())
-    })
-}
-
-fn denial(asked: &Asked<'_>, call: &Call<'_>) -> (Answer, u16) {
-    let detail = match (asked.rule, asked.reason) {
-        (_, "finding-in-request") => "Blocked: the request holds data that must not leave.".to_owned(),
-        ("", _) => "Blocked by policy: no rule permits this call for this identity.".to_owned(),
-        (rule, _) => format!("Blocked by policy rule \"{rule}\". Do not retry with the same arguments."),
-    };
-    refusal(asked, call, &detail)
-}
-
-/// How a refusal looks depends on what was asked: a tool's model should see it, a notification has no answer.
-fn refusal(asked: &Asked<'_>, call: &Call<'_>, detail: &str) -> (Answer, u16) {
-    match call.exchange {
-        Exchange::Request if call.is_tool_call() => (Answer::json(200, reply::tool_denied(asked.id, asked.era, detail)), 200),
-        Exchange::Request => (Answer::error(200, Some(asked.id), code::DENIED, detail), 200),
-        _ => (Answer::empty(202), 202),
-    }
 }
 
 fn no_session(id: Option<&[u8]>) -> Answer {

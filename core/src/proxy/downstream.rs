@@ -8,10 +8,12 @@ use std::ops::Range;
 
 use crate::config::Limits;
 use crate::http1::chunked::{ChunkBounds, Decoder};
+use crate::http1::encode;
 use crate::http1::framing::Framing;
 use crate::http1::head::{HeadBounds, RequestHead, parse_request};
 use crate::http1::refuse::Refusal;
-use crate::rt::Stream;
+use crate::http1::sse;
+use crate::rt::{Peeked, Stream, peek};
 use crate::worker::watch::{Fired, Guard, Side};
 
 /// Bytes of buffer a connection starts with: room for the head and body of a usual call.
@@ -40,6 +42,8 @@ pub struct Downstream {
     stream: Stream,
     /// Bytes received and not yet taken.
     buffer: Vec<u8>,
+    /// The reply that has begun as a stream of events before there was anything to reply: whether it goes in chunks.
+    begun: Option<bool>,
     /// The peer's address.
     pub peer: IpAddr,
 }
@@ -64,7 +68,7 @@ pub struct Body {
 impl Downstream {
     /// Takes a connection that was just accepted.
     pub fn new(stream: Stream, guard: Guard, peer: IpAddr) -> Self {
-        Downstream { guard, stream, buffer: Vec::new(), peer }
+        Downstream { guard, stream, buffer: Vec::new(), begun: None, peer }
     }
 
     /// The watch over this connection.
@@ -174,6 +178,79 @@ impl Downstream {
         let written = self.stream.write(bytes, from, to).await;
         self.guard.disarm();
         written
+    }
+
+    /// Whether the peer has gone.
+    pub fn has_gone(&self) -> bool {
+        peek(self.stream.fd()) == Peeked::Closed
+    }
+
+    /// Begins the reply as a stream of events, into which all that follows of it goes.
+    ///
+    /// # Errors
+    /// As [`Downstream::write`].
+    pub async fn begin_events(&mut self, http10: bool, closes: bool, limits: &Limits) -> io::Result<()> {
+        let mut head = Vec::with_capacity(encode::OWN_HEAD_BYTES_MAX);
+        encode::status_line(&mut head, 200);
+        encode::field(&mut head, b"Content-Type", b"text/event-stream");
+        encode::field(&mut head, b"Cache-Control", b"no-cache");
+        // Proxies between us and the client must neither hold events back nor change them.
+        encode::field(&mut head, b"X-Accel-Buffering", b"no");
+        if !http10 {
+            encode::field(&mut head, b"Transfer-Encoding", b"chunked");
+        }
+        if closes || http10 {
+            encode::field(&mut head, b"Connection", b"close");
+        }
+        head.extend_from_slice(b"\r\n");
+        self.begun = Some(!http10);
+        let to = head.len();
+        self.write(head, 0, to, limits.write_time_max_ms).await.0
+    }
+
+    /// Whether the reply has begun as a stream of events.
+    pub fn has_begun(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    /// Whether the reply has begun as a stream of events; from now on who asks writes it, to its end.
+    pub fn take_begun(&mut self) -> bool {
+        self.begun.take().is_some()
+    }
+
+    /// Sends events of a reply that has begun.
+    ///
+    /// # Errors
+    /// As [`Downstream::write`].
+    pub async fn send_events(&mut self, events: &[u8], limits: &Limits) -> io::Result<()> {
+        let mut out = Vec::with_capacity(events.len() + 16);
+        if self.begun == Some(true) {
+            encode::chunk(&mut out, events)
+        } else {
+            out.extend_from_slice(events)
+        }
+        let to = out.len();
+        self.write(out, 0, to, limits.write_time_max_ms).await.0
+    }
+
+    /// Ends a reply that has begun with its last message; an empty one is none. False: the connection must end.
+    ///
+    /// # Errors
+    /// As [`Downstream::write`].
+    pub async fn end_events(&mut self, last: &[u8], limits: &Limits) -> io::Result<bool> {
+        let (mut events, mut out) = (Vec::with_capacity(last.len() + 32), Vec::with_capacity(last.len() + 64));
+        if !last.is_empty() {
+            sse::message(&mut events, last);
+        }
+        let in_chunks = self.begun.take() == Some(true);
+        if in_chunks {
+            encode::chunk(&mut out, &events);
+            out.extend_from_slice(encode::LAST_CHUNK);
+        } else {
+            out = events;
+        }
+        let to = out.len();
+        self.write(out, 0, to, limits.write_time_max_ms).await.0.map(|()| in_chunks)
     }
 
     /// Asks a client that waits for it to send the body (RFC 9110 section 15.2.1).

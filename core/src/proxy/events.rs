@@ -61,7 +61,9 @@ pub async fn relay(
     let mut relayed = Relayed { ended, is_gone: false, in_chunks, charged: 0, texts: Texts::default() };
     let head = stream_head(worker, &permitted, &exchange, closes, &mut relayed);
     let mut body = exchange.into_stream(&worker.limits);
-    relayed.send(worker, downstream, head).await;
+    if !downstream.take_begun() {
+        relayed.send(worker, downstream, head).await;
+    }
     let outcome = pump(worker, downstream, &permitted, &mut body, &mut relayed).await;
     let at_end = outcome.is_ok();
     body.finish(at_end, downstream.guard(), worker.watch.now_ms());

@@ -10,7 +10,9 @@ use sluicegate_identity::{Principal, Refusal};
 use sluicegate_sink as sink;
 use sluicegate_sink::{SpoolFull, Ticket};
 
+use super::hold::Standing;
 use super::receive::Framed;
+use crate::approval::request::Terms;
 use crate::credential::inject::Injection;
 use crate::http1::field::Known;
 use crate::mcp::era::Era;
@@ -52,6 +54,14 @@ pub struct Asked<'a> {
     pub findings: Vec<Finding>,
     /// The credential that the upstream is given.
     pub credential: Option<Injection>,
+    /// Whether everything that can be found is masked.
+    pub masks: bool,
+    /// What it takes to approve the call, where it is held.
+    pub terms: Option<&'a Terms>,
+    /// What came of asking for approval.
+    pub standing: Standing,
+    /// The request for approval, where the call needs one; else empty.
+    pub approval: String,
 }
 
 impl<'a> Asked<'a> {
@@ -78,6 +88,10 @@ impl<'a> Asked<'a> {
             reason: "",
             findings: Vec::new(),
             credential: None,
+            masks: false,
+            terms: None,
+            standing: Standing::Unasked,
+            approval: String::new(),
         }
     }
 }
@@ -87,12 +101,16 @@ impl<'a> Asked<'a> {
 /// # Errors
 /// The spool is full: the call must not be forwarded.
 pub fn decision(worker: &Worker, asked: &Asked<'_>) -> Result<Ticket, SpoolFull> {
-    let effect = match asked.effect {
+    write(worker, asked, effect(asked.effect))
+}
+
+fn effect(effect: Effect) -> sink::Effect {
+    match effect {
         Effect::Allow => sink::Effect::Allow,
         Effect::Mask => sink::Effect::Mask,
+        Effect::Approve => sink::Effect::Approve,
         Effect::Block => sink::Effect::Block,
-    };
-    write(worker, asked, effect)
+    }
 }
 
 fn write(worker: &Worker, asked: &Asked<'_>, effect: sink::Effect) -> Result<Ticket, SpoolFull> {
@@ -133,6 +151,7 @@ fn write(worker: &Worker, asked: &Asked<'_>, effect: sink::Effect) -> Result<Tic
         credential: credential.map_or("", |held| &held.name),
         credential_version: credential.map_or(0, |held| held.version),
         credential_tag: credential.map_or("", |held| &held.tag),
+        approval: &asked.approval,
     })
 }
 
@@ -174,10 +193,14 @@ fn findings(found: &[Finding], direction: sink::Direction) -> Vec<sink::FindingR
         .collect()
 }
 
-/// A call that policy or the protocol stops: decision and outcome at once. A record that cannot be kept is counted; nothing is
+/// A call that policy, an approver or the protocol stops: decision and outcome at once. A record that cannot be kept is counted; nothing is
 /// forwarded in any case.
 pub fn denied(worker: &Worker, asked: &mut Asked<'_>, reason: &'static str, http_status: u16) {
-    let effect = if matches!(http_status, 400 | 404) { sink::Effect::Refuse } else { sink::Effect::Block };
+    let effect = match asked.effect {
+        _ if matches!(http_status, 400 | 404) => sink::Effect::Refuse,
+        Effect::Approve => sink::Effect::Approve,
+        _ => sink::Effect::Block,
+    };
     if asked.reason.is_empty() {
         asked.reason = reason;
     }

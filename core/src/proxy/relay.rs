@@ -31,6 +31,11 @@ pub async fn relay(worker: &Worker, downstream: &mut Downstream, forwarded: Forw
     let reply = reply.and_then(|exchange| acceptable(&exchange).map(|()| exchange));
     match reply {
         Err(error) => fail(worker, downstream, permitted, &error, &sent).await,
+        // A stream of events that has begun takes messages, and nothing else.
+        Ok(exchange) if downstream.has_begun() && !is_message(&exchange) => {
+            drop(exchange);
+            fail(worker, downstream, permitted, &UpstreamError::Unreadable, &sent).await
+        }
         Ok(exchange) if is_event_stream(&exchange) => events::relay(worker, downstream, permitted, exchange, sent).await,
         Ok(exchange) => whole(worker, downstream, permitted, exchange, sent).await,
     }
@@ -49,6 +54,10 @@ fn acceptable(exchange: &Exchange) -> Result<(), UpstreamError> {
 
 fn is_event_stream(exchange: &Exchange) -> bool {
     media_type(exchange).eq_ignore_ascii_case(b"text/event-stream")
+}
+
+fn is_message(exchange: &Exchange) -> bool {
+    is_event_stream(exchange) || media_type(exchange).eq_ignore_ascii_case(b"application/json")
 }
 
 fn media_type(exchange: &Exchange) -> &[u8] {
@@ -95,8 +104,11 @@ pub async fn fail(
 
 /// Records the outcome and hands back what follows the request on its connection.
 pub fn settle(worker: &Worker, permitted: Permitted, ended: &Ended) -> Rest {
-    let Permitted { framed, end, ticket, .. } = permitted;
+    let Permitted { framed, end, ticket, grant, .. } = permitted;
     record::outcome(worker, &framed, ticket, ended);
+    if let Some(grant) = grant {
+        grant.finish(matches!(ended.status, Status::Ok | Status::ToolError | Status::RpcError));
+    }
     framed.rest(end)
 }
 
@@ -119,7 +131,7 @@ async fn whole(
         let is_json = media_type(&exchange).eq_ignore_ascii_case(b"application/json");
         inspect(worker, &permitted, body, is_json)
     };
-    let Inspected { masked, status, error_code, mut findings, .. } = match inspected {
+    let Inspected { masked, is_answer, status, error_code, mut findings } = match inspected {
         Ok(inspected) => inspected,
         Err(error) => return fail(worker, downstream, permitted, &error, &sent).await,
     };
@@ -129,6 +141,20 @@ async fn whole(
         masked => (masked, ""),
     };
     let length = if let Masked::Rewritten(bytes) = &masked { bytes.len() } else { range.len() };
+    permitted.meters.iter().for_each(|meter| meter.charge(length as u64, &findings));
+    if downstream.has_begun() && !is_answer {
+        return fail(worker, downstream, permitted, &UpstreamError::Unreadable, &sent).await;
+    }
+    if downstream.has_begun() {
+        let body = match masked {
+            Masked::Rewritten(bytes) => bytes,
+            Masked::Clean | Masked::Blocked => exchange.buffer.get(range).unwrap_or_default().to_vec(),
+        };
+        drop(exchange.finish(keeps, downstream.guard(), worker.watch.now_ms()));
+        let ended = Ended { status, error_code, http_status, bytes_out: length as u64, findings, reason, upstream_us };
+        let rest = settle(worker, *permitted, &ended);
+        return Answer::json(http_status, body).send(worker, downstream, rest).await;
+    }
     let mut head = reply_head(worker, &permitted, &exchange, &mut findings);
     if http_status != 204 {
         encode::content_length(&mut head, length);
@@ -139,7 +165,6 @@ async fn whole(
     }
     head.extend_from_slice(b"\r\n");
     let buffer = exchange.finish(keeps, downstream.guard(), worker.watch.now_ms());
-    permitted.meters.iter().for_each(|meter| meter.charge(length as u64, &findings));
     let ended = Ended { status, error_code, http_status, bytes_out: length as u64, findings, reason, upstream_us };
     // The outcome is on the spool before the caller can have seen the answer, so what it acts on is never unrecorded.
     let rest = settle(worker, *permitted, &ended);

@@ -35,6 +35,8 @@ counters! {
     unidentified => "sluicegate_requests_unidentified_total",
     /// Calls that policy blocked.
     blocked => "sluicegate_calls_blocked_total",
+    /// Calls that needed approval and were answered without having it.
+    held => "sluicegate_calls_held_total",
     /// Calls forwarded to an upstream.
     forwarded => "sluicegate_calls_forwarded_total",
     /// Calls that failed because of the upstream.

@@ -21,6 +21,7 @@ use sluicegate_sink::Spool;
 use self::mailbox::Mailbox;
 use self::metrics::Counters;
 use self::watch::{TICK_MS, Watch};
+use crate::approval::desk::Desk;
 use crate::config::Limits;
 use crate::control::credentials::RefusalDesk;
 use crate::control::keys::KeyDesk;
@@ -62,6 +63,8 @@ pub struct Outfit {
     pub pin_desk: PinDesk,
     /// Where refused credentials are told of.
     pub refused: Arc<RefusalDesk>,
+    /// Where approvals are asked for; there is none where no rule wants any.
+    pub approvals: Option<Arc<Desk>>,
     /// The worker's counters.
     pub metrics: Arc<Counters>,
     /// Set once, when the process is to end.
@@ -90,6 +93,10 @@ pub struct Worker {
     pub pin_desk: PinDesk,
     /// Where refused credentials are told of.
     pub refused: Arc<RefusalDesk>,
+    /// Where approvals are asked for.
+    pub approvals: Option<Arc<Desk>>,
+    /// Calls that are held for approval now.
+    pub held: Cell<usize>,
     /// The counters.
     pub metrics: Arc<Counters>,
     snapshot: RefCell<Arc<Snapshot>>,
@@ -134,8 +141,23 @@ pub enum WorkerError {
 /// # Errors
 /// [`WorkerError`], at the start only.
 pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
-    let Outfit { index, cpu, listener, limits, snapshot, mailbox, spool, engine, sealer, keys, pin_desk, refused, metrics, stop } =
-        outfit;
+    let Outfit {
+        index,
+        cpu,
+        listener,
+        limits,
+        snapshot,
+        mailbox,
+        spool,
+        engine,
+        sealer,
+        keys,
+        pin_desk,
+        refused,
+        approvals,
+        metrics,
+        stop,
+    } = outfit;
     if let Some(cpu) = cpu
         && let Err(error) = rt::pin(cpu)
     {
@@ -161,6 +183,8 @@ pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
         keys,
         pin_desk,
         refused,
+        approvals,
+        held: Cell::new(0),
         metrics,
         snapshot: RefCell::new(snapshot),
         mailbox,

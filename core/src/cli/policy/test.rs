@@ -72,8 +72,8 @@ impl Case {
     fn hold(&self, rehearsal: &mut Rehearsal) -> Result<(), String> {
         let message = self.message()?;
         let expected = &self.expect;
-        if !["allow", "mask", "block"].contains(&expected.effect.as_str()) {
-            return Err(format!("expect.effect is \"allow\", \"mask\" or \"block\", and not {:?}", expected.effect));
+        if !["allow", "mask", "approve", "block"].contains(&expected.effect.as_str()) {
+            return Err(format!("expect.effect is \"allow\", \"mask\", \"approve\" or \"block\", and not {:?}", expected.effect));
         }
         let judge = |error: RehearsalError| error.to_string();
         let upstream = rehearsal.upstream(&self.upstream).map_err(judge)?;

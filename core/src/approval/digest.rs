@@ -1,0 +1,168 @@
+//! What exactly is approved: one call of one principal under one rule, as one hash.
+//!
+//! Invariant: a call with another caller, another upstream, another rule, other rules at all, another credential or one differing
+//! argument has another digest, so an approval never fits it (R-120).
+
+use std::fmt;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use sluicegate_dlp::json::{Kind, Value};
+
+use super::jcs;
+
+/// The form of the hashed document; it counts up when the form changes, so that old approvals fit nothing.
+const VERSION: u32 = 1;
+
+/// The SHA-256 of a call's canonical description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// Reads 64 hexadecimal digits.
+    pub fn from_hex(text: &str) -> Option<Digest> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
+        }
+        Some(Digest(bytes))
+    }
+}
+
+impl fmt::Display for Digest {
+    /// As 64 hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// What is bound together.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound<'a> {
+    /// The issuer's name in the configuration.
+    pub issuer: &'a str,
+    /// The caller's subject.
+    pub subject: &'a str,
+    /// The caller's client, empty where its token names none.
+    pub client: &'a str,
+    /// The upstream's name.
+    pub upstream: &'a str,
+    /// The upstream's URL.
+    pub endpoint: &'a str,
+    /// The JSON-RPC method.
+    pub method: &'a str,
+    /// `params`: the tool, its arguments, and everything else but `_meta`, which clients fill with what changes from call to call.
+    pub params: Option<Value<'a>>,
+    /// The rule that asks for approval.
+    pub rule: &'a str,
+    /// The revision of all rules.
+    pub revision: &'a str,
+    /// The name of the credential that the upstream is given, empty where there is none.
+    pub credential: &'a str,
+}
+
+impl Bound<'_> {
+    /// The digest: SHA-256 over the RFC 8785 form of what is bound.
+    pub fn digest(&self) -> Digest {
+        let mut out = Vec::with_capacity(512);
+        let text = |out: &mut Vec<u8>, before: &str, text: &str| {
+            out.extend_from_slice(before.as_bytes());
+            jcs::write_text(out, text);
+        };
+        // The names stand in the order that RFC 8785 asks for.
+        text(&mut out, "{\"credential\":", self.credential);
+        text(&mut out, ",\"method\":", self.method);
+        out.extend_from_slice(b",\"params\":");
+        match self.params {
+            Some(params) if params.kind() != Kind::Object => jcs::write(&mut out, params),
+            Some(params) => jcs::write_members(&mut out, params.members().filter(|(name, _)| name.text() != "_meta")),
+            None => out.extend_from_slice(b"null"),
+        }
+        text(&mut out, ",\"principal\":{\"client\":", self.client);
+        text(&mut out, ",\"issuer\":", self.issuer);
+        text(&mut out, ",\"subject\":", self.subject);
+        text(&mut out, "},\"revision\":", self.revision);
+        text(&mut out, ",\"rule\":", self.rule);
+        text(&mut out, ",\"upstream\":{\"endpoint\":", self.endpoint);
+        text(&mut out, ",\"name\":", self.upstream);
+        out.extend_from_slice(format!("}},\"v\":{VERSION}}}").as_bytes());
+        let mut context = Context::new(&SHA256);
+        context.update(&out);
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(context.finish().as_ref());
+        Digest(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use sluicegate_dlp::json::{Bounds, Tape};
+
+    const BOUND: Bound<'_> = Bound {
+        issuer: "corp",
+        subject: "agent",
+        client: "cli",
+        upstream: "crm",
+        endpoint: "https://crm.example/mcp",
+        method: "tools/call",
+        params: None,
+        rule: "dba",
+        revision: "00",
+        credential: "crm-key",
+    };
+
+    fn of(params: &str, bound: Bound<'_>) -> Digest {
+        let mut tape = Tape::new();
+        tape.parse(params.as_bytes(), &Bounds { depth_max: 64, nodes_max: 1000, refuse_duplicates: true }).unwrap();
+        Bound { params: Some(tape.root(params.as_bytes())), ..bound }.digest()
+    }
+
+    #[test]
+    fn r120_spelling_does_not_count_and_everything_else_does() {
+        let call = r#"{"name":"run","arguments":{"sql":"select 1","n":10}}"#;
+        let digest = of(call, BOUND);
+        assert_eq!(of(r#"{ "arguments": {"n": 1e1, "sql": "\u0073elect 1"}, "name": "run" }"#, BOUND), digest);
+        assert_eq!(of(r#"{"name":"run","arguments":{"sql":"select 1","n":10},"_meta":{"progressToken":7}}"#, BOUND), digest);
+        for other in [
+            r#"{"name":"run","arguments":{"sql":"select 2","n":10}}"#,
+            r#"{"name":"run","arguments":{"sql":"select 1","n":"10"}}"#,
+            r#"{"name":"run","arguments":{"sql":"select 1","n":10,"x":null}}"#,
+            r#"{"name":"run","arguments":{"sql":"select 1","n":10,"_meta":null}}"#,
+            r#"{"name":"run","arguments":{"sql":"select 1","n":10},"task":{}}"#,
+        ] {
+            assert_ne!(of(other, BOUND), digest, "{other}");
+        }
+        for other in [
+            Bound { issuer: "lab", ..BOUND },
+            Bound { subject: "other", ..BOUND },
+            Bound { client: "", ..BOUND },
+            Bound { upstream: "erp", ..BOUND },
+            Bound { endpoint: "https://elsewhere.example/mcp", ..BOUND },
+            Bound { method: "prompts/get", ..BOUND },
+            Bound { rule: "other", ..BOUND },
+            Bound { revision: "01", ..BOUND },
+            Bound { credential: "other", ..BOUND },
+        ] {
+            assert_ne!(of(call, other), digest, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn r120_large_integers_do_not_fall_together() {
+        let call = |n: &str| of(&format!(r#"{{"name":"pay","arguments":{{"cents":{n}}}}}"#), BOUND);
+        assert_ne!(call("9007199254740992"), call("9007199254740993"));
+        assert_ne!(call("0.1"), call("0.10000000000000000555"));
+    }
+
+    #[test]
+    fn a_digest_reads_back() {
+        let digest = BOUND.digest();
+        assert_eq!(Digest::from_hex(&digest.to_string()), Some(digest));
+        assert_eq!(Digest::from_hex("00"), None);
+        assert_eq!(Digest::from_hex(&"é".repeat(32)), None);
+    }
+}

@@ -1,0 +1,406 @@
+//! All requests: finds the one of a call, lets it be decided, and hands out the right to run.
+//!
+//! Invariant: what is answered is on the disk. A request changes in the store first and in memory then; where the store fails, nothing
+//! is granted until it was opened anew and read again.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::grant::{Grant, Run};
+use super::request::{Approver, Decision, Identity, Refused, Request, State, Subject, Terms, Verdict};
+use super::sign::Signer;
+use super::store::{Store, StoreError};
+
+/// Open requests of everybody together; one more is refused.
+const OPEN_MAX: usize = 10_000;
+/// Ended requests that are kept, so that people can look them up; with more the oldest are forgotten.
+const ENDED_MAX: usize = 10_000;
+/// How long an ended request is kept, in seconds.
+const ENDED_KEPT_S: u64 = 7 * 24 * 3600;
+/// Letters and digits that nobody takes for one another (Crockford's base 32).
+const ID_LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// A call that asks whether it may run.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The call's digest, in hexadecimal digits.
+    pub digest: String,
+    /// Who calls.
+    pub requester: Identity,
+    /// What the call does.
+    pub subject: Subject,
+    /// What the rule asks for.
+    pub terms: Terms,
+    /// The request that the call has waited for already; then no new one is made.
+    pub known: Option<String>,
+}
+
+/// The answer to it.
+#[derive(Debug)]
+pub enum Answer {
+    /// It waits for people. `moved` becomes true when asking again has another answer.
+    Pending {
+        /// The request's id.
+        id: String,
+        /// When the request ends undecided, in Unix seconds.
+        expires_at_s: u64,
+        /// Whether the request is no longer pending.
+        moved: Arc<AtomicBool>,
+    },
+    /// It may run, once.
+    Granted(Grant),
+    /// Somebody said no.
+    Denied {
+        /// The request's id.
+        id: String,
+        /// Their reason; may be empty.
+        reason: String,
+        /// When it may be asked anew, in seconds from now.
+        retry_after_s: u64,
+    },
+    /// The request that the call waited for has ended, and the call did not run.
+    Over {
+        /// The request's id.
+        id: String,
+        /// How it ended.
+        state: State,
+    },
+    /// The same call runs already, with the one approval that there is.
+    Running {
+        /// The request's id.
+        id: String,
+    },
+    /// The caller, or all callers together, have too many requests open.
+    TooMany,
+    /// The store cannot be used.
+    Unavailable,
+}
+
+/// Why nothing was decided.
+#[derive(Debug)]
+pub enum LedgerError {
+    /// There is no such request.
+    Unknown,
+    /// It may not be decided so.
+    Refused(Refused),
+    /// The store cannot be used.
+    Store(StoreError),
+}
+
+impl fmt::Display for LedgerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LedgerError::Unknown => f.write_str("there is no such request"),
+            LedgerError::Refused(refused) => refused.fmt(f),
+            LedgerError::Store(_) => f.write_str("the store of approvals cannot be used now"),
+        }
+    }
+}
+
+/// What is tunable.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Pending requests of one principal.
+    pub pending_per_principal_max: usize,
+    /// Seconds after a denial during which the same call is not asked for again.
+    pub cooldown_s: u64,
+}
+
+/// Opens a store; asked again after a failure.
+pub type Opener = Box<dyn Fn() -> Result<Box<dyn Store>, StoreError> + Send>;
+
+/// All requests of a gateway.
+pub struct Ledger {
+    open: Opener,
+    store: Option<Box<dyn Store>>,
+    signer: Signer,
+    bounds: Bounds,
+    requests: HashMap<String, Request>,
+    /// The newest request of each digest.
+    newest: HashMap<String, String>,
+    /// Who waits for a pending request to move.
+    watched: HashMap<String, Arc<AtomicBool>>,
+    /// The calls that run now.
+    runs: HashMap<String, Arc<Run>>,
+}
+
+impl Ledger {
+    /// A ledger over a store, which is opened at once; where that fails, at the next [`Ledger::sweep`].
+    pub fn new(open: Opener, signer: Signer, bounds: Bounds, now_s: u64) -> Ledger {
+        let (requests, newest, watched, runs) = Default::default();
+        let mut ledger = Ledger { open, store: None, signer, bounds, requests, newest, watched, runs };
+        ledger.reopen(now_s);
+        ledger
+    }
+
+    /// Whether the store can be used.
+    pub fn is_available(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// Answers a call. The same call finds the same request, however often it asks.
+    pub fn ask(&mut self, ask: &Ask, now_s: u64) -> Answer {
+        let answer = self.find(ask, now_s).and_then(|found| found.map_or_else(|| self.add(ask, now_s), Ok));
+        answer.unwrap_or_else(|error| {
+            tracing::error!(%error, "the store of approvals cannot be used");
+            Answer::Unavailable
+        })
+    }
+
+    /// The answer of the request that there is; `None` where a new one is due.
+    fn find(&mut self, ask: &Ask, now_s: u64) -> Result<Option<Answer>, StoreError> {
+        let Some(mut request) = self.newest.get(&ask.digest).and_then(|id| self.requests.get(id)).cloned() else {
+            return Ok(None);
+        };
+        self.settle(&mut request, now_s)?;
+        let id = request.id.clone();
+        Ok(match request.state {
+            State::Pending => Some(self.pending(&request)),
+            State::Executing => Some(Answer::Running { id }),
+            State::Approved if !self.is_proven(&request, ask) => {
+                tracing::error!(id, "an approved request is not what was signed; it is not used");
+                None
+            }
+            State::Approved => {
+                if request.start(now_s) {
+                    Some(self.grant(request)?)
+                } else {
+                    None
+                }
+            }
+            State::Denied | State::Revoked => {
+                let until = request.changed_at_s.saturating_add(self.bounds.cooldown_s);
+                let reason = request.denial().map(|denial| denial.reason.clone()).unwrap_or_default();
+                let counts = now_s < until || ask.known.as_ref() == Some(&id);
+                counts.then(|| Answer::Denied { id, reason, retry_after_s: until.saturating_sub(now_s) })
+            }
+            state => (ask.known.as_ref() == Some(&id)).then_some(Answer::Over { id, state }),
+        })
+    }
+
+    /// Writes down that the call runs; only then is there a grant.
+    fn grant(&mut self, request: Request) -> Result<Answer, StoreError> {
+        let (grant, run) = Grant::new(request.id.clone(), request.digest.clone());
+        let id = request.id.clone();
+        self.keep(request)?;
+        self.runs.insert(id, run);
+        Ok(Answer::Granted(grant))
+    }
+
+    /// Whether the approvals were signed here, by as many people as the rule asks for now, about exactly this call. What the store says
+    /// of the request beside its decisions counts for nothing.
+    fn is_proven(&self, request: &Request, ask: &Ask) -> bool {
+        let mut people: Vec<&Identity> = Vec::new();
+        for decision in request.approvals() {
+            if self.signer.has_signed(request, decision) && !people.contains(&&decision.approver) {
+                people.push(&decision.approver);
+            }
+        }
+        request.digest == ask.digest
+            && request.requester == ask.requester
+            && request.terms == ask.terms
+            && request.denial().is_none()
+            && !people.contains(&&ask.requester)
+            && people.len() >= ask.terms.quorum.max(1) as usize
+            && people.len() == request.approvals().count()
+    }
+
+    fn pending(&mut self, request: &Request) -> Answer {
+        let moved = Arc::clone(self.watched.entry(request.id.clone()).or_default());
+        Answer::Pending { id: request.id.clone(), expires_at_s: request.expires_at_s().unwrap_or(0), moved }
+    }
+
+    fn add(&mut self, ask: &Ask, now_s: u64) -> Result<Answer, StoreError> {
+        let open = self.requests.values().filter(|request| request.state.is_open()).count();
+        let own = |request: &&Request| request.state == State::Pending && request.requester == ask.requester;
+        if open >= OPEN_MAX || self.requests.values().filter(own).count() >= self.bounds.pending_per_principal_max {
+            return Ok(Answer::TooMany);
+        }
+        let Some(id) = self.fresh_id() else { return Ok(Answer::Unavailable) };
+        let (digest, requester) = (ask.digest.clone(), ask.requester.clone());
+        let request = Request::new(id, digest, requester, ask.subject.clone(), ask.terms.clone(), now_s);
+        self.keep(request.clone())?;
+        tracing::info!(id = request.id, rule = request.subject.rule, requester = %request.requester, "a call waits for approval");
+        Ok(self.pending(&request))
+    }
+
+    /// `None`: the system gives no random bytes.
+    fn fresh_id(&self) -> Option<String> {
+        loop {
+            let mut random = [0u8; 8];
+            aws_lc_rs::rand::fill(&mut random).ok()?;
+            let letters = random.iter().map(|byte| char::from(ID_LETTERS[usize::from(byte % 32)]));
+            let id: String = "APR-".chars().chain(letters).collect();
+            if !self.requests.contains_key(&id) {
+                return Some(id);
+            }
+        }
+    }
+
+    /// All requests, the newest first.
+    pub fn list(&mut self, now_s: u64) -> Vec<Request> {
+        self.sweep(now_s);
+        let mut all: Vec<Request> = self.requests.values().cloned().collect();
+        all.sort_by(|one, other| other.asked_at_s.cmp(&one.asked_at_s).then_with(|| one.id.cmp(&other.id)));
+        all
+    }
+
+    /// One request.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn get(&mut self, id: &str, now_s: u64) -> Result<Request, LedgerError> {
+        let mut request = self.requests.get(id).cloned().ok_or(LedgerError::Unknown)?;
+        self.settle(&mut request, now_s).map_err(LedgerError::Store)?;
+        Ok(request)
+    }
+
+    /// Lets somebody decide.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn decide(
+        &mut self,
+        id: &str,
+        who: &Approver,
+        verdict: Verdict,
+        reason: &str,
+        now_s: u64,
+    ) -> Result<Request, LedgerError> {
+        let mut request = self.get(id, now_s)?;
+        request.may_decide(who, verdict, reason, now_s).map_err(LedgerError::Refused)?;
+        let (approver, reason) = (who.identity.clone(), reason.to_owned());
+        let mut decision = Decision { approver, verdict, reason, at_s: now_s, signature: String::new() };
+        decision.signature = self.signer.sign(&request, &decision);
+        request.decide(decision);
+        self.keep(request.clone()).map_err(LedgerError::Store)?;
+        tracing::info!(id, approver = %who.identity, ?verdict, state = request.state.name(), "a request was decided about");
+        Ok(request)
+    }
+
+    /// Lets who asked take a request back.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn cancel(&mut self, id: &str, who: &Identity, now_s: u64) -> Result<Request, LedgerError> {
+        let mut request = self.get(id, now_s)?;
+        request.cancel(who, now_s).map_err(LedgerError::Refused)?;
+        self.keep(request.clone()).map_err(LedgerError::Store)?;
+        Ok(request)
+    }
+
+    /// Ends what has ended: calls that ran, requests over their time, requests that were kept long enough. Opens a store that failed.
+    pub fn sweep(&mut self, now_s: u64) {
+        if self.store.is_none() {
+            self.reopen(now_s);
+        }
+        let due = |request: &&Request| {
+            self.runs.get(&request.id).is_some_and(|run| run.ended().is_some())
+                || request.expires_at_s().is_some_and(|at| now_s >= at)
+        };
+        let due: Vec<Request> = self.requests.values().filter(due).cloned().collect();
+        for mut request in due {
+            if let Err(error) = self.settle(&mut request, now_s) {
+                tracing::error!(%error, "the store of approvals cannot be used");
+                return;
+            }
+        }
+        self.forget(now_s);
+    }
+
+    /// Brings a request to the state that it has by now.
+    fn settle(&mut self, request: &mut Request, now_s: u64) -> Result<(), StoreError> {
+        if let Some(is_known) = self.runs.get(&request.id).and_then(|run| run.ended()) {
+            request.finish(is_known, now_s);
+            self.keep(request.clone())?;
+            self.runs.remove(&request.id);
+        } else if request.expire(now_s) {
+            self.keep(request.clone())?;
+        }
+        Ok(())
+    }
+
+    /// On the disk first. A store that fails is not used again until it was opened and read anew.
+    fn keep(&mut self, request: Request) -> Result<(), StoreError> {
+        let Some(store) = &mut self.store else { return Err(StoreError::closed()) };
+        if let Err(error) = store.put(&request) {
+            self.store = None;
+            return Err(error);
+        }
+        if request.state != State::Pending
+            && let Some(moved) = self.watched.remove(&request.id)
+        {
+            moved.store(true, Ordering::Release);
+        }
+        if !self.requests.contains_key(&request.id) {
+            self.newest.insert(request.digest.clone(), request.id.clone());
+        }
+        self.requests.insert(request.id.clone(), request);
+        Ok(())
+    }
+
+    fn forget(&mut self, now_s: u64) {
+        let mut ended: Vec<&Request> = self.requests.values().filter(|request| !request.state.is_open()).collect();
+        ended.sort_by_key(|request| std::cmp::Reverse(request.changed_at_s));
+        let is_old = |at: usize, request: &Request| at >= ENDED_MAX || now_s >= request.changed_at_s.saturating_add(ENDED_KEPT_S);
+        let old: Vec<String> = ended
+            .iter()
+            .enumerate()
+            .filter(|(at, request)| is_old(*at, request))
+            .map(|(_, request)| request.id.clone())
+            .collect();
+        let Some(store) = &mut self.store else { return };
+        if old.is_empty() {
+            return;
+        }
+        if let Err(error) = store.remove(&old) {
+            tracing::error!(%error, "the store of approvals cannot be used");
+            self.store = None;
+            return;
+        }
+        for id in &old {
+            if let Some(request) = self.requests.remove(id)
+                && self.newest.get(&request.digest) == Some(id)
+            {
+                self.newest.remove(&request.digest);
+            }
+        }
+    }
+
+    /// Opens the store and reads it. A call that ran when the process before ended is never run again.
+    fn reopen(&mut self, now_s: u64) {
+        let opened = (self.open)().and_then(|store| Ok((store.all()?, store)));
+        let (mut all, store) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::error!(%error, "the store of approvals cannot be opened");
+                return;
+            }
+        };
+        self.store = Some(store);
+        (self.requests, self.newest) = Default::default();
+        all.sort_by_key(|request| (request.asked_at_s, request.state.is_open()));
+        for request in all {
+            self.newest.insert(request.digest.clone(), request.id.clone());
+            self.requests.insert(request.id.clone(), request);
+        }
+        let is_lost = |request: &&Request| request.state == State::Executing && !self.runs.contains_key(&request.id);
+        let lost: Vec<Request> = self.requests.values().filter(is_lost).cloned().collect();
+        for mut request in lost {
+            tracing::warn!(id = request.id, "a call was running when the gateway ended; how it ended is not known");
+            request.finish(false, now_s);
+            if let Err(error) = self.keep(request) {
+                tracing::error!(%error, "the store of approvals cannot be used");
+            }
+        }
+        // Whoever waits asks again, and learns what is true now.
+        for (_, moved) in self.watched.drain() {
+            moved.store(true, Ordering::Release);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

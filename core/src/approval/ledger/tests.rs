@@ -1,0 +1,296 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::approval::store::RedbStore;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+
+const NOW: u64 = 1_000_000;
+const BOUNDS: Bounds = Bounds { pending_per_principal_max: 3, cooldown_s: 60 };
+
+fn opener(dir: &Path) -> Opener {
+    let dir = dir.to_owned();
+    Box::new(move || RedbStore::open(&dir).map(|store| Box::new(store) as Box<dyn Store>))
+}
+
+fn ledger(dir: &Path, now_s: u64) -> Ledger {
+    Ledger::new(opener(dir), Signer::open(dir).unwrap(), BOUNDS, now_s)
+}
+
+fn identity(subject: &str) -> Identity {
+    Identity { issuer: "corp".into(), subject: subject.into() }
+}
+
+fn approver(subject: &str) -> Approver {
+    Approver { identity: identity(subject), client: Some("console".into()), names: vec!["dba".into()] }
+}
+
+fn ask(digest: &str, quorum: u32) -> Ask {
+    let subject = Subject {
+        upstream: "crm".into(),
+        method: "tools/call".into(),
+        tool: "drop".into(),
+        params: r#"{"name":"drop"}"#.into(),
+        masked: false,
+        rule: "r".into(),
+        client: "cli".into(),
+    };
+    let terms = Terms { group: "dba".into(), quorum, ttl_s: 900, use_ttl_s: 300, allow_machine_approver: false };
+    Ask { digest: digest.into(), requester: identity("agent"), subject, terms, known: None }
+}
+
+fn pending(answer: Answer) -> (String, Arc<AtomicBool>) {
+    match answer {
+        Answer::Pending { id, moved, .. } => (id, moved),
+        other => panic!("not pending: {other:?}"),
+    }
+}
+
+fn granted(answer: Answer) -> Grant {
+    match answer {
+        Answer::Granted(grant) => grant,
+        other => panic!("not granted: {other:?}"),
+    }
+}
+
+fn approve(ledger: &mut Ledger, id: &str, who: &str, now_s: u64) {
+    ledger.decide(id, &approver(who), Verdict::Approve, "", now_s).unwrap();
+}
+
+#[test]
+fn r121_an_approved_call_runs_once_and_the_next_asks_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = ledger(dir.path(), NOW);
+    let (id, moved) = pending(ledger.ask(&ask("a", 1), NOW));
+    assert!(id.starts_with("APR-") && id.len() == 12, "{id}");
+    assert!(!moved.load(Ordering::Acquire));
+    approve(&mut ledger, &id, "ann", NOW + 1);
+    assert!(moved.load(Ordering::Acquire));
+    let grant = granted(ledger.ask(&ask("a", 1), NOW + 2));
+    assert_eq!((grant.id(), grant.digest()), (id.as_str(), "a"));
+    assert!(matches!(ledger.ask(&ask("a", 1), NOW + 2), Answer::Running { .. }));
+    grant.finish(true);
+    ledger.sweep(NOW + 3);
+    assert_eq!(ledger.get(&id, NOW + 3).unwrap().state, State::Done);
+    assert_ne!(pending(ledger.ask(&ask("a", 1), NOW + 4)).0, id);
+    // A grant that is dropped leaves nobody knowing.
+    let (id, _) = pending(ledger.ask(&ask("b", 1), NOW));
+    approve(&mut ledger, &id, "ann", NOW + 1);
+    drop(granted(ledger.ask(&ask("b", 1), NOW + 2)));
+    ledger.sweep(NOW + 3);
+    assert_eq!(ledger.get(&id, NOW + 3).unwrap().state, State::OutcomeUnknown);
+}
+
+#[test]
+fn r126_the_same_call_finds_the_same_request_and_requests_are_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = ledger(dir.path(), NOW);
+    let (id, _) = pending(ledger.ask(&ask("a", 1), NOW));
+    assert_eq!(pending(ledger.ask(&ask("a", 1), NOW + 10)).0, id);
+    pending(ledger.ask(&ask("b", 1), NOW));
+    pending(ledger.ask(&ask("c", 1), NOW));
+    assert!(matches!(ledger.ask(&ask("d", 1), NOW), Answer::TooMany));
+    pending(ledger.ask(&Ask { requester: identity("other"), ..ask("d", 1) }, NOW));
+    // A denied call is not asked for again until the cooldown is over.
+    ledger.decide(&id, &approver("ann"), Verdict::Deny, "not on Friday", NOW + 20).unwrap();
+    match ledger.ask(&ask("a", 1), NOW + 30) {
+        Answer::Denied { id: denied, reason, retry_after_s } => {
+            assert_eq!((denied, reason.as_str(), retry_after_s), (id.clone(), "not on Friday", 50));
+        }
+        other => panic!("not denied: {other:?}"),
+    }
+    assert_ne!(pending(ledger.ask(&ask("a", 1), NOW + 80)).0, id);
+}
+
+#[test]
+fn r121_a_restart_keeps_what_was_decided_and_never_runs_a_lost_call_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (open, approved, running) = {
+        let mut ledger = ledger(dir.path(), NOW);
+        let open = pending(ledger.ask(&ask("open", 2), NOW)).0;
+        let approved = pending(ledger.ask(&ask("approved", 1), NOW)).0;
+        let running = pending(ledger.ask(&ask("running", 1), NOW)).0;
+        approve(&mut ledger, &open, "ann", NOW + 1);
+        approve(&mut ledger, &approved, "ann", NOW + 1);
+        approve(&mut ledger, &running, "ann", NOW + 1);
+        std::mem::forget(granted(ledger.ask(&ask("running", 1), NOW + 2)));
+        (open, approved, running)
+    };
+    let mut ledger = ledger(dir.path(), NOW + 10);
+    assert_eq!(ledger.get(&running, NOW + 10).unwrap().state, State::OutcomeUnknown);
+    assert_ne!(pending(ledger.ask(&ask("running", 1), NOW + 10)).0, running);
+    assert_eq!(granted(ledger.ask(&ask("approved", 1), NOW + 10)).id(), approved);
+    assert_eq!(pending(ledger.ask(&ask("open", 2), NOW + 10)).0, open);
+    approve(&mut ledger, &open, "bob", NOW + 11);
+    assert_eq!(granted(ledger.ask(&ask("open", 2), NOW + 12)).id(), open);
+}
+
+#[test]
+fn an_approval_that_is_not_used_in_time_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = ledger(dir.path(), NOW);
+    let (id, _) = pending(ledger.ask(&ask("a", 1), NOW));
+    approve(&mut ledger, &id, "ann", NOW + 1);
+    let (late, moved) = pending(ledger.ask(&ask("b", 1), NOW));
+    assert_ne!(pending(ledger.ask(&ask("a", 1), NOW + 301)).0, id);
+    ledger.sweep(NOW + 900);
+    // Who waited for it is told, and no new request is made in their name.
+    match ledger.ask(&Ask { known: Some(late.clone()), ..ask("b", 1) }, NOW + 900) {
+        Answer::Over { id, state } => assert_eq!((id, state), (late.clone(), State::Expired)),
+        other => panic!("not over: {other:?}"),
+    }
+    assert!(moved.load(Ordering::Acquire));
+    assert_eq!(ledger.get(&late, NOW + 900).unwrap().state, State::Expired);
+    // Ended requests are forgotten after a week.
+    ledger.sweep(NOW + 901 + ENDED_KEPT_S);
+    assert!(matches!(ledger.get(&late, NOW), Err(LedgerError::Unknown)));
+}
+
+/// Changes a stored request as somebody could who can write to the store.
+fn tamper(dir: &Path, id: &str, change: impl Fn(&mut Request)) {
+    let mut store = RedbStore::open(dir).unwrap();
+    let mut request = store.all().unwrap().into_iter().find(|request| request.id == id).unwrap();
+    change(&mut request);
+    store.put(&request).unwrap();
+}
+
+#[test]
+fn r124_who_writes_to_the_store_alone_cannot_approve() {
+    let approved = |decision: &Decision| Decision { verdict: Verdict::Approve, ..decision.clone() };
+    type Change = Box<dyn Fn(&mut Request)>;
+    let changes: Vec<(u32, Change)> = vec![
+        (1, Box::new(|request| request.state = State::Approved)),
+        (1, {
+            let forged = Decision {
+                approver: identity("ann"),
+                verdict: Verdict::Approve,
+                reason: String::new(),
+                at_s: NOW + 1,
+                signature: "AAAA".into(),
+            };
+            Box::new(move |request| {
+                request.state = State::Approved;
+                request.decisions = vec![forged.clone()];
+            })
+        }),
+        (2, Box::new(|request| (request.state, request.terms.quorum) = (State::Approved, 1))),
+        (2, {
+            Box::new(move |request| {
+                request.state = State::Approved;
+                let twice = approved(&request.decisions[0]);
+                request.decisions.push(twice);
+            })
+        }),
+        (2, {
+            Box::new(move |request| {
+                request.state = State::Approved;
+                let other = Decision { approver: identity("bob"), ..request.decisions[0].clone() };
+                request.decisions.push(other);
+            })
+        }),
+    ];
+    for (index, (quorum, change)) in changes.into_iter().enumerate() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = {
+            let mut ledger = ledger(dir.path(), NOW);
+            let (id, _) = pending(ledger.ask(&ask("a", quorum), NOW));
+            if quorum > 1 {
+                approve(&mut ledger, &id, "ann", NOW + 1);
+            }
+            id
+        };
+        tamper(dir.path(), &id, change);
+        let answer = ledger(dir.path(), NOW + 2).ask(&ask("a", quorum), NOW + 2);
+        assert!(matches!(answer, Answer::Pending { .. }), "change {index}: {answer:?}");
+    }
+}
+
+#[test]
+fn r124_an_approval_fits_no_other_call_and_its_time_is_what_was_signed() {
+    let dir = tempfile::tempdir().unwrap();
+    let id = {
+        let mut ledger = ledger(dir.path(), NOW);
+        let (id, _) = pending(ledger.ask(&ask("a", 1), NOW));
+        approve(&mut ledger, &id, "ann", NOW + 1);
+        id
+    };
+    tamper(dir.path(), &id, |request| request.digest = "b".into());
+    assert!(matches!(ledger(dir.path(), NOW + 2).ask(&ask("b", 1), NOW + 2), Answer::Pending { .. }));
+    tamper(dir.path(), &id, |request| {
+        (request.digest, request.changed_at_s, request.decisions[0].at_s) = ("a".into(), NOW + 1000, NOW + 1000);
+    });
+    assert!(matches!(ledger(dir.path(), NOW + 1001).ask(&ask("a", 1), NOW + 1001), Answer::Pending { .. }));
+}
+
+/// A store that fails when it is told to.
+struct Failing(RedbStore, Arc<AtomicBool>);
+
+impl Store for Failing {
+    fn put(&mut self, request: &Request) -> Result<(), StoreError> {
+        if self.1.load(Ordering::Relaxed) { Err(StoreError::closed()) } else { self.0.put(request) }
+    }
+
+    fn remove(&mut self, ids: &[String]) -> Result<(), StoreError> {
+        self.0.remove(ids)
+    }
+
+    fn all(&self) -> Result<Vec<Request>, StoreError> {
+        self.0.all()
+    }
+}
+
+#[test]
+fn nothing_is_granted_while_the_store_fails_and_everything_is_there_afterwards() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, fails, opened) = (dir.path().to_owned(), Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (down, count) = (Arc::clone(&fails), Arc::clone(&opened));
+    let open: Opener = Box::new(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        let store = RedbStore::open(&path)?;
+        Ok(Box::new(Failing(store, Arc::clone(&down))))
+    });
+    let ledger = Mutex::new(Ledger::new(open, Signer::open(dir.path()).unwrap(), BOUNDS, NOW));
+    let mut ledger = ledger.lock().unwrap();
+    let (id, moved) = pending(ledger.ask(&ask("a", 1), NOW));
+    approve(&mut ledger, &id, "ann", NOW + 1);
+    fails.store(true, Ordering::Relaxed);
+    assert!(matches!(ledger.ask(&ask("a", 1), NOW + 2), Answer::Unavailable));
+    assert!(matches!(ledger.ask(&ask("b", 1), NOW + 2), Answer::Unavailable));
+    assert!(matches!(ledger.cancel(&id, &identity("agent"), NOW + 2), Err(LedgerError::Store(_))));
+    assert!(!ledger.is_available());
+    fails.store(false, Ordering::Relaxed);
+    ledger.sweep(NOW + 3);
+    assert!(ledger.is_available() && opened.load(Ordering::Relaxed) == 2 && moved.load(Ordering::Acquire));
+    assert_eq!(granted(ledger.ask(&ask("a", 1), NOW + 4)).id(), id);
+}
+
+#[test]
+fn strangers_on_the_machine_cannot_read_the_requests() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    pending(ledger(dir.path(), NOW).ask(&ask("a", 1), NOW));
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{}", entry.path().display());
+    }
+}
+
+#[test]
+fn r124_the_key_is_private_and_stays_the_same() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("decision-key");
+    let first = {
+        Signer::open(dir.path()).unwrap();
+        std::fs::read(&key).unwrap()
+    };
+    Signer::open(dir.path()).unwrap();
+    assert_eq!(std::fs::read(&key).unwrap(), first);
+    assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(matches!(Signer::open(dir.path()), Err(crate::approval::sign::SignerError::Readable(_))));
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(&key, "no key").unwrap();
+    assert!(matches!(Signer::open(dir.path()), Err(crate::approval::sign::SignerError::Malformed(_))));
+}

@@ -1,0 +1,15 @@
+//! Approvals just in time: a call that a rule holds until a person decides about it.
+//!
+//! The way of an approval: [`digest`] says what exactly is asked for, [`request`] is the life of one request, [`sign`] and [`store`] keep
+//! what was decided, [`ledger`] answers who asks, [`desk`] brings the workers' questions to it and [`grant`] is what a worker gets;
+//! [`show`] puts a request before those who decide.
+
+pub mod desk;
+pub mod digest;
+pub mod grant;
+pub mod jcs;
+pub mod ledger;
+pub mod request;
+pub mod show;
+pub mod sign;
+pub mod store;

@@ -1,0 +1,480 @@
+//! One request for approval: who asks for what, who has decided, and what state that makes.
+//!
+//! Invariant: a call runs at most once, only after as many different people of the rule's group as it asks for have approved it, none of
+//! whom asked for it, and only in time; a denial ends it whatever was approved before. The clock is passed in (R-121, R-123).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest reason of a decision, in bytes.
+pub const REASON_BYTES_MAX: usize = 1024;
+
+/// Where a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It waits for decisions.
+    Pending,
+    /// Enough have approved; the call may run once, in time.
+    Approved,
+    /// Somebody has denied it.
+    Denied,
+    /// Its time went by before it was decided, or before the call ran.
+    Expired,
+    /// Who asked has taken it back.
+    Cancelled,
+    /// Somebody denied it after it was approved and before the call ran.
+    Revoked,
+    /// The call runs.
+    Executing,
+    /// The call ran and was answered.
+    Done,
+    /// The call was started, and nobody knows how it ended. It is never started again.
+    OutcomeUnknown,
+}
+
+impl State {
+    /// Its name in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Pending => "pending",
+            State::Approved => "approved",
+            State::Denied => "denied",
+            State::Expired => "expired",
+            State::Cancelled => "cancelled",
+            State::Revoked => "revoked",
+            State::Executing => "executing",
+            State::Done => "done",
+            State::OutcomeUnknown => "outcome_unknown",
+        }
+    }
+
+    /// Whether something may still become of it.
+    pub fn is_open(self) -> bool {
+        matches!(self, State::Pending | State::Approved | State::Executing)
+    }
+}
+
+/// Who somebody is, by their issuer's name in the configuration and their subject there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Identity {
+    /// The issuer's name.
+    pub issuer: String,
+    /// The subject.
+    pub subject: String,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.issuer, self.subject)
+    }
+}
+
+/// What a rule asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Who decides: a role or a group.
+    pub group: String,
+    /// How many of them must approve.
+    pub quorum: u32,
+    /// Seconds to decide.
+    pub ttl_s: u64,
+    /// Seconds to run the call after it was approved.
+    pub use_ttl_s: u64,
+    /// Whether machines may decide too.
+    pub allow_machine_approver: bool,
+}
+
+/// What a call does, as an approver is shown it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// The upstream's name.
+    pub upstream: String,
+    /// The JSON-RPC method.
+    pub method: String,
+    /// The tool or prompt; empty where there is none.
+    pub tool: String,
+    /// The call's parameters as JSON; what was found in them is masked.
+    pub params: String,
+    /// Whether values are masked there.
+    pub masked: bool,
+    /// The rule that asks for approval.
+    pub rule: String,
+    /// The client that the requester uses; empty where its token names none.
+    pub client: String,
+}
+
+/// Approve or deny.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The call may run.
+    Approve,
+    /// It may not.
+    Deny,
+}
+
+/// What one person decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Who.
+    pub approver: Identity,
+    /// What.
+    pub verdict: Verdict,
+    /// Why, in their words; may be empty.
+    pub reason: String,
+    /// When, in Unix seconds.
+    pub at_s: u64,
+    /// The gateway's signature over all this and what it is about, in base64url.
+    pub signature: String,
+}
+
+/// Somebody who wants to decide, as their token says now.
+#[derive(Clone, Debug)]
+pub struct Approver {
+    /// Who.
+    pub identity: Identity,
+    /// The client that the token was given to.
+    pub client: Option<String>,
+    /// The roles and groups.
+    pub names: Vec<String>,
+}
+
+impl Approver {
+    /// Whether it is a program that acts for itself: its subject is its client (RFC 9068 section 2.2, for grants without a person).
+    pub fn is_machine(&self) -> bool {
+        self.client.as_ref() == Some(&self.identity.subject)
+    }
+
+    /// Whether it belongs to a group: by its name as in the token, or as `issuer:group`.
+    fn belongs_to(&self, group: &str) -> bool {
+        let of_issuer = format!("{}:{group}", self.identity.issuer);
+        self.names.iter().any(|name| *name == group || *name == of_issuer)
+    }
+}
+
+/// Why somebody may not decide, or nothing can be decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The request is not in a state in which this can be said of it.
+    TooLate(State),
+    /// Nobody decides about what they asked for themselves.
+    OwnRequest,
+    /// Only who asked takes a request back.
+    OthersRequest,
+    /// They are not in the rule's group.
+    NotInGroup,
+    /// A machine may not decide here.
+    Machine,
+    /// They have approved already.
+    Twice,
+    /// The reason is too long.
+    LongReason,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refused::TooLate(state) => write!(f, "the request is {} already", state.name()),
+            Refused::OwnRequest => f.write_str("nobody decides about a request of their own"),
+            Refused::OthersRequest => f.write_str("only who asked can take a request back"),
+            Refused::NotInGroup => f.write_str("you are not in the group that decides about this request"),
+            Refused::Machine => f.write_str("a machine cannot decide (the rule does not set allow_machine_approver)"),
+            Refused::Twice => f.write_str("you have approved it already"),
+            Refused::LongReason => write!(f, "the reason is longer than {REASON_BYTES_MAX} bytes"),
+        }
+    }
+}
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Its name, `APR-` and eight characters.
+    pub id: String,
+    /// The digest of the call, in hexadecimal digits.
+    pub digest: String,
+    /// Who asks.
+    pub requester: Identity,
+    /// For what.
+    pub subject: Subject,
+    /// What the rule asks for.
+    pub terms: Terms,
+    /// When it was asked, in Unix seconds.
+    pub asked_at_s: u64,
+    /// When it came to its present state, in Unix seconds.
+    pub changed_at_s: u64,
+    /// Where it stands.
+    pub state: State,
+    /// What was decided, in order.
+    pub decisions: Vec<Decision>,
+}
+
+impl Request {
+    /// A new request.
+    pub fn new(id: String, digest: String, requester: Identity, subject: Subject, terms: Terms, now_s: u64) -> Request {
+        let (state, decisions) = (State::Pending, Vec::new());
+        Request { id, digest, requester, subject, terms, asked_at_s: now_s, changed_at_s: now_s, state, decisions }
+    }
+
+    /// When the present state ends by itself, in Unix seconds; `None` for those that do not.
+    pub fn expires_at_s(&self) -> Option<u64> {
+        match self.state {
+            State::Pending => Some(self.asked_at_s.saturating_add(self.terms.ttl_s)),
+            State::Approved => {
+                // From what is signed, not from what the store says of the state.
+                let last = self.approvals().map(|decision| decision.at_s).max()?;
+                Some(last.saturating_add(self.terms.use_ttl_s))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether somebody may know of the request: who asked for it, and who may be asked about it.
+    pub fn concerns(&self, who: &Approver) -> bool {
+        who.identity == self.requester || who.belongs_to(&self.terms.group)
+    }
+
+    /// Those who have approved.
+    pub fn approvals(&self) -> impl Iterator<Item = &Decision> {
+        self.decisions.iter().filter(|decision| decision.verdict == Verdict::Approve)
+    }
+
+    /// What the one who denied it wrote.
+    pub fn denial(&self) -> Option<&Decision> {
+        self.decisions.iter().rfind(|decision| decision.verdict == Verdict::Deny)
+    }
+
+    /// Ends what is over its time. True: the state has changed.
+    pub fn expire(&mut self, now_s: u64) -> bool {
+        let is_over = self.expires_at_s().is_some_and(|at| now_s >= at);
+        if is_over {
+            self.enter(State::Expired, now_s);
+        }
+        is_over
+    }
+
+    /// Whether somebody may decide now.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub fn may_decide(&self, approver: &Approver, verdict: Verdict, reason: &str, now_s: u64) -> Result<(), Refused> {
+        let is_over = self.expires_at_s().is_some_and(|at| now_s >= at);
+        let is_open = match verdict {
+            Verdict::Approve => self.state == State::Pending,
+            Verdict::Deny => matches!(self.state, State::Pending | State::Approved),
+        };
+        if approver.identity == self.requester {
+            Err(Refused::OwnRequest)
+        } else if !approver.belongs_to(&self.terms.group) {
+            Err(Refused::NotInGroup)
+        } else if approver.is_machine() && !self.terms.allow_machine_approver {
+            Err(Refused::Machine)
+        } else if is_over || !is_open {
+            Err(Refused::TooLate(if is_over { State::Expired } else { self.state }))
+        } else if verdict == Verdict::Approve && self.approvals().any(|decision| decision.approver == approver.identity) {
+            Err(Refused::Twice)
+        } else if reason.len() > REASON_BYTES_MAX {
+            Err(Refused::LongReason)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Adds a decision for which [`Request::may_decide`] holds.
+    pub fn decide(&mut self, decision: Decision) {
+        let (verdict, at_s) = (decision.verdict, decision.at_s);
+        self.decisions.push(decision);
+        match (verdict, self.state) {
+            (Verdict::Deny, State::Pending) => self.enter(State::Denied, at_s),
+            (Verdict::Deny, State::Approved) => self.enter(State::Revoked, at_s),
+            (Verdict::Approve, State::Pending) if self.approvals().count() >= self.terms.quorum.max(1) as usize => {
+                self.enter(State::Approved, at_s);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes the request back.
+    ///
+    /// # Errors
+    /// Somebody else asked, or it has ended or begun to run.
+    pub fn cancel(&mut self, who: &Identity, now_s: u64) -> Result<(), Refused> {
+        if *who != self.requester {
+            return Err(Refused::OthersRequest);
+        }
+        self.expire(now_s);
+        if !matches!(self.state, State::Pending | State::Approved) {
+            return Err(Refused::TooLate(self.state));
+        }
+        self.enter(State::Cancelled, now_s);
+        Ok(())
+    }
+
+    /// Begins to run the call. False: it may not, or it runs or ran already. Of all who try, one is told true.
+    pub fn start(&mut self, now_s: u64) -> bool {
+        self.expire(now_s);
+        let may_start = self.state == State::Approved;
+        if may_start {
+            self.enter(State::Executing, now_s);
+        }
+        may_start
+    }
+
+    /// Ends the run of the call.
+    pub fn finish(&mut self, is_known: bool, now_s: u64) {
+        if self.state == State::Executing {
+            self.enter(if is_known { State::Done } else { State::OutcomeUnknown }, now_s);
+        }
+    }
+
+    fn enter(&mut self, state: State, now_s: u64) {
+        (self.state, self.changed_at_s) = (state, now_s);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn terms(quorum: u32) -> Terms {
+        Terms { group: "dba".into(), quorum, ttl_s: 100, use_ttl_s: 30, allow_machine_approver: false }
+    }
+
+    fn identity(subject: &str) -> Identity {
+        Identity { issuer: "corp".into(), subject: subject.into() }
+    }
+
+    fn request(quorum: u32) -> Request {
+        let subject = Subject {
+            upstream: "crm".into(),
+            method: "tools/call".into(),
+            tool: "drop".into(),
+            params: "{}".into(),
+            masked: false,
+            rule: "r".into(),
+            client: String::new(),
+        };
+        Request::new("APR-1".into(), "00".into(), identity("agent"), subject, terms(quorum), 1000)
+    }
+
+    fn approver(subject: &str) -> Approver {
+        Approver { identity: identity(subject), client: Some("console".into()), names: vec!["dba".into()] }
+    }
+
+    fn decide(request: &mut Request, who: &Approver, verdict: Verdict, now_s: u64) -> Result<(), Refused> {
+        request.may_decide(who, verdict, "", now_s)?;
+        let decision =
+            Decision { approver: who.identity.clone(), verdict, reason: String::new(), at_s: now_s, signature: String::new() };
+        request.decide(decision);
+        Ok(())
+    }
+
+    #[test]
+    fn r123_four_eyes() {
+        let mut request = request(2);
+        let mut judge = |who: &Approver| decide(&mut request, who, Verdict::Approve, 1001);
+        assert_eq!(judge(&approver("agent")), Err(Refused::OwnRequest));
+        assert_eq!(judge(&Approver { names: vec!["reader".into()], ..approver("eve") }), Err(Refused::NotInGroup));
+        assert_eq!(judge(&Approver { client: Some("bot".into()), ..approver("bot") }), Err(Refused::Machine));
+        assert_eq!(judge(&Approver { names: vec!["lab:dba".into()], ..approver("eve") }), Err(Refused::NotInGroup));
+        assert_eq!(judge(&Approver { names: vec!["corp:dba".into()], ..approver("ann") }), Ok(()));
+        assert_eq!(judge(&approver("ann")), Err(Refused::Twice));
+        // The same subject at another issuer is somebody else.
+        let other = Approver { identity: Identity { issuer: "lab".into(), subject: "ann".into() }, ..approver("ann") };
+        assert_eq!(judge(&other), Ok(()));
+        assert_eq!(request.state, State::Approved);
+        request.terms.allow_machine_approver = true;
+        assert!(request.may_decide(&Approver { client: Some("bot".into()), ..approver("bot") }, Verdict::Deny, "", 1002).is_ok());
+        assert_eq!(
+            request.may_decide(&approver("bob"), Verdict::Deny, &"x".repeat(REASON_BYTES_MAX + 1), 1002),
+            Err(Refused::LongReason)
+        );
+    }
+
+    #[test]
+    fn r121_the_states() {
+        let mut expired = request(1);
+        assert!(!expired.expire(1099) && expired.expire(1100));
+        assert_eq!(decide(&mut expired, &approver("ann"), Verdict::Approve, 1100), Err(Refused::TooLate(State::Expired)));
+        let mut unused = request(1);
+        decide(&mut unused, &approver("ann"), Verdict::Approve, 1099).unwrap();
+        assert_eq!(unused.expires_at_s(), Some(1129));
+        assert!(!unused.start(1129));
+        assert_eq!(unused.state, State::Expired);
+        let mut revoked = request(1);
+        decide(&mut revoked, &approver("ann"), Verdict::Approve, 1001).unwrap();
+        decide(&mut revoked, &approver("bob"), Verdict::Deny, 1002).unwrap();
+        assert!(!revoked.start(1003));
+        assert_eq!(revoked.state, State::Revoked);
+        let mut taken_back = request(1);
+        assert_eq!(taken_back.cancel(&identity("ann"), 1001), Err(Refused::OthersRequest));
+        taken_back.cancel(&identity("agent"), 1001).unwrap();
+        assert_eq!(decide(&mut taken_back, &approver("ann"), Verdict::Approve, 1002), Err(Refused::TooLate(State::Cancelled)));
+        let mut run = request(1);
+        decide(&mut run, &approver("ann"), Verdict::Approve, 1001).unwrap();
+        assert!(run.start(1002) && !run.start(1002));
+        run.finish(false, 1003);
+        run.finish(true, 1004);
+        assert_eq!((run.state, run.start(1005)), (State::OutcomeUnknown, false));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Event {
+        Decide(usize, Verdict),
+        Start,
+        Finish(bool),
+        Cancel(usize),
+        Expire,
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let verdict = prop_oneof![4 => Just(Verdict::Approve), 1 => Just(Verdict::Deny)];
+        prop_oneof![
+            5 => (0_usize..5, verdict).prop_map(|(who, verdict)| Event::Decide(who, verdict)),
+            3 => Just(Event::Start),
+            1 => any::<bool>().prop_map(Event::Finish),
+            1 => (0_usize..5).prop_map(Event::Cancel),
+            1 => Just(Event::Expire),
+        ]
+    }
+
+    proptest! {
+        /// Whatever happens in whatever order: at most one run, never without the quorum or after a denial or the end of its time.
+        #[test]
+        fn r121_a_call_runs_once_after_a_quorum_in_time_and_never_after_a_denial(
+            quorum in 1_u32..4,
+            events in proptest::collection::vec((event(), 0_u64..40), 1..30),
+        ) {
+            let people = ["agent", "ann", "bob", "cyd", "dan"];
+            let (mut request, mut now, mut runs) = (request(quorum), 1000, 0);
+            let (mut approved, mut denied, mut last) = (std::collections::HashSet::new(), false, 0);
+            for (event, later) in events {
+                now += later;
+                match event {
+                    Event::Decide(who, verdict) => {
+                        if decide(&mut request, &approver(people[who]), verdict, now).is_ok() {
+                            prop_assert!(who != 0 && now < 1130);
+                            prop_assert!(verdict == Verdict::Deny || now < 1100 && approved.insert(who));
+                            denied |= verdict == Verdict::Deny;
+                            last = if verdict == Verdict::Approve { now } else { last };
+                        }
+                    }
+                    Event::Start => {
+                        if request.start(now) {
+                            runs += 1;
+                            prop_assert!(approved.len() >= quorum as usize && !denied && now < last + 30);
+                        }
+                    }
+                    Event::Finish(is_known) => request.finish(is_known, now),
+                    Event::Cancel(who) => prop_assert!(request.cancel(&identity(people[who]), now).is_err() || who == 0),
+                    Event::Expire => { request.expire(now); }
+                }
+                prop_assert!(runs <= 1);
+                prop_assert_eq!(runs == 1, matches!(request.state, State::Executing | State::Done | State::OutcomeUnknown));
+            }
+        }
+    }
+}

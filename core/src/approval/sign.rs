@@ -1,0 +1,126 @@
+//! The gateway's signature under each decision, so that who can write to the store alone cannot approve anything.
+//!
+//! Invariant: the key is in a file of its own that only the gateway's user can read; it is made once, and never written to the store.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
+
+use super::jcs;
+use super::request::{Decision, Request, Verdict};
+
+/// The form of the signed document.
+const VERSION: u32 = 1;
+/// The key's file, beside the store.
+const KEY_FILE: &str = "decision-key";
+/// The longest key file that is read, in bytes; a PKCS #8 document of an Ed25519 key has some eighty.
+const KEY_BYTES_MAX: u64 = 4096;
+
+/// Why there is no key.
+#[derive(Debug)]
+pub enum SignerError {
+    /// The file cannot be read or written.
+    Io(PathBuf, io::Error),
+    /// Others than its owner may read it.
+    Readable(PathBuf),
+    /// It holds no Ed25519 key.
+    Malformed(PathBuf),
+}
+
+impl fmt::Display for SignerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SignerError::Io(path, error) => write!(f, "{}: {error}", path.display()),
+            SignerError::Readable(path) => write!(f, "{}: others may read it; chmod 600", path.display()),
+            SignerError::Malformed(path) => write!(f, "{}: holds no Ed25519 key in PKCS #8", path.display()),
+        }
+    }
+}
+
+/// Signs decisions and knows its own signatures.
+pub struct Signer(Ed25519KeyPair);
+
+impl Signer {
+    /// Reads the key in a directory, or makes one where there is none.
+    ///
+    /// # Errors
+    /// [`SignerError`].
+    pub fn open(dir: &Path) -> Result<Signer, SignerError> {
+        let path = dir.join(KEY_FILE);
+        match File::open(&path) {
+            Ok(file) => Signer::read(file, path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Signer::make(dir, path),
+            Err(error) => Err(SignerError::Io(path, error)),
+        }
+    }
+
+    fn read(file: File, path: PathBuf) -> Result<Signer, SignerError> {
+        let mut pkcs8 = Zeroizing::new(Vec::new());
+        let mode = file.metadata().map(|metadata| metadata.mode());
+        let mode = mode.and_then(|mode| file.take(KEY_BYTES_MAX).read_to_end(&mut pkcs8).map(|_| mode));
+        match mode {
+            Err(error) => Err(SignerError::Io(path, error)),
+            Ok(mode) if mode & 0o077 != 0 => Err(SignerError::Readable(path)),
+            Ok(_) => Ed25519KeyPair::from_pkcs8(&pkcs8).map(Signer).map_err(|_| SignerError::Malformed(path)),
+        }
+    }
+
+    /// The key is whole on the disk under its name, or not there at all.
+    fn make(dir: &Path, path: PathBuf) -> Result<Signer, SignerError> {
+        let pair = Ed25519KeyPair::generate().map_err(|_| SignerError::Malformed(path.clone()))?;
+        let pkcs8 = pair.to_pkcs8().map_err(|_| SignerError::Malformed(path.clone()))?;
+        let fresh = dir.join(format!("{KEY_FILE}.new"));
+        let write = || {
+            // What is left of a start that was cut off holds nothing that was ever used.
+            if let Err(error) = fs::remove_file(&fresh)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                return Err(error);
+            }
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+            file.write_all(pkcs8.as_ref())?;
+            file.sync_all()?;
+            fs::rename(&fresh, &path)?;
+            File::open(dir)?.sync_all()
+        };
+        write().map_err(|error| SignerError::Io(path.clone(), error))?;
+        Ok(Signer(pair))
+    }
+
+    /// The signature over a decision about a request, in base64url.
+    pub fn sign(&self, request: &Request, decision: &Decision) -> String {
+        URL_SAFE_NO_PAD.encode(self.0.sign(&statement(request, decision)))
+    }
+
+    /// Whether this key signed the decision, about this request and no other.
+    pub fn has_signed(&self, request: &Request, decision: &Decision) -> bool {
+        let key = UnparsedPublicKey::new(&ED25519, self.0.public_key().as_ref());
+        let signature = URL_SAFE_NO_PAD.decode(&decision.signature);
+        signature.is_ok_and(|signature| key.verify(&statement(request, decision), &signature).is_ok())
+    }
+}
+
+/// What is signed: the RFC 8785 form of the decision and of what it is about. The names stand in the order that it asks for.
+fn statement(request: &Request, decision: &Decision) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    let mut text = |before: &str, text: &str| {
+        out.extend_from_slice(before.as_bytes());
+        jcs::write_text(&mut out, text);
+    };
+    text("{\"approver\":{\"issuer\":", &decision.approver.issuer);
+    text(",\"subject\":", &decision.approver.subject);
+    text("},\"at\":", &decision.at_s.to_string());
+    text(",\"digest\":", &request.digest);
+    text(",\"id\":", &request.id);
+    text(",\"reason\":", &decision.reason);
+    text(",\"verdict\":", if decision.verdict == Verdict::Approve { "approve" } else { "deny" });
+    out.extend_from_slice(format!(",\"v\":{VERSION}}}").as_bytes());
+    out
+}

@@ -1,0 +1,269 @@
+//! `sluicegate approvals`: look at held calls and decide about them, over the admin listener of a running gateway.
+//!
+//! Invariant: the token goes to the named host only, by TLS or on loopback, and is never shown. What a caller wrote is shown inert.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::approval::show::inert;
+use crate::config::url::HttpUrl;
+use crate::credential::source;
+
+/// Time for a whole question.
+const TOTAL_TIME: Duration = Duration::from_secs(30);
+/// Bytes of an answer; a list of long calls is long.
+const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+#[derive(Args)]
+pub(super) struct ApprovalsArguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the requests that you may decide about, and your own, the newest first
+    List {
+        #[command(flatten)]
+        gateway: GatewayArguments,
+        /// Ended ones too
+        #[arg(long)]
+        all: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one request, with the whole call
+    Show {
+        #[command(flatten)]
+        gateway: GatewayArguments,
+        /// The request, as APR-7F3K9QTB
+        id: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let the call run, once
+    Approve(DecisionArguments),
+    /// Do not let it run; after an approval, take that back
+    Deny(DecisionArguments),
+    /// Take back a request of your own
+    Cancel {
+        #[command(flatten)]
+        gateway: GatewayArguments,
+        /// The request, as APR-7F3K9QTB
+        id: String,
+    },
+}
+
+#[derive(Args)]
+struct GatewayArguments {
+    /// The gateway's admin listener, as http://127.0.0.1:9090
+    #[arg(long, value_name = "URL")]
+    url: String,
+    /// A file of mode 0600 with a token for the audience of approvals
+    #[arg(long, value_name = "FILE")]
+    token_file: PathBuf,
+}
+
+#[derive(Args)]
+struct DecisionArguments {
+    #[command(flatten)]
+    gateway: GatewayArguments,
+    /// The request, as APR-7F3K9QTB
+    id: String,
+    /// Why; the caller is told
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+pub(super) fn approvals(arguments: &ApprovalsArguments) -> ExitCode {
+    match run(&arguments.command) {
+        // Who stops reading has seen enough.
+        Ok(text) => match io::stdout().write_all(text.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                eprintln!("sluicegate: {error}");
+                ExitCode::FAILURE
+            }
+            _ => ExitCode::SUCCESS,
+        },
+        Err(why) => {
+            eprintln!("sluicegate: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<String, String> {
+    match command {
+        Command::List { gateway, all, json } => {
+            let answer = gateway.ask("", None)?;
+            Ok(if *json { pretty(&answer) } else { list(&answer, *all) })
+        }
+        Command::Show { gateway, id, json } => {
+            let answer = gateway.ask(&format!("/{}", checked(id)?), None)?;
+            Ok(if *json { pretty(&answer) } else { show(&answer) })
+        }
+        Command::Approve(decision) => decision.gateway.tell(&decision.id, "approve", &decision.reason),
+        Command::Deny(decision) => decision.gateway.tell(&decision.id, "deny", &decision.reason),
+        Command::Cancel { gateway, id } => gateway.tell(id, "cancel", ""),
+    }
+}
+
+/// An id becomes a part of the path, so it must be one.
+fn checked(id: &str) -> Result<&str, String> {
+    let is_id = (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    is_id.then_some(id).ok_or_else(|| "that is no request's id; they look like APR-7F3K9QTB".to_owned())
+}
+
+impl GatewayArguments {
+    /// Says something of a request, and returns what became of it.
+    fn tell(&self, id: &str, verb: &str, reason: &str) -> Result<String, String> {
+        let answer = self.ask(&format!("/{}/{verb}", checked(id)?), Some(json!({ "reason": reason })))?;
+        Ok(format!("{} {}\n", text(&answer, "id"), text(&answer, "state")))
+    }
+
+    /// Asks below `/approvals`; with a body it is a POST.
+    fn ask(&self, path: &str, body: Option<Value>) -> Result<Value, String> {
+        let url = HttpUrl::parse(&self.url).map_err(|error| format!("--url: {error}"))?;
+        if !url.origin.is_tls && !url.origin.is_loopback() {
+            return Err("--url: would send the token without TLS; use https://, or a loopback address".into());
+        }
+        let secret = source::from_file(&self.token_file).map_err(|error| format!("--token-file: {error}; {}", error.hint()))?;
+        let token = std::str::from_utf8(secret.bytes()).map_err(|_| "--token-file: is not a token".to_owned())?;
+        let target = format!("{}/approvals{path}", self.url.trim_end_matches('/'));
+        let failed = |error: reqwest::Error| format!("{}: {}", self.url, error.without_url());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+        runtime.block_on(async {
+            let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(TOTAL_TIME).no_proxy();
+            let client = client.build().map_err(failed)?;
+            let request = match &body {
+                Some(body) => client.post(&target).json(body),
+                None => client.get(&target),
+            };
+            let mut answer = request.bearer_auth(token).send().await.map_err(failed)?;
+            let (status, mut bytes) = (answer.status(), Vec::new());
+            while let Some(piece) = answer.chunk().await.map_err(failed)? {
+                bytes.extend_from_slice(&piece);
+                if bytes.len() > ANSWER_BYTES_MAX {
+                    return Err("the answer is longer than 256 MiB".into());
+                }
+            }
+            let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            if status.is_success() { Ok(answer) } else { Err(format!("{}: {}", status.as_u16(), text(&answer, "error"))) }
+        })
+    }
+}
+
+fn pretty(answer: &Value) -> String {
+    let mut text = serde_json::to_string_pretty(answer).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// A member's text, made inert here too: the gateway that answers may be another than one believes.
+fn text(answer: &Value, name: &str) -> String {
+    match &answer[name] {
+        Value::String(text) => inert(text),
+        Value::Null => String::new(),
+        other => inert(&other.to_string()),
+    }
+}
+
+fn list(answer: &Value, all: bool) -> String {
+    let none = Vec::new();
+    let listed = answer["approvals"].as_array().unwrap_or(&none);
+    let is_open = |request: &&Value| all || matches!(request["state"].as_str(), Some("pending" | "approved" | "executing"));
+    let columns = ["id", "state", "requester", "upstream", "tool", "rule"];
+    let mut rows = vec![columns.map(str::to_owned)];
+    rows.extend(listed.iter().filter(is_open).map(|request| columns.map(|column| text(request, column))));
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let mut out = String::new();
+    for row in &rows {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        out.push_str(cells.join("  ").trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn show(request: &Value) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, value: String| {
+        if !value.is_empty() {
+            out.push_str(&format!("{name:<11}{value}\n"));
+        }
+    };
+    for name in ["id", "state", "requester", "client", "rule", "group", "quorum", "upstream", "method", "tool", "params"] {
+        line(name, text(request, name));
+    }
+    if request["masked"] == true {
+        line("masked", "values in params are masked".to_owned());
+    }
+    line("asked", instant(&request["asked_at"]));
+    line("expires", instant(&request["expires_at"]));
+    line("digest", text(request, "digest"));
+    for decision in request["decisions"].as_array().into_iter().flatten() {
+        let reason = text(decision, "reason");
+        let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        line(&text(decision, "verdict"), format!("{} {}{because}", text(decision, "approver"), instant(&decision["at"])));
+    }
+    out
+}
+
+/// A time in UTC, as 2026-07-28T12:30:05Z; nothing where there is none.
+fn instant(unix_s: &Value) -> String {
+    let Some(seconds) = unix_s.as_i64() else { return String::new() };
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Days since 0000-03-01, in eras of 400 years; a year that begins in March has its leap day at its end.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_shown_in_utc() {
+        for (seconds, shown) in [
+            (0_i64, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_785_241_805, "2026-07-28T12:30:05Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(instant(&json!(seconds)), shown);
+        }
+        assert_eq!(instant(&Value::Null), "");
+    }
+
+    #[test]
+    fn r125_what_is_shown_is_inert() {
+        let request = json!({"id": "APR-1", "state": "pending", "requester": "corp:\u{1b}[2J", "params": "{\"a\":\"\u{202e}\"}", "asked_at": 0});
+        let shown = show(&request);
+        assert!(shown.contains("corp:\\u001b[2J") && shown.contains("{\"a\":\"\\u202e\"}"), "{shown}");
+        assert!(list(&json!({"approvals": [request]}), false).contains("corp:\\u001b[2J"));
+    }
+
+    #[test]
+    fn an_id_cannot_lead_elsewhere() {
+        assert!(checked("APR-7F3K9QTB").is_ok());
+        for id in ["", "../healthz", "APR-1/approve", "APR 1"] {
+            assert!(checked(id).is_err(), "{id:?}");
+        }
+    }
+}

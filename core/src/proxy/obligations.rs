@@ -1,0 +1,140 @@
+//! What stands between a rule that permits and the call: a credential, the tool as it was accepted, room in the budgets, people's consent.
+//!
+//! Invariant: whatever stops a call here is recorded and answered once, and takes nothing from anybody: no budget, no approval.
+
+use std::sync::Arc;
+
+use super::answer::Answer;
+use super::hold::{self, Held, Standing, Stopped};
+use super::mask::MaskRoom;
+use super::receive::Framed;
+use super::record::{self, Asked};
+use crate::approval::grant::Grant;
+use crate::credential::inject::NoCredential;
+use crate::mcp::call::{Call, Exchange};
+use crate::mcp::reply::{self, code};
+use crate::policy::Effect;
+use crate::policy::meter::Meter;
+use crate::rt::now_unix_s;
+use crate::worker::Worker;
+
+/// Why a request is not permitted, yet.
+pub(super) enum Stop {
+    /// It is answered.
+    Answered(Answer),
+    /// It waits for people.
+    Held(Box<Held>),
+}
+
+impl From<Answer> for Stop {
+    fn from(answer: Answer) -> Self {
+        Stop::Answered(answer)
+    }
+}
+
+/// Chooses the credential of a call that is permitted, and refuses the call where there is none for it.
+pub(super) fn choose_credential(worker: &Worker, asked: &mut Asked<'_>, by_rule: Option<usize>) -> Result<(), Answer> {
+    let now_s = u64::try_from(asked.framed.ts_us / 1_000_000).unwrap_or(0);
+    let chosen = asked.framed.route().credentials.choose(by_rule, now_s);
+    chosen.map(|chosen| asked.credential = chosen).map_err(|NoCredential(name)| {
+        tracing::warn!(upstream = asked.framed.route().name, credential = name, "no credential for a call, which is refused");
+        asked.reason = "no-credential";
+        record::denied(worker, asked, "no-credential", 503);
+        let id = Some(asked.id).filter(|id| !id.is_empty());
+        let detail = "The gateway has no credential for the upstream now, so it forwards nothing.";
+        Answer::error(503, id, code::UNAVAILABLE, detail).with("Retry-After", "5")
+    })
+}
+
+/// Refuses a call of a tool that is not what was accepted, or with arguments that it does not declare.
+pub(super) fn refuse_unfit(worker: &Worker, asked: &mut Asked<'_>, call: &Call<'_>) -> Result<(), Answer> {
+    let (Some(pins), true) = (&asked.framed.snapshot.pins, call.method == "tools/call") else { return Ok(()) };
+    let names = call.arguments().into_iter().flat_map(|arguments| arguments.members().map(|(name, _)| name.text()));
+    let unfit = pins.unfit(asked.framed.route().index, asked.tool.as_deref().unwrap_or_default(), names);
+    let Some(unfit) = unfit else { return Ok(()) };
+    (asked.effect, asked.reason, asked.credential) = (Effect::Block, unfit.reason(), None);
+    let (answer, status) = refusal(asked, call, unfit.detail());
+    record::denied(worker, asked, unfit.reason(), status);
+    worker.metrics.blocked.add(1);
+    Err(answer)
+}
+
+/// Gives a call that is not forwarded after all back to its budgets.
+pub(super) fn give_back(meters: &[Arc<Meter>]) {
+    meters.iter().for_each(|meter| meter.give_back());
+}
+
+/// Takes a permitted call from the budgets that it counts for.
+pub(super) fn take_from_budgets<'a>(worker: &Worker, asked: &mut Asked<'a>, call: &Call<'_>) -> Result<Vec<Arc<Meter>>, Answer> {
+    let framed: &'a Framed = asked.framed;
+    let Some(principal) = asked.principal else { return Ok(Vec::new()) };
+    framed.snapshot.budgets.take(principal, framed.route().index, call, now_unix_s()).map_err(|over| {
+        (asked.effect, asked.rule, asked.reason, asked.credential) = (Effect::Block, over.budget, "over-budget", None);
+        let (answer, status) = refusal(asked, call, &over.detail());
+        record::denied(worker, asked, "over-budget", status);
+        worker.metrics.blocked.add(1);
+        answer.with("Retry-After", &over.retry_after_s.to_string())
+    })
+}
+
+/// The right to run a call that needs approval; nothing for other calls, and for those that can never have one, which become blocked.
+pub(super) fn approved(
+    worker: &Worker,
+    room: &mut MaskRoom,
+    tape: &sluicegate_dlp::json::Tape,
+    doc: &[u8],
+    asked: &mut Asked<'_>,
+    call: &Call<'_>,
+) -> Result<Option<Grant>, Stop> {
+    let (Effect::Approve, Some(terms)) = (asked.effect, asked.terms) else { return Ok(None) };
+    let stopped = match std::mem::take(&mut asked.standing) {
+        // Who cannot be answered cannot be told to wait.
+        Standing::Unasked if call.exchange != Exchange::Request => {
+            (asked.effect, asked.reason) = (Effect::Block, "approval-without-answer");
+            return Ok(None);
+        }
+        Standing::Unasked => match hold::held(worker, room, tape, doc, asked, call, terms) {
+            Ok(held) => return Err(Stop::Held(Box::new(held))),
+            Err(reason) => {
+                (asked.effect, asked.reason) = (Effect::Block, reason);
+                return Ok(None);
+            }
+        },
+        Standing::Granted(grant) if grant.digest() == hold::digest(asked, call) => {
+            asked.reason = "approved";
+            grant.id().clone_into(&mut asked.approval);
+            return Ok(Some(grant));
+        }
+        Standing::Granted(_) => Stopped::Unavailable,
+        Standing::Stopped(stopped) => stopped,
+    };
+    asked.credential = None;
+    asked.reason = stopped.reason();
+    stopped.id().clone_into(&mut asked.approval);
+    let answer = stopped.reply(asked, call);
+    let status = answer.status;
+    record::denied(worker, asked, stopped.reason(), status);
+    worker.metrics.held.add(1);
+    Err(answer.into())
+}
+
+pub(super) fn denial(asked: &Asked<'_>, call: &Call<'_>) -> (Answer, u16) {
+    let detail = match (asked.rule, asked.reason) {
+        (rule, "approval-params-too-long") => {
+            format!("Rule \"{rule}\" asks for approval, and the call is too long for anybody to read it.")
+        }
+        (_, "finding-in-request") => "Blocked: the request holds data that must not leave.".to_owned(),
+        ("", _) => "Blocked by policy: no rule permits this call for this identity.".to_owned(),
+        (rule, _) => format!("Blocked by policy rule \"{rule}\". Do not retry with the same arguments."),
+    };
+    refusal(asked, call, &detail)
+}
+
+/// How a refusal looks depends on what was asked: a tool's model should see it, a notification has no answer.
+pub(super) fn refusal(asked: &Asked<'_>, call: &Call<'_>, detail: &str) -> (Answer, u16) {
+    match call.exchange {
+        Exchange::Request if call.is_tool_call() => (Answer::json(200, reply::tool_denied(asked.id, asked.era, detail)), 200),
+        Exchange::Request => (Answer::error(200, Some(asked.id), code::DENIED, detail), 200),
+        _ => (Answer::empty(202), 202),
+    }
+}
