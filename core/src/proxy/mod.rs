@@ -15,5 +15,6 @@ pub mod receive;
 pub mod record;
 pub mod relay;
 pub mod route;
+pub mod stopped;
 pub mod texts;
 pub mod upstream;
