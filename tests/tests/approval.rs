@@ -11,7 +11,7 @@ use sluicegate_tests::audit::{self, Row};
 use sluicegate_tests::client::{Connection, Reply};
 use sluicegate_tests::gateway::{Gateway, Setup, binary};
 use sluicegate_tests::issuer::Issuer;
-use sluicegate_tests::upstream::Upstream;
+use sluicegate_tests::upstream::{Request, Step, Upstream, json as json_reply};
 use sluicegate_tests::wait_until;
 
 /// Rules that hold calls, each of a tool of its own.
@@ -33,6 +33,22 @@ effect = "approve"
 approve = { group = "dba", ttl_s = 10 }
 "#;
 
+/// Echoes the arguments; for `{"sql": "stream"}` in events, of which the second holds what must be masked.
+fn answer(request: &Request) -> Vec<Step> {
+    let message: Value = serde_json::from_str(&request.body).unwrap_or_default();
+    let arguments = &message["params"]["arguments"];
+    let is_stream = arguments["sql"] == "stream";
+    let text = if is_stream { "mail to jane.doe@example.com".to_owned() } else { arguments.to_string() };
+    let result = json!({"content": [{"type": "text", "text": text}]});
+    let reply = json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string();
+    if !is_stream {
+        return json_reply(200, &reply);
+    }
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n".to_vec();
+    let note = json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "busy"}});
+    vec![Step::Send(head), Step::Send(format!("data: {note}\n\ndata: {reply}\n\n").into_bytes()), Step::Close]
+}
+
 struct Stage {
     issuer: Issuer,
     upstream: Upstream,
@@ -40,8 +56,9 @@ struct Stage {
 }
 
 impl Stage {
+    /// With calls held for so many seconds.
     fn new(hold_s: u64) -> Stage {
-        let (issuer, upstream) = (Issuer::start(Algorithm::EdDsa), Upstream::echo());
+        let (issuer, upstream) = (Issuer::start(Algorithm::EdDsa), Upstream::start(answer));
         let setup = Setup::new(&issuer.url, &upstream.url).with(HOLD).with_approvals(hold_s);
         let gateway = Gateway::start(&setup);
         let stage = Stage { issuer, upstream, gateway };
@@ -267,6 +284,48 @@ fn r110_a_long_hold_is_told_with_comments_and_progress_and_the_connection_goes_o
     let next = connection.reply().unwrap();
     assert_eq!((next.status, &next.json()["id"]), (200, &json!(8)));
     assert_eq!((stage.ran("sql"), stage.ran("echo")), (1, 1));
+}
+
+#[test]
+fn r90_a_stream_of_events_goes_into_the_one_that_has_begun_and_is_masked() {
+    let stage = Stage::new(30);
+    let agent = stage.agent();
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| stage.gateway.call(&agent, "sql", r#"{"sql":"stream"}"#));
+        let id = stage.newest("pending");
+        // Until the first sign of life has gone out.
+        std::thread::sleep(Duration::from_secs(11));
+        assert_eq!(stage.decide(&id, "approve", &stage.dba("ann")).status, 200);
+        let reply = call.join().unwrap();
+        assert_eq!(reply.head.matches("HTTP/1.1").count(), 1);
+        let events: Vec<&str> = reply.body.split("\n\n").filter(|event| !event.is_empty()).collect();
+        assert_eq!(events.len(), 3, "{:?}", reply.body);
+        assert_eq!(events[0], ": held for approval");
+        assert!(events[1].contains("notifications/message") && events[2].contains("mail to [EMAIL_ADDRESS]"), "{events:?}");
+        wait_until("the end", || stage.state(&id) == "done");
+    });
+}
+
+#[test]
+fn an_approvers_new_key_is_fetched() {
+    let stage = Stage::new(0);
+    let (id, _) = meta(&stage.gateway.call(&stage.agent(), "sql", "{}"));
+    stage.issuer.add_key(Algorithm::EdDsa, "k2");
+    // Keys are fetched anew at most every thirty seconds, and the first fetch was at the start.
+    std::thread::sleep(Duration::from_secs(31));
+    assert_eq!(stage.decide(&id, "approve", &stage.dba("ann")).status, 200);
+}
+
+#[test]
+fn a_call_too_long_to_be_read_and_one_without_an_answer_are_blocked() {
+    let stage = Stage::new(0);
+    let agent = stage.agent();
+    let long = stage.gateway.call(&agent, "sql", &json!({"sql": "x".repeat(70_000)}).to_string());
+    assert!(long.body.contains("the call is too long for anybody to read it"), "{}", long.body);
+    let body = r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"sql","arguments":{}}}"#;
+    assert_eq!(stage.gateway.post(&agent, body).status, 202);
+    assert_eq!(stage.ask("GET", "/approvals", &stage.dba("ann"), "").json()["approvals"], json!([]));
+    assert_eq!(stage.ran("sql"), 0);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! . What a request is about is shown to those who may decide about it and to who asked, and to nobody else.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
@@ -25,6 +26,8 @@ use crate::rt::now_unix_s;
 
 /// Bytes of a decision's body.
 const BODY_BYTES_MAX: usize = 16 * 1024;
+/// How often a token of an unknown key looks for new keys.
+const KEYS_POLL: Duration = Duration::from_millis(5);
 /// Requests of one list; the newest are shown.
 const LISTED_MAX: usize = 500;
 
@@ -88,18 +91,38 @@ fn status_of(error: &LedgerError) -> StatusCode {
 }
 
 /// Whoever sent a question, and the requests that it is about.
-fn identified<'o>(observed: &'o Observed, headers: &HeaderMap) -> Result<(Approver, &'o Approvals), Failure> {
+async fn identified<'o>(observed: &'o Observed, headers: &HeaderMap) -> Result<(Approver, &'o Approvals), Failure> {
     let approvals = observed.approvals.as_ref().ok_or(Failure::NotFound)?;
-    let snapshot = Arc::clone(&observed.newest.lock().unwrap_or_else(PoisonError::into_inner));
     let verify = || -> Result<Principal, Refusal> {
         let token = bearer(headers.get_all(header::AUTHORIZATION).iter().map(header::HeaderValue::as_bytes))?;
+        let snapshot = Arc::clone(&observed.newest.lock().unwrap_or_else(PoisonError::into_inner));
         snapshot.verifier.verify(token, &approvals.audience, now_unix_s())
     };
-    let principal = verify().map_err(|refusal| {
+    let verified = match verify() {
+        Err(Refusal::UnknownKey { issuer, kid }) => {
+            await_keys(approvals, issuer, kid).await;
+            verify()
+        }
+        verified => verified,
+    };
+    let principal = verified.map_err(|refusal| {
         tracing::info!(reason = refusal.reason(), "a token was refused at the approvals");
         Failure::Unidentified
     })?;
     Ok((approver(&principal), approvals))
+}
+
+/// Asks for an issuer's keys anew, as a worker does, and waits until they are there or the time for that is over.
+async fn await_keys(approvals: &Approvals, issuer: usize, kid: String) {
+    let limits = &approvals.limits;
+    let Some(asked) = approvals.keys.ask(issuer, kid, limits.keys_refetch_waiters_max) else { return };
+    let settled = async {
+        while !asked.is_settled() {
+            tokio::time::sleep(KEYS_POLL).await;
+        }
+    };
+    // Whether the keys came in time, the next look at the token says.
+    let _ = tokio::time::timeout(Duration::from_millis(limits.keys_refetch_wait_ms), settled).await;
 }
 
 fn approver(principal: &Principal) -> Approver {
@@ -111,15 +134,15 @@ fn approver(principal: &Principal) -> Approver {
 }
 
 async fn list(State(observed): State<Arc<Observed>>, headers: HeaderMap) -> Result<Response, Failure> {
-    let (who, approvals) = identified(&observed, &headers)?;
-    let all = open_book(&approvals.ledger).list(now_unix_s());
-    let mut own = all.iter().filter(|request| request.concerns(&who));
+    let (who, approvals) = identified(&observed, &headers).await?;
+    let mut ledger = open_book(&approvals.ledger);
+    let mut own = ledger.list(now_unix_s()).into_iter().filter(|request| request.concerns(&who));
     let listed: Vec<_> = own.by_ref().take(LISTED_MAX).map(shown).collect();
     Ok(Json(json!({ "approvals": listed, "left_off": own.count() })).into_response())
 }
 
 async fn show(State(observed): State<Arc<Observed>>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Failure> {
-    let (who, approvals) = identified(&observed, &headers)?;
+    let (who, approvals) = identified(&observed, &headers).await?;
     let request = seen(&mut open_book(&approvals.ledger), &id, &who)?;
     Ok(Json(shown(&request)).into_response())
 }
@@ -133,11 +156,11 @@ fn seen(ledger: &mut Ledger, id: &str, who: &Approver) -> Result<Request, Failur
 type Asked = (State<Arc<Observed>>, Path<String>, HeaderMap, Bytes);
 
 async fn approve(state: State<Arc<Observed>>, id: Path<String>, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
-    decide((state, id, headers, body), Verdict::Approve)
+    decide((state, id, headers, body), Verdict::Approve).await
 }
 
 async fn deny(state: State<Arc<Observed>>, id: Path<String>, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
-    decide((state, id, headers, body), Verdict::Deny)
+    decide((state, id, headers, body), Verdict::Deny).await
 }
 
 /// What may stand in the body of a decision.
@@ -148,8 +171,8 @@ struct Spoken {
     reason: String,
 }
 
-fn decide((State(observed), Path(id), headers, body): Asked, verdict: Verdict) -> Result<Response, Failure> {
-    let (who, approvals) = identified(&observed, &headers)?;
+async fn decide((State(observed), Path(id), headers, body): Asked, verdict: Verdict) -> Result<Response, Failure> {
+    let (who, approvals) = identified(&observed, &headers).await?;
     let spoken: Spoken = match body.trim_ascii() {
         b"" => Spoken::default(),
         body => serde_json::from_slice(body).map_err(|_| Failure::Malformed)?,
@@ -161,7 +184,7 @@ fn decide((State(observed), Path(id), headers, body): Asked, verdict: Verdict) -
 }
 
 async fn cancel(State(observed): State<Arc<Observed>>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Failure> {
-    let (who, approvals) = identified(&observed, &headers)?;
+    let (who, approvals) = identified(&observed, &headers).await?;
     let mut ledger = open_book(&approvals.ledger);
     seen(&mut ledger, &id, &who)?;
     let request = ledger.cancel(&id, &who.identity, now_unix_s())?;

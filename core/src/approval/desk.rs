@@ -85,7 +85,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::approval::ledger::Bounds;
-    use crate::approval::request::{Approver, Identity, Subject, Terms, Verdict};
+    use crate::approval::request::{Approver, HeldCall, Identity, Terms, Verdict};
     use crate::approval::sign::Signer;
     use crate::approval::store::{RedbStore, Store};
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -93,11 +93,11 @@ mod tests {
 
     fn ask() -> Ask {
         let (group, upstream, method, tool) = ("dba".into(), "crm".into(), "tools/call".into(), "drop".into());
-        let subject =
-            Subject { upstream, method, tool, params: "{}".into(), masked: false, rule: "r".into(), client: String::new() };
+        let call =
+            HeldCall { upstream, method, tool, params: "{}".into(), masked: false, rule: "r".into(), client: String::new() };
         let requester = Identity { issuer: "corp".into(), subject: "agent".into() };
         let terms = Terms { group, quorum: 1, ttl_s: 900, use_ttl_s: 300, allow_machine_approver: false };
-        Ask { digest: "d".into(), requester, subject, terms, known: None }
+        Ask { digest: "d".into(), requester, call, terms, known: None }
     }
 
     fn wait(desk: &Desk) -> Answer {

@@ -9,16 +9,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::grant::{Grant, Run};
-use super::request::{Approver, Decision, Identity, Refused, Request, State, Subject, Terms, Verdict};
+use super::request::{Approver, Decision, HeldCall, Identity, Refused, Request, State, Terms, Verdict};
 use super::sign::Signer;
 use super::store::{Store, StoreError};
 
 /// Open requests of everybody together; one more is refused.
-const OPEN_MAX: usize = 10_000;
+const OPEN_MAX: usize = 2_000;
 /// Ended requests that are kept, so that people can look them up; with more the oldest are forgotten.
-const ENDED_MAX: usize = 10_000;
+const ENDED_MAX: usize = 2_000;
 /// How long an ended request is kept, in seconds.
 const ENDED_KEPT_S: u64 = 7 * 24 * 3600;
+/// How long a store that failed is left alone, in seconds.
+const REOPEN_AFTER_S: u64 = 2;
 /// Letters and digits that nobody takes for one another (Crockford's base 32).
 const ID_LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -30,7 +32,7 @@ pub struct Ask {
     /// Who calls.
     pub requester: Identity,
     /// What the call does.
-    pub subject: Subject,
+    pub call: HeldCall,
     /// What the rule asks for.
     pub terms: Terms,
     /// The request that the call has waited for already; then no new one is made.
@@ -115,6 +117,8 @@ pub type Opener = Box<dyn Fn() -> Result<Box<dyn Store>, StoreError> + Send>;
 pub struct Ledger {
     open: Opener,
     store: Option<Box<dyn Store>>,
+    /// When a store that failed is opened anew, in Unix seconds.
+    reopen_at_s: u64,
     signer: Signer,
     bounds: Bounds,
     requests: HashMap<String, Request>,
@@ -130,7 +134,7 @@ impl Ledger {
     /// A ledger over a store, which is opened at once; where that fails, at the next [`Ledger::sweep`].
     pub fn new(open: Opener, signer: Signer, bounds: Bounds, now_s: u64) -> Ledger {
         let (requests, newest, watched, runs) = Default::default();
-        let mut ledger = Ledger { open, store: None, signer, bounds, requests, newest, watched, runs };
+        let mut ledger = Ledger { open, store: None, reopen_at_s: now_s, signer, bounds, requests, newest, watched, runs };
         ledger.reopen(now_s);
         ledger
     }
@@ -143,10 +147,7 @@ impl Ledger {
     /// Answers a call. The same call finds the same request, however often it asks.
     pub fn ask(&mut self, ask: &Ask, now_s: u64) -> Answer {
         let answer = self.find(ask, now_s).and_then(|found| found.map_or_else(|| self.add(ask, now_s), Ok));
-        answer.unwrap_or_else(|error| {
-            tracing::error!(%error, "the store of approvals cannot be used");
-            Answer::Unavailable
-        })
+        answer.unwrap_or(Answer::Unavailable)
     }
 
     /// The answer of the request that there is; `None` where a new one is due.
@@ -220,9 +221,9 @@ impl Ledger {
         }
         let Some(id) = self.fresh_id() else { return Ok(Answer::Unavailable) };
         let (digest, requester) = (ask.digest.clone(), ask.requester.clone());
-        let request = Request::new(id, digest, requester, ask.subject.clone(), ask.terms.clone(), now_s);
+        let request = Request::new(id, digest, requester, ask.call.clone(), ask.terms.clone(), now_s);
         self.keep(request.clone())?;
-        tracing::info!(id = request.id, rule = request.subject.rule, requester = %request.requester, "a call waits for approval");
+        tracing::info!(id = request.id, rule = request.call.rule, requester = %request.requester, "a call waits for approval");
         Ok(self.pending(&request))
     }
 
@@ -240,9 +241,9 @@ impl Ledger {
     }
 
     /// All requests, the newest first.
-    pub fn list(&mut self, now_s: u64) -> Vec<Request> {
+    pub fn list(&mut self, now_s: u64) -> Vec<&Request> {
         self.sweep(now_s);
-        let mut all: Vec<Request> = self.requests.values().cloned().collect();
+        let mut all: Vec<&Request> = self.requests.values().collect();
         all.sort_by(|one, other| other.asked_at_s.cmp(&one.asked_at_s).then_with(|| one.id.cmp(&other.id)));
         all
     }
@@ -293,7 +294,7 @@ impl Ledger {
 
     /// Ends what has ended: calls that ran, requests over their time, requests that were kept long enough. Opens a store that failed.
     pub fn sweep(&mut self, now_s: u64) {
-        if self.store.is_none() {
+        if self.store.is_none() && now_s >= self.reopen_at_s {
             self.reopen(now_s);
         }
         let due = |request: &&Request| {
@@ -302,8 +303,7 @@ impl Ledger {
         };
         let due: Vec<Request> = self.requests.values().filter(due).cloned().collect();
         for mut request in due {
-            if let Err(error) = self.settle(&mut request, now_s) {
-                tracing::error!(%error, "the store of approvals cannot be used");
+            if self.settle(&mut request, now_s).is_err() {
                 return;
             }
         }
@@ -326,6 +326,7 @@ impl Ledger {
     fn keep(&mut self, request: Request) -> Result<(), StoreError> {
         let Some(store) = &mut self.store else { return Err(StoreError::closed()) };
         if let Err(error) = store.put(&request) {
+            tracing::error!(%error, "the store of approvals cannot be used");
             self.store = None;
             return Err(error);
         }
@@ -375,6 +376,7 @@ impl Ledger {
         let (mut all, store) = match opened {
             Ok(opened) => opened,
             Err(error) => {
+                self.reopen_at_s = now_s.saturating_add(REOPEN_AFTER_S);
                 tracing::error!(%error, "the store of approvals cannot be opened");
                 return;
             }
@@ -391,8 +393,8 @@ impl Ledger {
         for mut request in lost {
             tracing::warn!(id = request.id, "a call was running when the gateway ended; how it ended is not known");
             request.finish(false, now_s);
-            if let Err(error) = self.keep(request) {
-                tracing::error!(%error, "the store of approvals cannot be used");
+            if self.keep(request).is_err() {
+                return;
             }
         }
         // Whoever waits asks again, and learns what is true now.

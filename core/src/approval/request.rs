@@ -88,7 +88,7 @@ pub struct Terms {
 
 /// What a call does, as an approver is shown it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Subject {
+pub struct HeldCall {
     /// The upstream's name.
     pub upstream: String,
     /// The JSON-RPC method.
@@ -197,7 +197,7 @@ pub struct Request {
     /// Who asks.
     pub requester: Identity,
     /// For what.
-    pub subject: Subject,
+    pub call: HeldCall,
     /// What the rule asks for.
     pub terms: Terms,
     /// When it was asked, in Unix seconds.
@@ -212,9 +212,9 @@ pub struct Request {
 
 impl Request {
     /// A new request.
-    pub fn new(id: String, digest: String, requester: Identity, subject: Subject, terms: Terms, now_s: u64) -> Request {
+    pub fn new(id: String, digest: String, requester: Identity, call: HeldCall, terms: Terms, now_s: u64) -> Request {
         let (state, decisions) = (State::Pending, Vec::new());
-        Request { id, digest, requester, subject, terms, asked_at_s: now_s, changed_at_s: now_s, state, decisions }
+        Request { id, digest, requester, call, terms, asked_at_s: now_s, changed_at_s: now_s, state, decisions }
     }
 
     /// When the present state ends by itself, in Unix seconds; `None` for those that do not.
@@ -348,7 +348,7 @@ mod tests {
     }
 
     fn request(quorum: u32) -> Request {
-        let subject = Subject {
+        let call = HeldCall {
             upstream: "crm".into(),
             method: "tools/call".into(),
             tool: "drop".into(),
@@ -357,7 +357,7 @@ mod tests {
             rule: "r".into(),
             client: String::new(),
         };
-        Request::new("APR-1".into(), "00".into(), identity("agent"), subject, terms(quorum), 1000)
+        Request::new("APR-1".into(), "00".into(), identity("agent"), call, terms(quorum), 1000)
     }
 
     fn approver(subject: &str) -> Approver {

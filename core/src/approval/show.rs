@@ -40,7 +40,7 @@ fn is_seen(c: char) -> bool {
 
 /// A request as JSON: all that an approver has to know, every text inert.
 pub fn shown(request: &Request) -> Value {
-    let subject = &request.subject;
+    let call = &request.call;
     let decisions = request.decisions.iter().map(|decision| {
         json!({
             "approver": inert(&decision.approver.to_string()),
@@ -53,13 +53,13 @@ pub fn shown(request: &Request) -> Value {
         "id": request.id,
         "state": request.state.name(),
         "requester": inert(&request.requester.to_string()),
-        "client": inert(&subject.client),
-        "rule": inert(&subject.rule),
-        "upstream": inert(&subject.upstream),
-        "method": inert(&subject.method),
-        "tool": inert(&subject.tool),
-        "params": inert(&subject.params),
-        "masked": subject.masked,
+        "client": inert(&call.client),
+        "rule": inert(&call.rule),
+        "upstream": inert(&call.upstream),
+        "method": inert(&call.method),
+        "tool": inert(&call.tool),
+        "params": inert(&call.params),
+        "masked": call.masked,
         "group": inert(&request.terms.group),
         "quorum": request.terms.quorum,
         "asked_at": request.asked_at_s,

@@ -27,7 +27,7 @@ use crate::approval::desk::{self, Desk, Question, SharedLedger};
 use crate::approval::ledger::{Bounds, Ledger};
 use crate::approval::sign::Signer;
 use crate::approval::store::{RedbStore, Store};
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::credential::held::Kept;
 use crate::mcp::session::Sealer;
 use crate::pin::desk::{PinDesk, Sighting};
@@ -101,6 +101,10 @@ pub struct Approvals {
     pub ledger: SharedLedger,
     /// The audience of tokens of those who decide.
     pub audience: String,
+    /// Where an issuer's keys are asked for.
+    pub keys: Arc<KeyDesk>,
+    /// The bounds.
+    pub limits: Limits,
 }
 
 /// Runs the gateway until SIGTERM or SIGINT.
@@ -122,7 +126,7 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
     let board = board.map_err(ProcessError::Pins)?;
     let (refused, refusals) = RefusalDesk::new();
     let held = credentials::at_start(&config);
-    let (approvals, approval_desk) = open_approvals(&config)?.unzip();
+    let (approvals, approval_desk) = open_approvals(&config, &desk)?.unzip();
     let (approval_desk, asking) = approval_desk.unzip();
     let blueprint = Blueprint::new(config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
@@ -185,7 +189,7 @@ type ApprovalParts = (Approvals, (Arc<Desk>, mpsc::Receiver<Question>));
 
 /// The ledger and the desk, where the configuration asks for approvals. A store that cannot be opened is tried again later; without the
 /// key there is nothing to sign with, and the process does not start.
-fn open_approvals(config: &Config) -> Result<Option<ApprovalParts>, ProcessError> {
+fn open_approvals(config: &Config, keys: &Arc<KeyDesk>) -> Result<Option<ApprovalParts>, ProcessError> {
     let Some(approval) = &config.approval else { return Ok(None) };
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&approval.dir);
     made.map_err(|error| system(format_args!("{}: {error}", approval.dir.display())))?;
@@ -195,7 +199,8 @@ fn open_approvals(config: &Config) -> Result<Option<ApprovalParts>, ProcessError
     let bounds =
         Bounds { pending_per_principal_max: config.limits.approvals_pending_per_principal_max, cooldown_s: approval.cooldown_s };
     let ledger = Arc::new(Mutex::new(Ledger::new(open, signer, bounds, rt::now_unix_s())));
-    Ok(Some((Approvals { ledger, audience: approval.audience.clone() }, Desk::new())))
+    let (audience, limits) = (approval.audience.clone(), config.limits.clone());
+    Ok(Some((Approvals { ledger, audience, keys: Arc::clone(keys), limits }, Desk::new())))
 }
 
 fn audit_options(config: &Config, workers: usize) -> sink::Options {

@@ -326,7 +326,6 @@ fn finish(
         let treatment = route.treatments.of(Direction::Request, asked.tool.as_deref(), principal, masks);
         room.mask_message(tape, doc, &treatment, None, &mut findings)
     };
-    worker.metrics.findings.add(findings.len() as u64);
     asked.findings = findings;
     if masked == Masked::Blocked {
         (asked.effect, asked.reason) = (Effect::Block, "finding-in-request");
@@ -336,7 +335,12 @@ fn finish(
         refuse_unfit(worker, asked, call)?;
         meters = take_from_budgets(worker, asked, call)?;
     }
-    let grant = approved(worker, room, tape, doc, asked, call).inspect_err(|_| give_back(&meters))?;
+    let grant = approved(worker, room, tape, doc, asked, call).inspect_err(|_| give_back(&meters));
+    // A call that is to be held comes by again, with the same findings.
+    if !matches!(grant, Err(Stop::Held(_))) {
+        worker.metrics.findings.add(asked.findings.len() as u64);
+    }
+    let grant = grant?;
     if asked.effect == Effect::Block {
         give_back(&meters);
         asked.credential = None;

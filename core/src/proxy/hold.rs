@@ -7,29 +7,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sluicegate_dlp::json::{Tape, Value};
+use sluicegate_dlp::json::{Kind, Tape, Value};
 
-use super::answer::Answer as Reply;
 use super::downstream::Downstream;
 use super::mask::MaskRoom;
 use super::receive::Framed;
 use super::record::Asked;
+use super::stopped::Stopped;
 use crate::approval::digest::Bound;
 use crate::approval::grant::Grant;
 use crate::approval::ledger::{Answer, Ask};
-use crate::approval::request::{Identity, State, Subject, Terms};
+use crate::approval::request::{HeldCall, Identity, Terms};
 use crate::http1::field::Known;
 use crate::mcp::call::Call;
-use crate::mcp::reply::{self, code};
-use crate::rt::{Stopwatch, now_unix_s, sleep};
+use crate::mcp::reply;
+use crate::rt::{Stopwatch, sleep};
 use crate::worker::Worker;
 
-/// How often a waiting call looks whether its answer is there, or whether its request has moved.
-const POLL: Duration = Duration::from_millis(20);
+/// How often a call that has asked looks whether its answer is there.
+const ANSWER_POLL: Duration = Duration::from_millis(20);
+/// How often a held call looks whether its request has moved and whether its client is still there. People take longer, and a worker
+/// that holds a thousand calls should have little to do.
+const HELD_POLL: Duration = Duration::from_millis(100);
 /// How often the client is told that its call is held, so that neither it nor a proxy on the way gives up.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
-/// When the client should ask again about a request that is pending.
-const RETRY_AFTER_MS: u64 = 15_000;
 
 /// What is known about the approval of a call.
 #[derive(Default)]
@@ -43,43 +44,6 @@ pub enum Standing {
     Stopped(Stopped),
 }
 
-/// Why a call does not run now.
-#[derive(Debug)]
-pub enum Stopped {
-    /// People have not decided yet.
-    Pending {
-        /// The request's id.
-        id: String,
-        /// When the request ends undecided, in Unix seconds.
-        expires_at_s: u64,
-    },
-    /// Somebody said no.
-    Denied {
-        /// The request's id.
-        id: String,
-        /// Their reason; may be empty.
-        reason: String,
-        /// When it may be asked anew, in seconds.
-        retry_after_s: u64,
-    },
-    /// The request ended without the call.
-    Over {
-        /// The request's id.
-        id: String,
-        /// How.
-        state: State,
-    },
-    /// The same call runs already.
-    Running {
-        /// The request's id.
-        id: String,
-    },
-    /// The caller has too many requests pending.
-    TooMany,
-    /// Approvals cannot be asked for now.
-    Unavailable,
-}
-
 /// A call that is to be held.
 pub struct Held {
     /// What is asked for.
@@ -91,7 +55,7 @@ pub struct Held {
 /// What a held call asks for.
 ///
 /// # Errors
-/// Its parameters are longer than anybody could read.
+/// Its parameters are longer than anybody could read, or cannot be shown without what must not be shown.
 pub fn held(
     worker: &Worker,
     room: &mut MaskRoom,
@@ -107,13 +71,15 @@ pub fn held(
     }
     let shown = call.params.map(|params| room.for_the_record(tape, doc, params, &worker.redact_all));
     let shown = shown.as_deref().unwrap_or(raw);
+    if shown == b"null" && raw != b"null" {
+        return Err("approval-params-unreadable");
+    }
     let (route, principal) = (asked.framed.route(), asked.principal);
     let (issuer, subject) = principal.map_or(("", ""), |principal| (principal.issuer_name(), principal.subject()));
-    let token = call.params.and_then(|params| params.get("_meta")).and_then(|meta| meta.get("progressToken"));
     let ask = Ask {
         digest: digest(asked, call),
         requester: Identity { issuer: issuer.to_owned(), subject: subject.to_owned() },
-        subject: Subject {
+        call: HeldCall {
             upstream: route.name.clone(),
             method: call.method.to_string(),
             tool: call.tool().unwrap_or_default().into_owned(),
@@ -125,8 +91,14 @@ pub fn held(
         terms: terms.clone(),
         known: None,
     };
-    let progress_token = token.map(Value::span).and_then(|span| doc.get(span)).map(<[u8]>::to_vec);
+    let progress_token = call.params.and_then(progress_token).and_then(|token| doc.get(token.span())).map(<[u8]>::to_vec);
     Ok(Held { ask, progress_token })
+}
+
+/// The token of a client that wants to hear of its call's progress: a string or a number, so one line of the event that repeats it.
+fn progress_token(params: Value<'_>) -> Option<Value<'_>> {
+    let token = params.get("_meta").and_then(|meta| meta.get("progressToken"));
+    token.filter(|token| matches!(token.kind(), Kind::String | Kind::Number))
 }
 
 /// The digest of exactly this call, in hexadecimal digits.
@@ -157,7 +129,7 @@ pub async fn wait(worker: &Worker, downstream: &mut Downstream, framed: &Framed,
         let (id, expires_at_s, moved) = match put(worker, &ask).await {
             Answer::Pending { id, expires_at_s, moved } => (id, expires_at_s, moved),
             Answer::Granted(grant) => return Standing::Granted(grant),
-            answer => return Standing::Stopped(stopped(answer)),
+            answer => return Standing::Stopped(answer.into()),
         };
         let pending = Stopped::Pending { id: id.clone(), expires_at_s };
         let has_room = held.is_some();
@@ -165,17 +137,6 @@ pub async fn wait(worker: &Worker, downstream: &mut Downstream, framed: &Framed,
             return Standing::Stopped(pending);
         }
         ask.known = Some(id);
-    }
-}
-
-fn stopped(answer: Answer) -> Stopped {
-    match answer {
-        Answer::Denied { id, reason, retry_after_s } => Stopped::Denied { id, reason, retry_after_s },
-        Answer::Over { id, state } => Stopped::Over { id, state },
-        Answer::Running { id } => Stopped::Running { id },
-        Answer::TooMany => Stopped::TooMany,
-        // The other two were looked at before; what is not certain does not run.
-        Answer::Unavailable | Answer::Pending { .. } | Answer::Granted(_) => Stopped::Unavailable,
     }
 }
 
@@ -191,7 +152,7 @@ async fn put(worker: &Worker, ask: &Ask) -> Answer {
         if let Some(answer) = asked.take() {
             return answer;
         }
-        sleep(POLL).await;
+        sleep(ANSWER_POLL).await;
     }
     Answer::Unavailable
 }
@@ -216,7 +177,7 @@ async fn until_moved(
         if life.is_due() && life.give(worker, downstream, framed, id).await.is_err() {
             return false;
         }
-        sleep(POLL).await;
+        sleep(HELD_POLL).await;
     }
 }
 
@@ -276,79 +237,23 @@ impl Drop for HeldCount<'_> {
     }
 }
 
-impl Stopped {
-    /// The request's id, where there is one.
-    pub fn id(&self) -> &str {
-        match self {
-            Stopped::Pending { id, .. } | Stopped::Denied { id, .. } | Stopped::Over { id, .. } | Stopped::Running { id } => id,
-            Stopped::TooMany | Stopped::Unavailable => "",
-        }
-    }
-
-    /// The code in records.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Stopped::Pending { .. } => "approval-pending",
-            Stopped::Denied { .. } => "approval-denied",
-            Stopped::Over { .. } => "approval-over",
-            Stopped::Running { .. } => "approval-in-use",
-            Stopped::TooMany => "approval-too-many",
-            Stopped::Unavailable => "approval-unavailable",
-        }
-    }
-
-    /// What the caller is told: the outcome as clients' programs read it, and as its model does.
-    pub fn reply(&self, asked: &Asked<'_>, call: &Call<'_>) -> Reply {
-        let (status, retry_after_ms, text) = self.told();
-        if call.is_tool_call() {
-            Reply::json(200, reply::tool_held(asked.id, asked.era, &text, self.id(), status, retry_after_ms))
-        } else {
-            Reply::error(200, Some(asked.id), code::HELD, &text)
-        }
-    }
-
-    fn told(&self) -> (&'static str, Option<u64>, String) {
-        match self {
-            Stopped::Pending { id, expires_at_s } => {
-                let expires = clock(*expires_at_s);
-                let again = "call the same tool with the same arguments again after approval";
-                ("pending", Some(RETRY_AFTER_MS), format!("Approval {id} pending; {again} (expires {expires})."))
-            }
-            Stopped::Denied { id, reason, retry_after_s } => {
-                let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-                let text = format!("Approval {id} denied{because}. Do not retry with the same arguments.");
-                ("denied", Some(retry_after_s * 1000), text)
-            }
-            Stopped::Over { id, state } => {
-                let text = format!("Approval {id} is {}; the call did not run. Calling again asks anew.", state.name());
-                (state.name(), None, text)
-            }
-            Stopped::Running { id } => {
-                let text = format!("Approval {id} is being used by the same call, which runs now; it runs once only.");
-                ("executing", None, text)
-            }
-            Stopped::TooMany => {
-                let text = "Too many calls of this identity wait for approval; wait until some are decided.";
-                ("too_many", Some(RETRY_AFTER_MS), text.to_owned())
-            }
-            Stopped::Unavailable => {
-                let text = "This call needs approval, and approvals are unavailable now; try again later.";
-                ("unavailable", Some(RETRY_AFTER_MS), text.to_owned())
-            }
-        }
-    }
-}
-
-/// A time of day in UTC, with the number of days where it is not within a day from now.
-fn clock(unix_s: u64) -> String {
-    let (hours, minutes) = (unix_s / 3600 % 24, unix_s / 60 % 60);
-    let days = unix_s.saturating_sub(now_unix_s()) / 86_400;
-    if days == 0 { format!("{hours:02}:{minutes:02}Z") } else { format!("in {days} days, {hours:02}:{minutes:02}Z") }
-}
-
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use sluicegate_dlp::json::Bounds;
+
+    #[test]
+    fn a_progress_token_is_a_string_or_a_number() {
+        for (token, is_one) in
+            [("\"a\"", true), ("7", true), ("{\"a\":\n1}", false), ("[1]", false), ("true", false), ("null", false)]
+        {
+            let doc = format!("{{\"_meta\":{{\"progressToken\":{token}}}}}");
+            let mut tape = Tape::new();
+            tape.parse(doc.as_bytes(), &Bounds { depth_max: 8, nodes_max: 100, refuse_duplicates: true }).unwrap();
+            assert_eq!(progress_token(tape.root(doc.as_bytes())).is_some(), is_one, "{token}");
+        }
+    }
 
     #[test]
     fn an_accept_field_is_read_part_by_part() {
@@ -356,12 +261,5 @@ mod tests {
         assert!(accepts_events(b"Text/Event-Stream;q=0.5"));
         assert!(!accepts_events(b"application/json"));
         assert!(!accepts_events(b"text/event-streams"));
-    }
-
-    #[test]
-    fn times_are_told_in_utc() {
-        let midnight = now_unix_s() / 86_400 * 86_400 + 86_400;
-        assert_eq!(clock(midnight - 86_400 + 45_000), "12:30Z");
-        assert_eq!(clock(midnight + 3 * 86_400 + 60).split(',').next_back(), Some(" 00:01Z"));
     }
 }

@@ -16,5 +16,6 @@ pub mod receive;
 pub mod record;
 pub mod relay;
 pub mod route;
+pub mod stopped;
 pub mod texts;
 pub mod upstream;

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use super::answer::Answer;
-use super::hold::{self, Held, Standing, Stopped};
+use super::hold::{self, Held, Standing};
 use super::mask::MaskRoom;
 use super::receive::Framed;
 use super::record::{self, Asked};
+use super::stopped::Stopped;
 use crate::approval::grant::Grant;
 use crate::credential::inject::NoCredential;
 use crate::mcp::call::{Call, Exchange};
@@ -122,6 +123,9 @@ pub(super) fn denial(asked: &Asked<'_>, call: &Call<'_>) -> (Answer, u16) {
     let detail = match (asked.rule, asked.reason) {
         (rule, "approval-params-too-long") => {
             format!("Rule \"{rule}\" asks for approval, and the call is too long for anybody to read it.")
+        }
+        (rule, "approval-params-unreadable") => {
+            format!("Rule \"{rule}\" asks for approval, and the call holds what nobody may be shown.")
         }
         (_, "finding-in-request") => "Blocked: the request holds data that must not leave.".to_owned(),
         ("", _) => "Blocked by policy: no rule permits this call for this identity.".to_owned(),

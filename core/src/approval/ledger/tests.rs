@@ -26,7 +26,7 @@ fn approver(subject: &str) -> Approver {
 }
 
 fn ask(digest: &str, quorum: u32) -> Ask {
-    let subject = Subject {
+    let call = HeldCall {
         upstream: "crm".into(),
         method: "tools/call".into(),
         tool: "drop".into(),
@@ -36,7 +36,7 @@ fn ask(digest: &str, quorum: u32) -> Ask {
         client: "cli".into(),
     };
     let terms = Terms { group: "dba".into(), quorum, ttl_s: 900, use_ttl_s: 300, allow_machine_approver: false };
-    Ask { digest: digest.into(), requester: identity("agent"), subject, terms, known: None }
+    Ask { digest: digest.into(), requester: identity("agent"), call, terms, known: None }
 }
 
 fn pending(answer: Answer) -> (String, Arc<AtomicBool>) {

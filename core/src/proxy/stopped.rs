@@ -1,0 +1,146 @@
+//! What the caller of a call that needs approval is told when the call does not run.
+//!
+//! Invariant: a program reads the state in `_meta`, a model reads what to do next in the text; neither needs to remember anything.
+
+use super::answer::Answer as Reply;
+use super::record::Asked;
+use crate::approval::ledger::Answer;
+use crate::approval::request::State;
+use crate::mcp::call::Call;
+use crate::mcp::reply::{self, code};
+use crate::rt::now_unix_s;
+
+/// When the client should ask again about a request that is pending.
+const RETRY_AFTER_MS: u64 = 15_000;
+
+/// Why a call does not run now.
+#[derive(Debug)]
+pub enum Stopped {
+    /// People have not decided yet.
+    Pending {
+        /// The request's id.
+        id: String,
+        /// When the request ends undecided, in Unix seconds.
+        expires_at_s: u64,
+    },
+    /// Somebody said no.
+    Denied {
+        /// The request's id.
+        id: String,
+        /// Their reason; may be empty.
+        reason: String,
+        /// When it may be asked anew, in seconds.
+        retry_after_s: u64,
+    },
+    /// The request ended without the call.
+    Over {
+        /// The request's id.
+        id: String,
+        /// How.
+        state: State,
+    },
+    /// The same call runs already.
+    Running {
+        /// The request's id.
+        id: String,
+    },
+    /// The caller has too many requests pending.
+    TooMany,
+    /// Approvals cannot be asked for now.
+    Unavailable,
+}
+
+impl From<Answer> for Stopped {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Denied { id, reason, retry_after_s } => Stopped::Denied { id, reason, retry_after_s },
+            Answer::Over { id, state } => Stopped::Over { id, state },
+            Answer::Running { id } => Stopped::Running { id },
+            Answer::TooMany => Stopped::TooMany,
+            // The other two were looked at before; what is not certain does not run.
+            Answer::Unavailable | Answer::Pending { .. } | Answer::Granted(_) => Stopped::Unavailable,
+        }
+    }
+}
+
+impl Stopped {
+    /// The request's id, where there is one.
+    pub fn id(&self) -> &str {
+        match self {
+            Stopped::Pending { id, .. } | Stopped::Denied { id, .. } | Stopped::Over { id, .. } | Stopped::Running { id } => id,
+            Stopped::TooMany | Stopped::Unavailable => "",
+        }
+    }
+
+    /// The code in records.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Stopped::Pending { .. } => "approval-pending",
+            Stopped::Denied { .. } => "approval-denied",
+            Stopped::Over { .. } => "approval-over",
+            Stopped::Running { .. } => "approval-in-use",
+            Stopped::TooMany => "approval-too-many",
+            Stopped::Unavailable => "approval-unavailable",
+        }
+    }
+
+    /// What the caller is told: the outcome as clients' programs read it, and as its model does.
+    pub fn reply(&self, asked: &Asked<'_>, call: &Call<'_>) -> Reply {
+        let (status, retry_after_ms, text) = self.told();
+        if call.is_tool_call() {
+            Reply::json(200, reply::tool_held(asked.id, asked.era, &text, self.id(), status, retry_after_ms))
+        } else {
+            Reply::error(200, Some(asked.id), code::HELD, &text)
+        }
+    }
+
+    fn told(&self) -> (&'static str, Option<u64>, String) {
+        match self {
+            Stopped::Pending { id, expires_at_s } => {
+                let expires = clock(*expires_at_s);
+                let again = "call the same tool with the same arguments again after approval";
+                ("pending", Some(RETRY_AFTER_MS), format!("Approval {id} pending; {again} (expires {expires})."))
+            }
+            Stopped::Denied { id, reason, retry_after_s } => {
+                let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                let text = format!("Approval {id} denied{because}. Do not retry with the same arguments.");
+                ("denied", Some(retry_after_s * 1000), text)
+            }
+            Stopped::Over { id, state } => {
+                let text = format!("Approval {id} is {}; the call did not run. Calling again asks anew.", state.name());
+                (state.name(), None, text)
+            }
+            Stopped::Running { id } => {
+                let text = format!("Approval {id} is being used by the same call, which runs now; it runs once only.");
+                ("executing", None, text)
+            }
+            Stopped::TooMany => {
+                let text = "Too many calls of this identity wait for approval; wait until some are decided.";
+                ("too_many", Some(RETRY_AFTER_MS), text.to_owned())
+            }
+            Stopped::Unavailable => {
+                let text = "This call needs approval, and approvals are unavailable now; try again later.";
+                ("unavailable", Some(RETRY_AFTER_MS), text.to_owned())
+            }
+        }
+    }
+}
+
+/// A time of day in UTC, with the number of days where it is not within a day from now.
+fn clock(unix_s: u64) -> String {
+    let (hours, minutes) = (unix_s / 3600 % 24, unix_s / 60 % 60);
+    let days = unix_s.saturating_sub(now_unix_s()) / 86_400;
+    if days == 0 { format!("{hours:02}:{minutes:02}Z") } else { format!("in {days} days, {hours:02}:{minutes:02}Z") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_utc() {
+        let midnight = now_unix_s() / 86_400 * 86_400 + 86_400;
+        assert_eq!(clock(midnight - 86_400 + 45_000), "12:30Z");
+        assert_eq!(clock(midnight + 3 * 86_400 + 60).split(',').next_back(), Some(" 00:01Z"));
+    }
+}
