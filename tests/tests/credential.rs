@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use sluicegate_identity::Algorithm;
 use sluicegate_tests::audit::rows;
@@ -11,6 +13,7 @@ use sluicegate_tests::authorization::{AuthorizationServer, CLIENT, PRIVATE_KEY};
 use sluicegate_tests::client::{Connection, Reply};
 use sluicegate_tests::gateway::{CREDENTIAL, Gateway, Setup, binary, write_secret};
 use sluicegate_tests::issuer::Issuer;
+use sluicegate_tests::real::{Part, parts};
 use sluicegate_tests::upstream::{Step, Upstream, json as reply_json};
 use sluicegate_tests::vault::{POD, ROLE, Vault};
 use sluicegate_tests::wait_until;
@@ -238,6 +241,28 @@ fn r134_a_signed_assertion_gets_tokens_that_never_run_out() {
     assert!(before <= 4, "{before} tokens for one credential");
 }
 
+/// npm's `oidc-provider`, a certified one, gives the token; its audience is the resource that was asked for (RFC 8707).
+#[test]
+fn a_certified_provider_gives_the_token() {
+    if parts().is_none() {
+        return;
+    }
+    let provider = Part::start("issuer.mjs", &[("AUDIENCE", "http://127.0.0.1:1/mcp/crm")]);
+    let source = format!(
+        "oauth = {{ issuer = \"{}\", client_id = \"agent-a\", client_secret_file = \"client\", scope = \"mcp:use\", resource = \"http://127.0.0.1:2/mcp\" }}",
+        provider.url
+    );
+    let stage =
+        Stage::start(Upstream::echo(), |setup| setup.with_credentials(&bearer(&source)).with_secret("client", "s3cret-a"));
+    wait_until("the token", || stage.given("Authorization").is_some());
+    let given = stage.given("Authorization").unwrap();
+    let payload = given.strip_prefix("Bearer ").and_then(|token| token.split('.').nth(1)).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+    assert_eq!((&claims["iss"], &claims["aud"]), (&json!(provider.url), &json!("http://127.0.0.1:2/mcp")), "{claims}");
+    let reply = stage.call("t", &json!({ "token": given }).to_string());
+    assert!(!reply.body.contains(payload) && reply.body.contains("[CREDENTIAL]"), "{reply:?}");
+}
+
 /// the value stands in memory a few times, however many calls there were, and in nothing that is kept.
 #[test]
 fn r133_memory_holds_few_copies_and_nothing_else_any() {
@@ -251,6 +276,7 @@ fn r133_memory_holds_few_copies_and_nothing_else_any() {
     let pid = stage.gateway.pid();
     let copies = in_memory(pid, canary.as_bytes());
     // As it is written into requests, and as it is looked for in replies.
+    println!("{copies} copies in memory");
     assert!((1..=4).contains(&copies), "{copies} copies in memory");
     let status = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     assert!(
