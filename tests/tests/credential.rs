@@ -126,6 +126,50 @@ fn r132_the_rule_chooses_the_credential() {
     assert!(found.iter().any(|row| row["tool"] == "plain" && row["kind"] == "secret/upstream-credential"), "{found:#?}");
 }
 
+/// R-130: a stream of events that spells a credential out in pieces does not get it through, and loses nothing else.
+#[test]
+fn r130_a_credential_over_several_events_does_not_come_out() {
+    let upstream = Upstream::start(|_| {
+        let event = |data: String| Step::Send(format!("{:x}\r\ndata: {data}\n\n\r\n", data.len() + 8).into_bytes());
+        let progress = |text: &str| {
+            let params = json!({ "progressToken": 1, "progress": 1, "message": text });
+            event(json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params }).to_string())
+        };
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let answer = json!({ "jsonrpc": "2.0", "id": 1, "result": { "content": [] } });
+        vec![
+            Step::Send(head.as_bytes().to_vec()),
+            progress("the key is upstr"),
+            progress("eam-s3"),
+            progress("cret-42, \"look\" up"),
+            progress("hill; ups"),
+            progress("tream-s3cret-42 and upstream-"),
+            event(answer.to_string()),
+            Step::Send(b"0\r\n\r\n".to_vec()),
+        ]
+    });
+    let mut stage = Stage::start(upstream, |setup| setup);
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"stream","arguments":{}}}"#;
+    let mut connection = Connection::open(stage.gateway.port);
+    connection.send(stage.gateway.request("POST", &stage.token, "", body).as_bytes());
+    connection.head().unwrap();
+    let mut all = String::new();
+    while let Some(chunk) = connection.chunk().filter(|chunk| !chunk.is_empty()) {
+        all.push_str(&String::from_utf8(chunk).unwrap());
+    }
+    let events: Vec<serde_json::Value> =
+        all.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| serde_json::from_str(data).unwrap()).collect();
+    let texts: String = events.iter().filter_map(|event| event["params"]["message"].as_str()).collect();
+    assert_eq!(texts, "the key is [CREDENTIAL], \"look\" uphill; ups[CREDENTIAL] and upstream-", "{all}");
+    assert!(events.len() >= 7, "what can go out is not held back: {all}");
+    assert!(events.last().unwrap()["result"].is_object(), "{all}");
+    stage.gateway.terminate();
+    let found = rows(&stage.gateway.audit(), "findings");
+    let told =
+        |row: &&sluicegate_tests::audit::Row| row["kind"] == "secret/upstream-credential" && row["pointer"] == "/params/message";
+    assert_eq!(found.iter().filter(|row| row["tool"] == "stream" && told(row)).count(), 2, "{found:#?}");
+}
+
 #[test]
 fn a_changed_file_is_taken_without_a_restart() {
     let stage = Stage::start(Upstream::echo(), |setup| setup);
