@@ -88,28 +88,33 @@ mod tests {
     }
 
     proptest! {
-        /// wherever it is cut, no more than three bytes of it go out, and nothing else is lost.
+        /// wherever it is cut, however it is encoded, no more than three bytes of it go out, and nothing else is lost.
         #[test]
         fn r130_a_credential_in_pieces_does_not_come_out(
-            value in "[a-d]{6,20}[0-9]", before in "[a-e ]{0,12}", after in "[a-e ]{0,12}", cuts in prop::collection::vec(1usize..6, 60),
+            value in "[a-d]{6,20}[0-9]", before in "[a-e ]{0,12}", after in "[a-e ]{0,12}", cuts in prop::collection::vec(1usize..6, 90),
+            encode in prop::collection::vec(any::<bool>(), 21),
         ) {
             let echo = echo(&value);
-            let text = format!("{before}{value}{after}");
-            let (mut pieces, mut at) = (Vec::new(), 0);
-            for length in cuts {
-                let end = (at + length).min(text.len());
-                pieces.push(&text[at..end]);
-                at = end;
+            let percent: String = value.bytes().zip(encode)
+                .map(|(b, encodes)| if encodes { format!("%{b:02x}") } else { char::from(b).to_string() }).collect();
+            for form in [&value, &percent] {
+                let text = format!("{before}{form}{after}");
+                let (mut pieces, mut at) = (Vec::new(), 0);
+                for length in &cuts {
+                    let end = (at + length).min(text.len());
+                    pieces.push(&text[at..end]);
+                    at = end;
+                }
+                pieces.push(&text[at..]);
+                let (out, held) = through(&echo, &pieces);
+                let out = out.concat() + &held;
+                let is_whole = (0..=PASSED_MAX).any(|passed| out == format!("{before}{}[CREDENTIAL]{after}", &form[..passed]));
+                prop_assert!(is_whole, "{pieces:?} became {out}");
             }
-            pieces.push(&text[at..]);
-            let (out, held) = through(&echo, &pieces);
-            let out = out.concat() + &held;
-            let is_whole = (0..=PASSED_MAX).any(|passed| out == format!("{before}{}[CREDENTIAL]{after}", &value[..passed]));
-            prop_assert!(is_whole, "{text} became {out}");
         }
 
         #[test]
-        fn other_text_comes_through_unchanged(pieces in prop::collection::vec("[a-cé]{0,9}", 0..12)) {
+        fn other_text_comes_through_unchanged(pieces in prop::collection::vec("[a-c16%é]{0,9}", 0..12)) {
             let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
             let (out, held) = through(&echo("abcabcabX"), &pieces);
             prop_assert_eq!(out.concat() + &held, pieces.concat());

@@ -134,10 +134,27 @@ impl Echo {
         merged(found)
     }
 
-    /// How many bytes at the end of a text may be the beginning of a credential, in any form but a percent-encoded one.
+    /// How many bytes at the end of a text may be the beginning of a credential, in any form.
     pub fn beginning(&self, text: &[u8]) -> usize {
-        let forms = self.known.iter().flat_map(|forms| &forms.written);
-        forms.map(|form| form.beginning(text)).max().unwrap_or(0)
+        let longest = |of: fn(&Forms) -> &[Form], text: &[u8]| {
+            let forms = self.known.iter().flat_map(|forms| of(forms));
+            forms.map(|form| form.beginning(text)).max().unwrap_or(0)
+        };
+        // The end may be in the middle of what stands for one character.
+        let cut = match text {
+            [.., b'%'] => 1,
+            [.., b'%', digit] if digit.is_ascii_hexdigit() => 2,
+            _ => 0,
+        };
+        let (whole, _) = text.split_at(text.len() - cut);
+        let decoded = match Percent::decode(whole) {
+            Some(decoded) => {
+                let end = decoded.text.len();
+                decoded.origin(end - longest(|forms| &forms.decoded, &decoded.text)..end).len()
+            }
+            None => longest(|forms| &forms.decoded, whole),
+        };
+        longest(|forms| &forms.written, text).max(decoded + cut)
     }
 
     /// Whether a credential stands in a text.
