@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use sluicegate_identity::Algorithm;
 use sluicegate_tests::audit::rows;
@@ -11,6 +13,7 @@ use sluicegate_tests::authorization::{AuthorizationServer, CLIENT, PRIVATE_KEY};
 use sluicegate_tests::client::{Connection, Reply};
 use sluicegate_tests::gateway::{CREDENTIAL, Gateway, Setup, binary, write_secret};
 use sluicegate_tests::issuer::Issuer;
+use sluicegate_tests::real::{Part, parts};
 use sluicegate_tests::upstream::{Step, Upstream, json as reply_json};
 use sluicegate_tests::vault::{POD, ROLE, Vault};
 use sluicegate_tests::wait_until;
@@ -121,6 +124,50 @@ fn r132_the_rule_chooses_the_credential() {
     assert_ne!(tag("get", "crm-key"), tag("update_it", "crm-rw"));
     let found = rows(&stage.gateway.audit(), "findings");
     assert!(found.iter().any(|row| row["tool"] == "plain" && row["kind"] == "secret/upstream-credential"), "{found:#?}");
+}
+
+/// R-130: a stream of events that spells a credential out in pieces does not get it through, and loses nothing else.
+#[test]
+fn r130_a_credential_over_several_events_does_not_come_out() {
+    let upstream = Upstream::start(|_| {
+        let event = |data: String| Step::Send(format!("{:x}\r\ndata: {data}\n\n\r\n", data.len() + 8).into_bytes());
+        let progress = |text: &str| {
+            let params = json!({ "progressToken": 1, "progress": 1, "message": text });
+            event(json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params }).to_string())
+        };
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let answer = json!({ "jsonrpc": "2.0", "id": 1, "result": { "content": [] } });
+        vec![
+            Step::Send(head.as_bytes().to_vec()),
+            progress("the key is upstr"),
+            progress("eam-s3"),
+            progress("cret-42, \"look\" up"),
+            progress("hill; ups"),
+            progress("tream-s3cret-42 and upstream-"),
+            event(answer.to_string()),
+            Step::Send(b"0\r\n\r\n".to_vec()),
+        ]
+    });
+    let mut stage = Stage::start(upstream, |setup| setup);
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"stream","arguments":{}}}"#;
+    let mut connection = Connection::open(stage.gateway.port);
+    connection.send(stage.gateway.request("POST", &stage.token, "", body).as_bytes());
+    connection.head().unwrap();
+    let mut all = String::new();
+    while let Some(chunk) = connection.chunk().filter(|chunk| !chunk.is_empty()) {
+        all.push_str(&String::from_utf8(chunk).unwrap());
+    }
+    let events: Vec<serde_json::Value> =
+        all.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| serde_json::from_str(data).unwrap()).collect();
+    let texts: String = events.iter().filter_map(|event| event["params"]["message"].as_str()).collect();
+    assert_eq!(texts, "the key is [CREDENTIAL], \"look\" uphill; ups[CREDENTIAL] and upstream-", "{all}");
+    assert!(events.len() >= 7, "what can go out is not held back: {all}");
+    assert!(events.last().unwrap()["result"].is_object(), "{all}");
+    stage.gateway.terminate();
+    let found = rows(&stage.gateway.audit(), "findings");
+    let told =
+        |row: &&sluicegate_tests::audit::Row| row["kind"] == "secret/upstream-credential" && row["pointer"] == "/params/message";
+    assert_eq!(found.iter().filter(|row| row["tool"] == "stream" && told(row)).count(), 2, "{found:#?}");
 }
 
 #[test]
@@ -238,6 +285,28 @@ fn r134_a_signed_assertion_gets_tokens_that_never_run_out() {
     assert!(before <= 4, "{before} tokens for one credential");
 }
 
+/// npm's `oidc-provider`, a certified one, gives the token; its audience is the resource that was asked for (RFC 8707).
+#[test]
+fn a_certified_provider_gives_the_token() {
+    if parts().is_none() {
+        return;
+    }
+    let provider = Part::start("issuer.mjs", &[("AUDIENCE", "http://127.0.0.1:1/mcp/crm")]);
+    let source = format!(
+        "oauth = {{ issuer = \"{}\", client_id = \"agent-a\", client_secret_file = \"client\", scope = \"mcp:use\", resource = \"http://127.0.0.1:2/mcp\" }}",
+        provider.url
+    );
+    let stage =
+        Stage::start(Upstream::echo(), |setup| setup.with_credentials(&bearer(&source)).with_secret("client", "s3cret-a"));
+    wait_until("the token", || stage.given("Authorization").is_some());
+    let given = stage.given("Authorization").unwrap();
+    let payload = given.strip_prefix("Bearer ").and_then(|token| token.split('.').nth(1)).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+    assert_eq!((&claims["iss"], &claims["aud"]), (&json!(provider.url), &json!("http://127.0.0.1:2/mcp")), "{claims}");
+    let reply = stage.call("t", &json!({ "token": given }).to_string());
+    assert!(!reply.body.contains(payload) && reply.body.contains("[CREDENTIAL]"), "{reply:?}");
+}
+
 /// R-133: the value stands in memory a few times, however many calls there were, and in nothing that is kept.
 #[test]
 fn r133_memory_holds_few_copies_and_nothing_else_any() {
@@ -251,6 +320,7 @@ fn r133_memory_holds_few_copies_and_nothing_else_any() {
     let pid = stage.gateway.pid();
     let copies = in_memory(pid, canary.as_bytes());
     // As it is written into requests, and as it is looked for in replies.
+    println!("{copies} copies in memory");
     assert!((1..=4).contains(&copies), "{copies} copies in memory");
     let status = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     assert!(

@@ -178,3 +178,34 @@ fn a_long_text_behind_the_beginning_of_a_secret_does_not_overtake_it() {
         assert_eq!(texts.trim_end(), format!("cloning with [SECRET/GITHUB-TOKEN], {tail}").trim_end());
     }
 }
+
+/// R-130: a credential in an event's id, name or comment goes out as little as one in its data.
+#[test]
+fn r130_lines_beside_an_events_data_hold_no_credential() {
+    let upstream = Upstream::start(|_| {
+        let answer = r#"data: "id":1,"result":{"content":[{"type":"text","text":"upstream-s3cret-42 4111111111111111"}]}}"#;
+        vec![
+            Step::Send(HEAD.to_vec()),
+            chunk(": key upstream-s3cret-42\nid: dXBzdHJlYW0tczNjcmV0LTQy\n\n"),
+            chunk("event: message\nid: upstream%2Ds3cret%2D42\n: upstream-s3cret-42\ndata: {\"jsonrpc\":\"2.0\",\n"),
+            chunk(&format!("{answer}\n\n")),
+            Step::Send(b"0\r\n\r\n".to_vec()),
+        ]
+    });
+    let (_issuer, mut gateway, token) = stage(&upstream);
+    let mut connection = Connection::open(gateway.port);
+    connection.send(gateway.request("POST", &token, "", &call("t")).as_bytes());
+    connection.head().unwrap();
+    let mut all = String::new();
+    while let Some(chunk) = connection.chunk().filter(|chunk| !chunk.is_empty()) {
+        all.push_str(&String::from_utf8(chunk).unwrap());
+    }
+    // Data of two lines are data of two lines also where something in them was masked.
+    let expected = ": key [CREDENTIAL]\nid: [CREDENTIAL]\n\nevent: message\ndata: {\"jsonrpc\":\"2.0\",\n\
+        data: \"id\":1,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"[CREDENTIAL] [CREDIT_CARD]\"}]}}\n\n";
+    assert_eq!(all, expected);
+    gateway.terminate();
+    let found = sluicegate_tests::audit::rows(&gateway.audit(), "findings");
+    let told = |row: &&sluicegate_tests::audit::Row| row["kind"] == "secret/upstream-credential" && row["tool"] == "t";
+    assert_eq!(found.iter().filter(told).count(), 3, "{found:#?}");
+}

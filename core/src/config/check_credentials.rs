@@ -251,7 +251,11 @@ impl Checker<'_, '_> {
                 let mount = self.api_path(kubernetes.mount.as_ref(), "kubernetes", &format!("{key}.mount"));
                 let role = self.text(&kubernetes.role, &format!("{key}.role"));
                 let jwt_file = match &kubernetes.jwt_file {
-                    Some(file) => self.file(file, &format!("{key}.jwt_file")),
+                    Some(file) => {
+                        let path = self.dir.join(file.get_ref());
+                        let read = source::service_account_token(&path).map(|_| path);
+                        self.local(file, &format!("{key}.jwt_file"), read)
+                    }
                     // It is there in a pod only, where a check need not be made.
                     None => Some(PathBuf::from(SERVICE_ACCOUNT)),
                 };

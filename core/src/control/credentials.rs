@@ -124,13 +124,14 @@ impl CredentialTask {
     async fn refresh(&mut self, mut asking: Asking<'_>) {
         let start = Instant::now();
         let now_ms = || u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let mut schedule = Schedule::new(0);
+        let (mut schedule, mut held) = (Schedule::new(0), None);
         loop {
             let due = start + Duration::from_millis(schedule.next_ms());
             tokio::select! {
                 () = tokio::time::sleep_until(due) => {}
                 refused = self.refusals.recv() => match refused {
-                    Some(version) if schedule.refused(now_ms(), version) => {
+                    // One from before says nothing of the version in use.
+                    Some(version) if held == Some(version) && schedule.refused(now_ms(), version) => {
                         tracing::info!(credential = self.credential.name, version, "the upstream refused the credential");
                     }
                     Some(_) => continue,
@@ -139,7 +140,10 @@ impl CredentialTask {
             }
             let issued = asking.ask(now_unix_s()).await;
             match &issued {
-                Ok(issued) => schedule.succeeded(now_ms(), issued.life_ms.unwrap_or(LIFE_MS), jitter()),
+                Ok(issued) => {
+                    held = Some(issued.version);
+                    schedule.succeeded(now_ms(), issued.life_ms.unwrap_or(LIFE_MS), jitter());
+                }
                 Err(_) => schedule.failed(now_ms(), jitter()),
             }
             self.take(issued).await;

@@ -17,7 +17,7 @@ use super::source::Secret;
 use crate::http1::encode::json_string;
 
 /// What stands in the place of a credential.
-const HIDDEN: &[u8] = b"[CREDENTIAL]";
+pub(super) const HIDDEN: &[u8] = b"[CREDENTIAL]";
 /// Shorter values are not looked for: they would be found in everything.
 const BYTES_MIN: usize = 6;
 /// Bytes of a form that are searched for; around them the rest is compared. A searcher keeps a copy of what it searches for, which is not
@@ -53,6 +53,14 @@ impl Form {
                 from = end - self.anchor.needle().len() + 1;
             }
         }
+    }
+
+    /// How many bytes at the end of a text are the beginning of the form, and not yet all of it.
+    fn beginning(&self, text: &[u8]) -> usize {
+        let from = text.len().saturating_sub(self.bytes.len() - 1);
+        let first = self.bytes.first().copied().unwrap_or_default();
+        let mut starts = memchr::memchr_iter(first, &text[from..]).map(|at| from + at);
+        starts.find(|&start| self.bytes.starts_with(&text[start..])).map_or(0, |start| text.len() - start)
     }
 }
 
@@ -124,6 +132,29 @@ impl Echo {
             found.extend(within.into_iter().map(|range| decoded.origin(range)));
         }
         merged(found)
+    }
+
+    /// How many bytes at the end of a text may be the beginning of a credential, in any form.
+    pub fn beginning(&self, text: &[u8]) -> usize {
+        let longest = |of: fn(&Forms) -> &[Form], text: &[u8]| {
+            let forms = self.known.iter().flat_map(|forms| of(forms));
+            forms.map(|form| form.beginning(text)).max().unwrap_or(0)
+        };
+        // The end may be in the middle of what stands for one character.
+        let cut = match text {
+            [.., b'%'] => 1,
+            [.., b'%', digit] if digit.is_ascii_hexdigit() => 2,
+            _ => 0,
+        };
+        let (whole, _) = text.split_at(text.len() - cut);
+        let decoded = match Percent::decode(whole) {
+            Some(decoded) => {
+                let end = decoded.text.len();
+                decoded.origin(end - longest(|forms| &forms.decoded, &decoded.text)..end).len()
+            }
+            None => longest(|forms| &forms.decoded, whole),
+        };
+        longest(|forms| &forms.written, text).max(decoded + cut)
     }
 
     /// Whether a credential stands in a text.

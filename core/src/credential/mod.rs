@@ -2,6 +2,7 @@
 //!
 //! Invariant: the value is in memory that is wiped, is shown by nothing, and leaves only towards the origin it is bound to.
 
+pub mod cut;
 pub mod echo;
 pub mod held;
 pub mod inject;

@@ -137,13 +137,26 @@ pub fn from_file(path: &Path) -> Result<Secret, SourceError> {
 /// # Errors
 /// [`SourceError`].
 pub fn issued_by_file(path: &Path) -> Result<Issued, SourceError> {
-    let (mut bytes, meta) = read(path)?;
+    let (bytes, meta) = read(path, Readers::Owner)?;
+    let changed = meta.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let version = changed.map_or(0, |since_epoch| since_epoch.as_secs());
+    Ok(Issued { secret: one_line(bytes)?, version, expires_s: None, life_ms: None })
+}
+
+fn one_line(mut bytes: Zeroizing<Vec<u8>>) -> Result<Secret, SourceError> {
     while matches!(bytes.last(), Some(b'\n' | b'\r')) {
         bytes.pop();
     }
-    let changed = meta.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    let version = changed.map_or(0, |since_epoch| since_epoch.as_secs());
-    Ok(Issued { secret: Secret::new(bytes)?, version, expires_s: None, life_ms: None })
+    Secret::new(bytes)
+}
+
+/// Reads the token of a pod's service account. Kubernetes mounts it with mode 0644 where the pod has no group of its own, and nobody but the
+/// pod is there to read it, so the mode is not looked at.
+///
+/// # Errors
+/// [`SourceError`].
+pub fn service_account_token(path: &Path) -> Result<Secret, SourceError> {
+    one_line(read(path, Readers::Anyone)?.0)
 }
 
 /// Reads a file of several lines that only its owner may read, such as a private key.
@@ -151,10 +164,17 @@ pub fn issued_by_file(path: &Path) -> Result<Issued, SourceError> {
 /// # Errors
 /// [`SourceError`].
 pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, SourceError> {
-    read(path).map(|(bytes, _)| bytes)
+    read(path, Readers::Owner).map(|(bytes, _)| bytes)
 }
 
-fn read(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Metadata), SourceError> {
+/// Who may be able to read a file besides us.
+#[derive(PartialEq, Eq)]
+enum Readers {
+    Owner,
+    Anyone,
+}
+
+fn read(path: &Path, readers: Readers) -> Result<(Zeroizing<Vec<u8>>, Metadata), SourceError> {
     // Opening a pipe must not wait for somebody who writes to it.
     let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
     let file = open.map_err(|error| SourceError::Unreadable(error.kind()))?;
@@ -163,7 +183,7 @@ fn read(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Metadata), SourceError> {
         return Err(SourceError::NotAFile);
     }
     let open_to_others = if meta.uid() == 0 { 0o037 } else { 0o077 };
-    if meta.mode() & open_to_others != 0 {
+    if readers == Readers::Owner && meta.mode() & open_to_others != 0 {
         return Err(SourceError::Open(meta.mode() & 0o7777));
     }
     if meta.len() > BYTES_MAX {
@@ -215,6 +235,7 @@ mod tests {
         for (mode, is_read_by_root) in [(0o644, false), (0o604, false), (0o660, false), (0o640, true), (0o440, true)] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
             let is_read = is_read_by_root && std::fs::metadata(&path).unwrap().uid() == 0;
+            assert_eq!(service_account_token(&path).unwrap().bytes(), b"s3cret", "{mode:o}");
             assert_eq!(from_file(&path).err(), (!is_read).then_some(SourceError::Open(mode)), "{mode:o}");
         }
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();

@@ -11,7 +11,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::remote::{self, ObtainError};
-use super::source::{Issued, Secret, from_file};
+use super::source::{Issued, Secret, from_file, service_account_token};
 
 /// Where a secret is in a vault, and how the gateway says who it is.
 pub struct Vault {
@@ -171,7 +171,7 @@ impl<'v> Session<'v> {
             // An agent may have put a newer one there, so it is good for this one time.
             VaultAuth::TokenFile(path) => return Ok((from_file(path)?, now_s)),
             VaultAuth::Kubernetes { mount, role, jwt_file } => {
-                (mount, json!({ "role": role, "jwt": text(&from_file(jwt_file)?) }))
+                (mount, json!({ "role": role, "jwt": text(&service_account_token(jwt_file)?) }))
             }
             VaultAuth::AppRole { mount, role_id, secret_id_file } => {
                 (mount, json!({ "role_id": role_id, "secret_id": text(&from_file(secret_id_file)?) }))

@@ -70,19 +70,36 @@ pub fn message(out: &mut Vec<u8>, message: &[u8]) {
     out.push(b'\n');
 }
 
-/// Appends the event at `buffer[..event.length]` with its data replaced by `masked`, which is one line; the other lines stay.
+/// The event at `buffer[..event.length]` without those of its lines, other than data, for which `holds` says so; `None` where there are none.
+pub fn without(buffer: &[u8], event: &Event, holds: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
+    let (mut kept, mut at) = (Vec::new(), 0);
+    while let Some(line) = next_line(buffer.get(..event.length)?, at, true) {
+        if is_data(event, &line) || !holds(&buffer[line.text]) {
+            kept.extend_from_slice(&buffer[at..line.next]);
+        }
+        at = line.next;
+    }
+    Some(kept).filter(|kept| kept.len() < event.length)
+}
+
+fn is_data(event: &Event, line: &Line) -> bool {
+    event.data.iter().any(|value| line.text.start <= value.start && value.end <= line.text.end)
+}
+
+/// Appends the event at `buffer[..event.length]` with its data replaced by `masked`; the other lines stay.
 pub fn rewrite(buffer: &[u8], event: &Event, masked: &[u8], out: &mut Vec<u8>) {
     let mut at = 0;
     let mut written = false;
     while at < event.length {
         let Some(line) = next_line(&buffer[..event.length], at, true) else { break };
-        let is_data = event.data.iter().any(|value| line.text.start <= value.start && value.end <= line.text.end);
-        if !is_data || line.text.is_empty() {
+        if !is_data(event, &line) || line.text.is_empty() {
             out.extend_from_slice(&buffer[at..line.next]);
         } else if !written {
-            out.extend_from_slice(b"data: ");
-            out.extend_from_slice(masked);
-            out.push(b'\n');
+            for data in masked.split(|&b| b == b'\n') {
+                out.extend_from_slice(b"data: ");
+                out.extend_from_slice(data);
+                out.push(b'\n');
+            }
             written = true;
         }
         at = line.next;
@@ -125,5 +142,23 @@ mod tests {
         let mut out = Vec::new();
         rewrite(text, &event, b"{}", &mut out);
         assert_eq!(out, b"id: 7\nevent: message\ndata: {}\nretry: 5\n\n");
+    }
+
+    #[test]
+    fn data_of_several_lines_stays_data() {
+        let text = b"id: 7\ndata: {\"a\":\ndata: \"x\"}\n\n";
+        let event = next_event(text, false).unwrap();
+        let mut out = Vec::new();
+        rewrite(text, &event, b"{\"a\":\n\"y\"}", &mut out);
+        assert_eq!(out, b"id: 7\ndata: {\"a\":\ndata: \"y\"}\n\n");
+    }
+
+    #[test]
+    fn lines_beside_the_data_are_taken_out() {
+        let text = b": bad\r\nid: bad\ndata: bad\nevent: good\r\n\r\nnext";
+        let event = next_event(text, false).unwrap();
+        let holds = |line: &[u8]| memchr::memmem::find(line, b"bad").is_some();
+        assert_eq!(without(text, &event, holds).unwrap(), b"data: bad\nevent: good\r\n\r\n");
+        assert_eq!(without(text, &event, |line| line == b"data: bad"), None);
     }
 }

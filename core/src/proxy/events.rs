@@ -11,7 +11,7 @@ use super::answer::Rest;
 use super::decide::Permitted;
 use super::downstream::Downstream;
 use super::inspect::{inspect, inspect_event};
-use super::mask::Masked;
+use super::mask::{Masked, echoed};
 use super::pipeline::Next;
 use super::record::Ended;
 use super::relay::{blocked, reply_head, settle};
@@ -140,10 +140,19 @@ fn take_events(
 ) -> Result<(Vec<u8>, usize), UpstreamError> {
     let mut out = Vec::new();
     let mut taken = 0;
+    let echo = permitted.framed.route().credentials.echo();
     while let Some(event) = sse::next_event(&buffer[taken..], is_end) {
         let bytes = &buffer[taken..taken + event.length];
         taken += event.length;
-        mask_event(worker, permitted, bytes, &event, relayed, &mut out)?;
+        // Names and ids of events are not changed but left out, like header fields.
+        let holds = |line: &[u8]| echo.is_some_and(|echo| echo.is_in(line));
+        let kept = if event.data.is_empty() { None } else { sse::without(bytes, &event, holds) };
+        let Some((kept, event)) = kept.and_then(|kept| sse::next_event(&kept, true).map(|event| (kept, event))) else {
+            mask_event(worker, permitted, bytes, &event, relayed, &mut out)?;
+            continue;
+        };
+        relayed.ended.findings.push(echoed(String::new()));
+        mask_event(worker, permitted, &kept, &event, relayed, &mut out)?;
     }
     if is_end {
         end_texts(worker, permitted, relayed, &mut out);

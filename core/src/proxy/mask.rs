@@ -86,6 +86,35 @@ impl MaskRoom {
         doc: &[u8],
         treatment: &Treatment,
         echo: Option<&Echo>,
+        mut texts: Option<&mut Texts>,
+        findings: &mut Vec<Finding>,
+    ) -> Masked {
+        let carried = match (echo, texts.as_deref_mut()) {
+            (Some(echo), Some(texts)) => {
+                self.leaves.clear();
+                leaf::walk(tape, tape.root(doc), &mut self.leaves);
+                texts.carry(echo, doc, tape, &self.leaves.texts)
+            }
+            _ => None,
+        };
+        let Some((carried, leaves)) = carried else { return self.hide_and_mask(tape, doc, treatment, echo, texts, findings) };
+        findings.extend(leaves.iter().take(ECHOES_TOLD_MAX).map(|&leaf| echoed(tape.at(doc, leaf).pointer())));
+        let mut fresh = Tape::new();
+        if fresh.parse(&carried, &REPARSED).is_err() {
+            return Masked::Blocked;
+        }
+        match self.hide_and_mask(&fresh, &carried, treatment, echo, texts, findings) {
+            Masked::Clean => Masked::Rewritten(carried),
+            masked => masked,
+        }
+    }
+
+    fn hide_and_mask(
+        &mut self,
+        tape: &Tape,
+        doc: &[u8],
+        treatment: &Treatment,
+        echo: Option<&Echo>,
         texts: Option<&mut Texts>,
         findings: &mut Vec<Finding>,
     ) -> Masked {
@@ -179,11 +208,24 @@ impl MaskRoom {
 
     /// The messages that tell what was held back of texts which do not go on.
     pub fn end_texts(&mut self, texts: &mut Texts, treatment: &Treatment, findings: &mut Vec<Finding>) -> Vec<Vec<u8>> {
+        let mut told = Vec::new();
+        for message in texts.end_cuts() {
+            let mut tape = Tape::new();
+            if tape.parse(&message, &REPARSED).is_err() {
+                continue;
+            }
+            match self.mask_leaves(&tape, &message, treatment, Some(texts), findings) {
+                Masked::Clean => told.push(message),
+                Masked::Rewritten(masked) => told.push(masked),
+                Masked::Blocked => {}
+            }
+        }
         let mut ends = Vec::new();
         self.engine.end_channels(&mut self.scratch, &mut texts.channels, treatment, findings, |channel, text| {
             ends.push((channel, text));
         });
-        ends.into_iter().filter_map(|(channel, text)| texts.told(channel, &text)).collect()
+        told.extend(ends.into_iter().filter_map(|(channel, text)| texts.told(channel, &text)));
+        told
     }
 
     /// A part of the message `doc` with everything the engine knows redacted: the form in which it may be kept.

@@ -10,10 +10,16 @@ use std::sync::LazyLock;
 use sluicegate_dlp::json::{Kind, NONE, Tape, Value};
 use sluicegate_dlp::{CHANNEL_TEXT_BYTES_MAX, Channels, Held};
 
+use crate::credential::cut::Cut;
+use crate::credential::echo::Echo;
+use crate::http1::encode::json_string;
+
 /// Texts of one message that take part.
 const TEXTS_MAX: usize = 8;
 /// Bytes of a message whose texts take part; longer ones are no pieces of a text.
 const MESSAGE_BYTES_MAX: usize = 16 << 10;
+/// Texts that may have ended within a credential at once; the ends of more are not followed.
+const CUTS_MAX: usize = 64;
 /// Members of `params` that tell streams of one method apart.
 const APART: [&str; 3] = ["progressToken", "logger", "taskId"];
 
@@ -21,16 +27,30 @@ const APART: [&str; 3] = ["progressToken", "logger", "taskId"];
 static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// What goes on from one message to the next.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Texts {
     pub(super) channels: Channels,
     /// By channel, the message whose text's end is held back, before and behind that text.
     models: Vec<(u64, Vec<u8>, Vec<u8>)>,
+    cuts: Vec<CutText>,
+}
+
+/// A text that may have ended within a credential.
+struct CutText {
+    channel: u64,
+    cut: Cut,
+    /// The message that its end came in, before and behind that text.
+    model: (Vec<u8>, Vec<u8>),
 }
 
 impl Texts {
     /// Which strings of a message go on, with their channels; none of an answer, which nothing follows.
     pub(super) fn of(&self, doc: &[u8], tape: &Tape, leaves: &[u32]) -> Vec<(u64, u32)> {
+        let taking_part = self.taking_part(doc, tape, leaves);
+        taking_part.into_iter().map(|leaf| (channel(doc, tape, tape.root(doc), leaf), leaf)).collect()
+    }
+
+    fn taking_part(&self, doc: &[u8], tape: &Tape, leaves: &[u32]) -> Vec<u32> {
         let root = tape.root(doc);
         let is_answer = root.get("result").is_some() || root.get("error").is_some();
         // Behind an end that is held back whatever comes takes part, or what ends a value there would go out in front of its beginning.
@@ -42,8 +62,57 @@ impl Texts {
             let node = tape.node(leaf);
             node.kind == Kind::String && (goes_on || (node.end - node.start) as usize <= CHANNEL_TEXT_BYTES_MAX)
         };
-        let texts = leaves.iter().filter(is_text).take(TEXTS_MAX);
-        texts.map(|&leaf| (channel(doc, tape, root, leaf), leaf)).collect()
+        leaves.iter().filter(is_text).take(TEXTS_MAX).copied().collect()
+    }
+
+    /// The message without what its texts and the ones before them hold of a credential together, and without the ends of texts that may be
+    /// the beginning of one; and the leaf of each that was hidden. `None`: it goes on as it is.
+    pub(super) fn carry(&mut self, echo: &Echo, doc: &[u8], tape: &Tape, leaves: &[u32]) -> Option<(Vec<u8>, Vec<u32>)> {
+        let leaves = self.taking_part(doc, tape, leaves);
+        let begins = |&leaf: &u32| echo.beginning(tape.at(doc, leaf).text().as_bytes()) > 0;
+        if self.cuts.is_empty() && !leaves.iter().any(begins) {
+            return None;
+        }
+        let (mut out, mut at, mut hidden, mut cuts) = (Vec::with_capacity(doc.len()), 0, Vec::new(), Vec::new());
+        for leaf in leaves {
+            let (value, channel) = (tape.at(doc, leaf), channel(doc, tape, tape.root(doc), leaf));
+            let known = self.cuts.iter().position(|known| known.channel == channel);
+            let mut cut = known.map(|known| self.cuts.swap_remove(known).cut).unwrap_or_default();
+            let text = value.text();
+            let (sent, hid) = cut.take(echo, text.as_bytes());
+            if sent != text.as_bytes() {
+                let mut quoted = String::new();
+                json_string(&mut quoted, &String::from_utf8_lossy(&sent));
+                out.extend_from_slice(&doc[at..value.span().start]);
+                let start = out.len();
+                out.extend_from_slice(quoted.as_bytes());
+                at = value.span().end;
+                hidden.extend(hid.then_some(leaf));
+                cuts.push((channel, cut, start..out.len()));
+            } else if !cut.is_done() {
+                let start = out.len() + value.span().start - at;
+                cuts.push((channel, cut, start..start + value.span().len()));
+            }
+        }
+        out.extend_from_slice(&doc[at..]);
+        for (channel, cut, place) in cuts {
+            if !cut.is_done() && self.cuts.len() < CUTS_MAX {
+                let model = (out[..place.start].to_vec(), out[place.end..].to_vec());
+                self.cuts.push(CutText { channel, cut, model });
+            }
+        }
+        (at > 0).then_some((out, hidden))
+    }
+
+    /// The messages that tell the ends of texts which looked like the beginning of a credential and do not go on.
+    pub(super) fn end_cuts(&mut self) -> Vec<Vec<u8>> {
+        let cuts = std::mem::take(&mut self.cuts).into_iter().filter(|text| !text.cut.held().is_empty());
+        let told = |CutText { cut, model: (before, behind), .. }: CutText| {
+            let mut quoted = String::new();
+            json_string(&mut quoted, &String::from_utf8_lossy(cut.held()));
+            [&before, quoted.as_bytes(), &behind].concat()
+        };
+        cuts.map(told).collect()
     }
 
     /// Remembers the messages in which texts' ends are held back; `out` is the message as it goes out.
@@ -56,7 +125,7 @@ impl Texts {
 
     /// Whether an end of a text is held back.
     pub fn hold_back(&self) -> bool {
-        self.channels.hold_back()
+        self.channels.hold_back() || self.cuts.iter().any(|text| !text.cut.held().is_empty())
     }
 
     /// The message that tells the end of a channel's text.

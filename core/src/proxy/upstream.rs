@@ -110,9 +110,9 @@ pub struct Outgoing {
     pub secret: Range<usize>,
 }
 
-impl Outgoing {
+impl Drop for Outgoing {
     /// Overwrites the credential, so that no copy of it is left in memory that others get.
-    fn wipe(&mut self) {
+    fn drop(&mut self) {
         if let Some(secret) = self.bytes.get_mut(self.secret.clone()) {
             secret.zeroize();
         }
@@ -197,7 +197,7 @@ async fn attempt(
     mut stream: Stream,
     lease: Lease,
     guard: &Guard,
-    request: Outgoing,
+    mut request: Outgoing,
     cancels: bool,
     limits: &Limits,
 ) -> Result<Exchange, Attempt> {
@@ -205,25 +205,26 @@ async fn attempt(
     guard.arm(Side::Upstream, limits.upstream_first_byte_time_max_ms);
     let mut buffer = Vec::with_capacity(HEADROOM + READ_BYTES);
     buffer.resize(HEADROOM, 0);
-    let Outgoing { bytes, secret } = request;
+    let bytes = std::mem::take(&mut request.bytes);
     if bytes.len() <= WRITE_ALONE_BYTES_MAX {
         let to = bytes.len();
-        let (sent, bytes) = stream.write(bytes, 0, to).await;
-        let mut request = Outgoing { bytes, secret };
+        let sent;
+        (sent, request.bytes) = stream.write(bytes, 0, to).await;
         if sent.is_err() {
             guard.set_upstream(None, false);
             return Err(Attempt::Unsent(request));
         }
-        request.wipe();
     } else {
         let exchanged = stream.exchange(bytes, buffer).await.map_err(|_| UpstreamError::BrokeOff)?;
-        Outgoing { bytes: exchanged.out, secret }.wipe();
+        request.bytes = exchanged.out;
         (stream, buffer) = (exchanged.stream, exchanged.into);
         // A reply that came although the request was not read whole still is the reply.
         if !matches!(exchanged.read, Ok(1..)) {
             return Err(ended(guard).into());
         }
     }
+    // The reply can be long in coming, and the credential need not wait for it.
+    drop(request);
     let mut exchange = Exchange {
         stream,
         lease,
