@@ -13,6 +13,7 @@ use super::url::HttpUrl;
 use crate::credential::echo::Echo;
 use crate::credential::inject::Injection;
 use crate::pin::book::FirstSight;
+use crate::policy::condition::Condition;
 use crate::policy::test::ArgTest;
 use crate::policy::{Glob, Path};
 use crate::tls::Transport;
@@ -150,6 +151,8 @@ pub struct Rule {
     pub what: What,
     /// With which arguments: all of them must hold.
     pub args: Vec<ArgPredicate>,
+    /// Under which condition, when all else holds.
+    pub when: Option<Condition>,
     /// Then what.
     pub effect: RuleEffect,
 }

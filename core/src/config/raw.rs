@@ -90,6 +90,7 @@ pub(super) struct RawRule {
     pub what: RawWhat,
     #[serde(default)]
     pub args: Vec<Spanned<RawArg>>,
+    pub when: Option<Text>,
     pub effect: Text,
 }
 

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 
 use sluicegate_identity::Principal;
 
+use super::Facts;
+use super::condition::Circumstances;
 use crate::config::{Config, Rule, RuleEffect};
 
 /// All rules, ready to decide.
@@ -15,6 +17,12 @@ pub struct Policy {
     rules: Vec<Rule>,
     /// The rules that cover each upstream.
     by_upstream: Vec<Candidates>,
+    /// The upstreams' names, for conditions.
+    upstreams: Vec<String>,
+    /// Bytes of arguments that conditions look at.
+    condition_argument_bytes_max: usize,
+    /// Whether any rule has a condition.
+    has_conditions: bool,
 }
 
 /// The ranks of the rules that cover one upstream, ascending in each list.
@@ -59,7 +67,31 @@ impl Policy {
                 candidates.add(rank, rule);
             }
         }
-        Policy { rules, by_upstream }
+        Policy {
+            has_conditions: rules.iter().any(|rule| rule.when.is_some()),
+            rules,
+            by_upstream,
+            upstreams: config.upstreams.iter().map(|upstream| upstream.name.clone()).collect(),
+            condition_argument_bytes_max: config.limits.condition_argument_bytes_max,
+        }
+    }
+
+    /// Whether any rule has a condition.
+    pub(super) fn has_conditions(&self) -> bool {
+        self.has_conditions
+    }
+
+    /// Whether a rule's condition holds, where it has one; `None` where it cannot be judged.
+    pub(super) fn condition(&self, rule: &Rule, who: &Principal, facts: &Facts<'_>) -> Option<bool> {
+        let Some(when) = &rule.when else { return Some(true) };
+        when.judge(&Circumstances {
+            who,
+            upstream: self.upstreams.get(facts.upstream).map_or("", String::as_str),
+            method: facts.method,
+            tool: facts.tool.unwrap_or_default(),
+            arguments: facts.arguments,
+            argument_bytes_max: self.condition_argument_bytes_max,
+        })
     }
 
     /// The rules, strongest first.
