@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use sluicegate_identity::Principal;
 
 use super::rehearsal::{Actor, Judgement, Rehearsal, RehearsalError};
-use crate::policy::{Effect, Verdict};
+use crate::policy::Effect;
 
 /// The arguments of `explain`.
 #[derive(Args)]
@@ -125,7 +125,7 @@ fn as_text(principal: &Principal, judgement: &Judgement<'_>) -> String {
     let _ = writeln!(text, "{}: {because}", effect.name());
     let width = judgement.rules.iter().map(|judged| judged.rule.len()).max().unwrap_or(0);
     for judged in &judgement.rules {
-        let mark = if judged.verdict == Verdict::Decides { '>' } else { ' ' };
+        let mark = if judged.verdict.decides() { '>' } else { ' ' };
         let effect = Effect::from(judged.effect).name();
         let _ = writeln!(text, "{mark} {effect:<7} {:<width$}  {}", judged.rule, judged.verdict.words());
     }
@@ -141,7 +141,7 @@ fn as_json(principal: &Principal, judgement: &Judgement<'_>) -> Value {
     let reason = if judgement.is_stopped { "finding-in-request" } else { decision.reason.code() };
     let rules = judgement.rules.iter().map(|judged| {
         let effect = Effect::from(judged.effect).name();
-        json!({ "rule": judged.rule, "effect": effect, "decides": judged.verdict == Verdict::Decides, "why": judged.verdict.words() })
+        json!({ "rule": judged.rule, "effect": effect, "decides": judged.verdict.decides(), "why": judged.verdict.words() })
     });
     let findings = judgement.findings.iter().map(|finding| {
         json!({ "type": *finding.kind, "detector": *finding.detector, "pointer": finding.pointer, "action": finding.action.name() })

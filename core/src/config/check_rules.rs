@@ -8,6 +8,7 @@ use super::checked::{ArgPredicate, Issuer, Rule, RuleEffect, Upstream, What, Who
 use super::problem::nearest;
 use super::raw::{RawArg, RawRule, RawWhat, RawWho, Text};
 use crate::approval::request::Terms;
+use crate::policy::condition::Condition;
 use crate::policy::{Glob, method};
 
 /// Rules that are taken; more are refused.
@@ -62,6 +63,7 @@ pub(super) fn scope(
         who: who.clone(),
         what: what.clone(),
         args: Vec::new(),
+        when: None,
         effect,
         credential: None,
         approve: None,
@@ -74,6 +76,7 @@ fn shadows(by: &Rule, rule: &Rule) -> bool {
     by.effect == RuleEffect::Block
         && rule.effect != RuleEffect::Block
         && by.args.is_empty()
+        && by.when.is_none()
         && covers_who(&by.who, &rule.who)
         && covers_what(&by.what, &rule.what)
 }
@@ -130,12 +133,14 @@ impl OneRule<'_, '_, '_, '_> {
         if let (Some(who), Some(what)) = (&who, &what) {
             self.can_match(who, what, issuers, resources);
         }
+        let when = raw.when.as_ref().map(|text| self.when(text));
         Some(Rule {
             id: raw.id.get_ref().clone(),
             who: who?,
             credential: self.credential(what.as_ref()?, upstreams, effect?)?,
             what: what?,
             args: args.into_iter().collect::<Option<_>>()?,
+            when: when.map_or(Some(None), |when| when.map(Some))?,
             effect: effect?,
             approve,
         })
@@ -156,6 +161,21 @@ impl OneRule<'_, '_, '_, '_> {
             return None;
         }
         self.checker.credential_named(name, &format!("{}.credential", self.key)).map(Some)
+    }
+
+    fn when(&mut self, text: &Text) -> Option<Condition> {
+        Condition::parse(text.get_ref())
+            .map_err(|error| {
+                let place =
+                    error.place.map(|(line, column)| format!(" (line {line}, column {column} of it)")).unwrap_or_default();
+                let hint = match nearest(&error.name, error.known.iter().copied()) {
+                    Some(near) => format!("did you mean {near:?}?"),
+                    None if error.known.is_empty() => "see docs/policy.md for what an expression can say".to_owned(),
+                    None => format!("there are {}", error.known.join(", ")),
+                };
+                self.add(text, "when", format!("is no condition: {}{place}", error.message), hint);
+            })
+            .ok()
     }
 
     fn effect(&mut self) -> Option<RuleEffect> {

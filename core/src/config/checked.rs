@@ -14,6 +14,7 @@ use crate::approval::request::Terms;
 use crate::credential::placement::Placement;
 use crate::credential::source::Source;
 use crate::pin::book::FirstSight;
+use crate::policy::condition::Condition;
 use crate::policy::test::ArgTest;
 use crate::policy::{Glob, Path};
 use crate::tls::Transport;
@@ -163,6 +164,8 @@ pub struct Rule {
     pub what: What,
     /// With which arguments: all of them must hold.
     pub args: Vec<ArgPredicate>,
+    /// Under which condition, when all else holds.
+    pub when: Option<Condition>,
     /// Then what.
     pub effect: RuleEffect,
     /// Index of the credential that the calls it permits are given in the place of their upstream's own.

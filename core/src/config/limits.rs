@@ -69,6 +69,8 @@ limits! {
     json_depth_max: u16 = 64, 4..=512;
     /// Values of a message; more are answered with 400, of an upstream with 502.
     json_nodes_max: u32 = 2_000_000, 100..=100_000_000;
+    /// Bytes of a call's arguments that a rule's `when` looks at; with more it cannot be judged, and the call is blocked.
+    condition_argument_bytes_max: usize = 16_384, 0..=1_048_576;
     /// Requests on one connection; the last one closes it.
     requests_per_connection_max: u64 = 10_000, 1..=1_000_000_000;
     /// Time to connect to one address of an upstream; then the next address is tried, then 502.

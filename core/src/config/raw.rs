@@ -152,6 +152,7 @@ pub(super) struct RawRule {
     pub what: RawWhat,
     #[serde(default)]
     pub args: Vec<Spanned<RawArg>>,
+    pub when: Option<Text>,
     pub effect: Text,
     pub credential: Option<Text>,
     pub approve: Option<Spanned<RawApprove>>,

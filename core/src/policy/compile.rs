@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use sluicegate_identity::Principal;
 
-use super::Glob;
+use super::condition::Circumstances;
+use super::{Facts, Glob};
 use crate::config::{Config, Rule, RuleEffect};
 
 /// All rules, ready to decide.
@@ -18,6 +19,12 @@ pub struct Policy {
     by_upstream: Vec<Candidates>,
     /// A hash of the rules as they are written.
     revision: String,
+    /// The upstreams' names, for conditions.
+    upstreams: Vec<String>,
+    /// Bytes of arguments that conditions look at.
+    condition_argument_bytes_max: usize,
+    /// Whether any rule has a condition.
+    has_conditions: bool,
 }
 
 /// The rules that cover one upstream, by whom and what they are about.
@@ -96,12 +103,37 @@ impl Policy {
                 candidates.add(rank, rule);
             }
         }
-        Policy { rules, by_upstream, revision: config.revision.clone() }
+        Policy {
+            has_conditions: rules.iter().any(|rule| rule.when.is_some()),
+            rules,
+            by_upstream,
+            upstreams: config.upstreams.iter().map(|upstream| upstream.name.clone()).collect(),
+            revision: config.revision.clone(),
+            condition_argument_bytes_max: config.limits.condition_argument_bytes_max,
+        }
     }
 
     /// A hash of the rules as they are written, in hexadecimal digits.
     pub fn revision(&self) -> &str {
         &self.revision
+    }
+
+    /// Whether any rule has a condition.
+    pub(super) fn has_conditions(&self) -> bool {
+        self.has_conditions
+    }
+
+    /// Whether a rule's condition holds, where it has one; `None` where it cannot be judged.
+    pub(super) fn condition(&self, rule: &Rule, who: &Principal, facts: &Facts<'_>) -> Option<bool> {
+        let Some(when) = &rule.when else { return Some(true) };
+        when.judge(&Circumstances {
+            who,
+            upstream: self.upstreams.get(facts.upstream).map_or("", String::as_str),
+            method: facts.method,
+            tool: facts.tool.unwrap_or_default(),
+            arguments: facts.arguments,
+            argument_bytes_max: self.condition_argument_bytes_max,
+        })
     }
 
     /// The rules, strongest first.

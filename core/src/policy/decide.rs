@@ -3,6 +3,8 @@
 //! Invariant: a condition that cannot be judged never makes a rule permit. An allowing rule needs every leaf it looks at to hold,
 //! a blocking one, and one that holds a call for people, any leaf.
 
+use std::cell::Cell;
+
 use sluicegate_dlp::json::Value;
 use sluicegate_identity::Principal;
 
@@ -57,6 +59,8 @@ pub enum Reason {
     Rule,
     /// No rule permits it.
     DefaultDeny,
+    /// A rule's condition cannot be judged.
+    ConditionError,
     /// It belongs to the protocol itself, and the principal may use the upstream.
     Housekeeping,
 }
@@ -66,6 +70,7 @@ impl Reason {
     pub fn code(self) -> &'static str {
         match self {
             Reason::Rule => "rule",
+            Reason::ConditionError => "condition-error",
             Reason::DefaultDeny => "default-deny",
             Reason::Housekeeping => "housekeeping",
         }
@@ -124,7 +129,14 @@ impl Policy {
             return DEFAULT_DENY;
         }
         let covers = |rule: &Rule| covers(rule, facts.method, facts.tool) && args_hold(rule, facts.arguments);
-        match self.first(who, facts.upstream, Tools::Of(facts.tool), covers) {
+        if self.has_conditions()
+            && let Some(barrier) = self.barrier(who, facts, covers)
+        {
+            return barrier;
+        }
+        // With conditions, no rule that blocks holds here, and every condition can be judged.
+        let holds = |rule: &Rule| covers(rule) && self.condition(rule, who, facts) == Some(true);
+        match self.first(who, facts.upstream, Tools::Of(facts.tool), holds) {
             Some(rule) => Decision {
                 effect: rule.effect.into(),
                 rule: &rule.id,
@@ -141,9 +153,32 @@ impl Policy {
     /// Whether a call that a stronger rule holds is covered by one that masks too: what rules ask for adds up.
     fn also_masks(&self, who: &Principal, facts: &Facts<'_>) -> bool {
         let masks = |rule: &Rule| {
-            rule.effect == RuleEffect::Mask && covers(rule, facts.method, facts.tool) && args_hold(rule, facts.arguments)
+            rule.effect == RuleEffect::Mask
+                && covers(rule, facts.method, facts.tool)
+                && args_hold(rule, facts.arguments)
+                && self.condition(rule, who, facts) == Some(true)
         };
         self.first(who, facts.upstream, Tools::Of(facts.tool), masks).is_some()
+    }
+
+    /// What stops a call whatever permits it: a rule that blocks, or one of any effect whose condition cannot be judged. All conditions are
+    /// judged, for the order of the rules must not matter.
+    fn barrier(&self, who: &Principal, facts: &Facts<'_>, covers: impl Fn(&Rule) -> bool) -> Option<Decision<'_>> {
+        let reason = Cell::new(Reason::Rule);
+        let stops = |rule: &Rule| {
+            if rule.when.is_none() && rule.effect != RuleEffect::Block || !covers(rule) {
+                return false;
+            }
+            let holds = self.condition(rule, who, facts);
+            let stops = holds.is_none_or(|holds| holds && rule.effect == RuleEffect::Block);
+            if stops {
+                reason.set(if holds.is_none() { Reason::ConditionError } else { Reason::Rule });
+            }
+            stops
+        };
+        // Each rule that is found after another is of lower rank, so the reason is that of the last.
+        let rule = self.first(who, facts.upstream, Tools::Of(facts.tool), stops)?;
+        Some(Decision { rule: &rule.id, ..Decision::without_rule(Effect::Block, reason.get()) })
     }
 
     /// Decides about a message of a client, whatever it is.
@@ -172,14 +207,19 @@ impl Policy {
     /// it is used: `tools/call`, `prompts/get`, `resources/read`.
     pub fn shows(&self, who: &Principal, upstream: usize, method: &str, name: &str) -> bool {
         let tool = is_named_call(method).then_some(name);
-        let may_cover = |rule: &Rule| covers(rule, method, tool) && (rule.effect != RuleEffect::Block || rule.args.is_empty());
+        let may_cover = |rule: &Rule| covers(rule, method, tool) && (rule.effect != RuleEffect::Block || is_unconditional(rule));
         self.first(who, upstream, Tools::Of(tool), may_cover).is_some_and(|rule| rule.effect != RuleEffect::Block)
     }
 }
 
-/// Whether a rule blocks everything, the protocol's housekeeping included: it names neither tool nor method nor arguments.
+/// Whether a rule holds whatever the arguments are.
+fn is_unconditional(rule: &Rule) -> bool {
+    rule.args.is_empty() && rule.when.is_none()
+}
+
+/// Whether a rule blocks everything, the protocol's housekeeping included: it names neither tool nor method nor arguments, and has no condition.
 fn bars(rule: &Rule) -> bool {
-    rule.effect == RuleEffect::Block && rule.what.tool.is_none() && rule.what.method.is_none() && rule.args.is_empty()
+    rule.effect == RuleEffect::Block && rule.what.tool.is_none() && rule.what.method.is_none() && is_unconditional(rule)
 }
 
 /// A rule that names a tool is about `tools/call`; one that names a method about that method; one that names neither about

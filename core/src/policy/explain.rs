@@ -4,10 +4,10 @@
 
 use sluicegate_identity::Principal;
 
-use super::Policy;
 use super::compile::is_about;
 use super::decide::{args_hold, covers};
 use super::method::is_named_call;
+use super::{Facts, Policy};
 use crate::config::{Rule, RuleEffect};
 use crate::mcp::call::Call;
 
@@ -28,9 +28,18 @@ pub enum Verdict {
     OtherCall,
     /// The arguments are not those that it is about.
     OtherArguments,
+    /// Its condition does not hold.
+    OtherCondition,
+    /// Its condition cannot be judged, and that blocks the call.
+    Unjudged,
 }
 
 impl Verdict {
+    /// Whether it is why the call is decided as it is.
+    pub fn decides(self) -> bool {
+        matches!(self, Verdict::Decides | Verdict::Unjudged)
+    }
+
     /// The verdict in words.
     pub fn words(self) -> &'static str {
         match self {
@@ -41,6 +50,8 @@ impl Verdict {
             Verdict::OtherUpstream => "is about another upstream",
             Verdict::OtherCall => "is about another method or tool",
             Verdict::OtherArguments => "is about other arguments",
+            Verdict::OtherCondition => "has a condition that does not hold",
+            Verdict::Unjudged => "has a condition that cannot be judged, which blocks the call",
         }
     }
 }
@@ -59,22 +70,38 @@ pub struct Judged<'p> {
 impl Policy {
     /// What every rule says of a call, strongest rules first. Where none decides, the protocol or the default does.
     pub fn explain(&self, who: &Principal, upstream: usize, call: &Call<'_>) -> Vec<Judged<'_>> {
-        let mut decided_by: Option<RuleEffect> = None;
-        let judge = |rule| {
-            let verdict = match (verdict(rule, who, upstream, call), decided_by) {
-                (Verdict::Decides, Some(RuleEffect::Approve)) if rule.effect == RuleEffect::Mask => Verdict::Masks,
-                (Verdict::Decides, Some(_)) => Verdict::Outdone,
-                (verdict, _) => verdict,
-            };
-            if verdict == Verdict::Decides {
-                decided_by = Some(rule.effect);
+        let rules = self.by_rank().iter();
+        let mut all: Vec<Judged<'_>> = rules
+            .map(|rule| Judged { rule: &rule.id, effect: rule.effect, verdict: self.verdict(rule, who, upstream, call) })
+            .collect();
+        let stops =
+            |one: &Judged<'_>| one.verdict.decides() && one.effect == RuleEffect::Block || one.verdict == Verdict::Unjudged;
+        let decides = all.iter().position(stops).or_else(|| all.iter().position(|one| one.verdict.decides()));
+        let is_held = decides.and_then(|at| all.get(at)).is_some_and(|one| one.effect == RuleEffect::Approve);
+        for (at, one) in all.iter_mut().enumerate().filter(|(_, one)| one.verdict.decides()) {
+            if Some(at) != decides {
+                one.verdict = if is_held && one.effect == RuleEffect::Mask { Verdict::Masks } else { Verdict::Outdone };
             }
-            Judged { rule: &rule.id, effect: rule.effect, verdict }
-        };
-        self.by_rank().iter().map(judge).collect()
+        }
+        all
+    }
+
+    fn verdict(&self, rule: &Rule, who: &Principal, upstream: usize, call: &Call<'_>) -> Verdict {
+        let verdict = verdict(rule, who, upstream, call);
+        if verdict != Verdict::Decides {
+            return verdict;
+        }
+        let tool = call.tool();
+        let facts = Facts { upstream, method: &call.method, tool: tool.as_deref(), resource: None, arguments: call.arguments() };
+        match self.condition(rule, who, &facts) {
+            Some(true) => Verdict::Decides,
+            Some(false) => Verdict::OtherCondition,
+            None => Verdict::Unjudged,
+        }
     }
 }
 
+/// What a rule says, its condition aside.
 fn verdict(rule: &Rule, who: &Principal, upstream: usize, call: &Call<'_>) -> Verdict {
     let has_role = |roles: &Vec<String>| roles.iter().any(|role| who.roles().contains(role));
     if !rule.what.upstreams.get(upstream).is_some_and(|covered| *covered) {

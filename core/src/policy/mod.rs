@@ -4,6 +4,7 @@
 
 pub mod budget;
 mod compile;
+pub mod condition;
 mod decide;
 mod explain;
 pub mod facts;

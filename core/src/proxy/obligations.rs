@@ -128,6 +128,9 @@ pub(super) fn denial(asked: &Asked<'_>, call: &Call<'_>) -> (Answer, u16) {
             format!("Rule \"{rule}\" asks for approval, and the call holds what nobody may be shown.")
         }
         (_, "finding-in-request") => "Blocked: the request holds data that must not leave.".to_owned(),
+        (rule, "condition-error") => {
+            format!("Blocked by policy: the condition of rule \"{rule}\" cannot be judged for this call. Check its arguments.")
+        }
         ("", _) => "Blocked by policy: no rule permits this call for this identity.".to_owned(),
         (rule, _) => format!("Blocked by policy rule \"{rule}\". Do not retry with the same arguments."),
     };
