@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor,
+    AccessExpr, BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SetExpr, Statement, TableFactor, Visit,
+    Visitor,
 };
 use sqlparser::dialect::{AnsiDialect, Dialect as Grammar, MsSqlDialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::keywords::Keyword;
@@ -136,7 +137,7 @@ pub fn read(dialect: Dialect, text: &str) -> Facts {
 
 /// Whether a text has what servers read in more than one way, by their version, settings or client, wherever in it that stands.
 fn is_read_otherwise(dialect: Dialect, text: &str) -> bool {
-    let executable_comment = || text.contains("/*!") || text.contains("/*M!") || text.contains("/*m!");
+    let executable_comment = || text.contains("/*!") || text.contains("/*M!") || text.contains("/*m!") || text.contains("/*+");
     // A dash dash without a space behind it is no comment in MySQL.
     let glued_dashes = || text.match_indices("--").any(|(at, _)| text[at + 2..].starts_with(|c: char| !c.is_ascii_whitespace()));
     let unicode_name = || text.contains("U&\"") || text.contains("u&\"");
@@ -287,6 +288,11 @@ impl Visitor for Walk {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { with_hints, .. } = factor
+            && !with_hints.iter().all(takes_no_lock)
+        {
+            self.facts.classes.insert(Class::Write);
+        }
         match factor {
             TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => self.function(name),
             TableFactor::Table { .. }
@@ -305,6 +311,12 @@ impl Visitor for Walk {
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match expr {
             Expr::Function(function) => self.function(&function.name),
+            // PostgreSQL takes `(x).f` for `f(x)` where x has no column f.
+            Expr::CompoundFieldAccess { access_chain, .. }
+                if access_chain.iter().any(|access| matches!(access, AccessExpr::Dot(_))) =>
+            {
+                self.facts.classes.insert(Class::Write);
+            }
             // What a custom operator does is a function's affair, which anybody can define; an assignment changes the session.
             Expr::BinaryOp {
                 op: BinaryOperator::PGCustomBinaryOperator(_) | BinaryOperator::Custom(_) | BinaryOperator::Assignment,
@@ -316,6 +328,12 @@ impl Visitor for Walk {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Whether a table hint of Transact-SQL takes no lock that others wait for.
+fn takes_no_lock(hint: &Expr) -> bool {
+    const HARMLESS: [&str; 7] = ["FORCESCAN", "FORCESEEK", "NOEXPAND", "NOLOCK", "READCOMMITTED", "READPAST", "READUNCOMMITTED"];
+    matches!(hint, Expr::Identifier(name) if HARMLESS.contains(&name.value.to_ascii_uppercase().as_str()))
 }
 
 /// A name with all its parts; `None` where a part is not a name.
