@@ -124,7 +124,7 @@ impl OneRule<'_, '_, '_, '_> {
         let approve = self.approve(effect);
         let who = self.who(issuers);
         let what = self.what(upstreams);
-        let permits = effect != Some(RuleEffect::Block);
+        let permits = !matches!(effect, Some(RuleEffect::Block | RuleEffect::Approve));
         let arg = |(index, arg): (usize, &Spanned<RawArg>)| {
             let key = format!("{}.args[{}]", self.key, index + 1);
             OneArg { checker: self.checker, key, raw: arg.get_ref(), permits }.check(arg.span())

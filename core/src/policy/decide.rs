@@ -236,11 +236,10 @@ pub(super) fn covers(rule: &Rule, method: &str, tool: Option<&str>) -> bool {
 pub(super) fn args_hold(rule: &Rule, arguments: Option<Value<'_>>) -> bool {
     let Some(arguments) = arguments else { return rule.args.is_empty() };
     rule.args.iter().all(|predicate| {
-        let asked = if rule.effect == RuleEffect::Block { Asked::ToBlock } else { Asked::ToPermit };
-        let mut test = |text: &str| predicate.test.holds(text, asked);
+        let test = |asked| move |text: &str| predicate.test.holds(text, asked);
         match rule.effect {
-            RuleEffect::Block | RuleEffect::Approve => predicate.at.any(arguments, &mut test),
-            RuleEffect::Allow | RuleEffect::Mask => predicate.at.all(arguments, &mut test),
+            RuleEffect::Block | RuleEffect::Approve => predicate.at.any(arguments, &mut test(Asked::ToBlock)),
+            RuleEffect::Allow | RuleEffect::Mask => predicate.at.all(arguments, &mut test(Asked::ToPermit)),
         }
     })
 }

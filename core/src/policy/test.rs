@@ -17,7 +17,7 @@ use super::facts::{path, shell, sql, url};
 pub enum Asked {
     /// For a rule that permits.
     ToPermit,
-    /// For a rule that blocks.
+    /// For a rule that blocks, or holds a call for people.
     ToBlock,
 }
 

@@ -456,6 +456,19 @@ fn r100_facts_permit_if_all_lies_within_and_block_if_any_does() {
     ] {
         assert_eq!(permitted_and_not_blocked(test, text), (permitted, not_blocked), "{test}: {text}");
     }
+    let hold = "what = { tool = \"*\" }\nargs = [{ at = \"/x\", sql = { dialect = \"postgres\", class = [\"write\"] } }]\neffect = \"approve\"\napprove = { group = \"dba\" }";
+    let held = Stage::new(&format!("{ALLOW_ALL_TOOLS}{}", rule("hold", hold)));
+    for (text, effect) in [
+        ("SELECT a FROM t", Effect::Allow),
+        ("SELECT a FROM t; UPDATE t SET a = 1", Effect::Approve),
+        ("SELEKT", Effect::Approve),
+    ] {
+        assert_eq!(
+            held.call(&serde_json::json!({ "x": text }).to_string()),
+            effect,
+            "what a person must see is found as what is blocked: {text}"
+        );
+    }
     let lenient = "sql = { dialect = \"postgres\", class = [\"write\"], or_unreadable = false }";
     assert_eq!(blocking(&format!("{{ at = \"/x\", {lenient} }}")).call("{\"x\":\"SELEKT\"}"), Effect::Allow);
     assert_eq!(allowing("{ at = \"/n\", range = { max = 100 } }").call("{\"n\":100}"), Effect::Allow);

@@ -22,7 +22,7 @@ pub(super) async fn play(dir: &Directory, arguments: &DemoArguments, interrupt: 
     let leaky = Leaky::start(&credential).await?;
     let plan = Plan::new()?.with("crm", &leaky.url);
     let url = plan.endpoint("crm");
-    let issuer = Issuer::start(&url).await?;
+    let issuer = Issuer::start(&url, &plan.approvals_audience()).await?;
     plan.write(dir, &issuer.url, &credential)?;
     dir.write("client-secret", issuer.secret())?;
     dir.write("jwks.json", &issuer.jwks().to_string())?;
@@ -35,7 +35,7 @@ pub(super) async fn play(dir: &Directory, arguments: &DemoArguments, interrupt: 
         ready = gateway.wait_until_ready(dir) => ready?,
         () = interrupt.heard() => return Err(Failure::Interrupted),
     }
-    let entered = Stage::enter(&issuer, &leaky, &ledger, &url, &credential).await;
+    let entered = Stage::enter(&issuer, &leaky, &ledger, &url, &plan.approvals_url(), &credential).await;
     let stage = match entered {
         Ok(stage) => stage,
         Err(wrong) => {
@@ -56,6 +56,7 @@ pub(super) async fn play(dir: &Directory, arguments: &DemoArguments, interrupt: 
         () = interrupt.heard() => return Err(Failure::Interrupted),
     };
     story.tell("SIGTERM: the gateway finishes what is under way, seals the audit, ends", drained);
+    story.tell("A stricter policy, decided against what was recorded, before it is in force", stage.compared(dir).await);
     let token = stage.token().to_owned();
     ledger.forbid(token);
     audit::act(&mut story, dir, arguments.duckdb.as_deref(), &ledger).await;

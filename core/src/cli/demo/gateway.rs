@@ -44,6 +44,16 @@ impl Plan {
         format!("http://127.0.0.1:{}/mcp/{upstream}", self.listen)
     }
 
+    /// The audience of tokens by which people decide about held calls.
+    pub(super) fn approvals_audience(&self) -> String {
+        format!("http://127.0.0.1:{}/approvals", self.listen)
+    }
+
+    /// Where people decide about held calls.
+    pub(super) fn approvals_url(&self) -> String {
+        format!("http://127.0.0.1:{}/approvals", self.admin)
+    }
+
     /// Adds an upstream.
     pub(super) fn with(mut self, name: &'static str, url: &str) -> Self {
         self.upstreams.push((name, url.to_owned()));
@@ -54,7 +64,8 @@ impl Plan {
     pub(super) fn write(&self, dir: &Directory, issuer: &str, credential: &str) -> Result<(), Failure> {
         dir.write("upstream-credential", credential)?;
         dir.write("dlp-key", &(random_text()? + &random_text()?))?;
-        let audiences: Vec<_> = self.upstreams.iter().map(|(name, _)| format!("\"{}\"", self.endpoint(name))).collect();
+        let endpoints = self.upstreams.iter().map(|(name, _)| self.endpoint(name)).chain([self.approvals_audience()]);
+        let audiences: Vec<_> = endpoints.map(|audience| format!("\"{audience}\"")).collect();
         let Plan { listen, admin, upstreams } = self;
         let mut text = format!(
             r#"{MARK}
@@ -109,6 +120,17 @@ id = "no-drop"
 what = { upstream = "*", tool = "*" }
 args = [{ at = "/**", regex = "(?i)\\bdrop\\s+table\\b" }]
 effect = "block"
+
+[[rule]]
+id = "writes-need-approval"
+what = { upstream = "*", tool = "sql_query" }
+args = [{ at = "/sql", sql = { dialect = "ansi", class = ["write"], or_unreadable = false } }]
+effect = "approve"
+approve = { group = "dba" }
+
+[approval]
+dir = "approvals"
+hold_s = 15
 
 [dlp]
 key = { file = "dlp-key" }

@@ -40,6 +40,10 @@ pub(super) enum Kind {
     WrongAudience,
     /// Good, but without a role.
     NoRole,
+    /// The agent's own, in the group of those who approve, for the audience of approvals.
+    Requester,
+    /// Another's, likewise.
+    Approver,
 }
 
 struct Desk {
@@ -47,6 +51,7 @@ struct Desk {
     impostor: SigningKey,
     url: String,
     audience: String,
+    approvals: String,
     secret: String,
 }
 
@@ -59,12 +64,19 @@ pub(super) struct Issuer {
 
 impl Issuer {
     /// Starts it on a free port of the loopback address; it serves until the process ends.
-    pub(super) async fn start(audience: &str) -> Result<Self, Failure> {
+    pub(super) async fn start(audience: &str, approvals: &str) -> Result<Self, Failure> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(Failure::io("the issuer's socket"))?;
         let url = format!("http://{}", listener.local_addr().map_err(Failure::io("the issuer's socket"))?);
         let key = || SigningKey::generate(Algorithm::EdDsa, "demo-1").map_err(|_| Failure::Random);
         let (key, impostor, secret) = (key()?, key()?, random_text()?);
-        let desk = Arc::new(Desk { key, impostor, url: url.clone(), audience: audience.to_owned(), secret });
+        let desk = Arc::new(Desk {
+            key,
+            impostor,
+            url: url.clone(),
+            audience: audience.to_owned(),
+            approvals: approvals.to_owned(),
+            secret,
+        });
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(discovery))
             .route("/jwks", get(jwks))
@@ -100,9 +112,23 @@ impl Desk {
         let now = now_unix_s();
         // Well past the leeway that verifiers allow for clocks.
         let issued = if kind == Kind::Expired { now.saturating_sub(2 * LIFETIME.as_secs()) } else { now };
-        let audience = if kind == Kind::WrongAudience { "https://elsewhere.example/mcp" } else { &self.audience };
-        let roles: &[&str] = if kind == Kind::NoRole { &[] } else { &["reader"] };
-        let claims = json!({"iss": self.url, "aud": audience, "sub": CLIENT, "client_id": CLIENT, "iat": issued,
+        let audience = match kind {
+            Kind::WrongAudience => "https://elsewhere.example/mcp",
+            Kind::Requester | Kind::Approver => &self.approvals,
+            _ => &self.audience,
+        };
+        let roles: &[&str] = match kind {
+            Kind::NoRole => &[],
+            Kind::Requester | Kind::Approver => &["dba"],
+            _ => &["reader"],
+        };
+        // A subject that is its own client would be a machine, and machines approve nothing.
+        let (subject, client) = match kind {
+            Kind::Approver => ("ana", "approvals-page"),
+            Kind::Requester => (CLIENT, "approvals-page"),
+            _ => (CLIENT, CLIENT),
+        };
+        let claims = json!({"iss": self.url, "aud": audience, "sub": subject, "client_id": client, "iat": issued,
             "exp": issued + LIFETIME.as_secs(), "jti": random_text()?, "roles": roles});
         let key = if kind == Kind::Forged { &self.impostor } else { &self.key };
         key.sign(&claims).map_err(|_| Failure::Random)

@@ -45,6 +45,11 @@ impl Call {
         Call { decision: "block", status: "denied", ..Call::tool(tool, rule) }
     }
 
+    /// A tool call that a person approved and the server answered.
+    pub(super) fn approved(tool: &str, rule: &'static str) -> Self {
+        Call { decision: "approve", reason: Some("approved"), ..Call::tool(tool, rule) }
+    }
+
     /// A request that identity or protocol refused.
     pub(super) fn refused(http_status: u16, reason: &'static str) -> Self {
         Call { decision: "refuse", status: "denied", reason: Some(reason), http_status, ..Call::default() }

@@ -1,5 +1,6 @@
 //! The acts: each does something to the gateway and checks what comes back; the ledger keeps what the audit must then hold.
 
+mod approval;
 mod drain;
 mod identity;
 mod masking;
@@ -20,6 +21,7 @@ const PRINCIPAL: &str = "dev:agent-7";
 const READERS: &str = "readers";
 const NO_ADMIN: &str = "no-admin";
 const NO_DROP: &str = "no-drop";
+const APPROVAL: &str = "writes-need-approval";
 
 /// What the acts play with.
 pub(super) struct Stage<'a> {
@@ -28,6 +30,7 @@ pub(super) struct Stage<'a> {
     leaky: &'a Leaky,
     ledger: &'a Ledger,
     url: &'a str,
+    approvals: String,
     credential: &'a str,
     good: String,
 }
@@ -39,6 +42,7 @@ impl<'a> Stage<'a> {
         leaky: &'a Leaky,
         ledger: &'a Ledger,
         url: &'a str,
+        approvals: &str,
         credential: &'a str,
     ) -> Result<Self, Wrong> {
         let client = Client::new(url)?;
@@ -46,7 +50,7 @@ impl<'a> Stage<'a> {
         let reply: Value = serde_json::from_str(&answer.body).unwrap_or_default();
         let good = reply["access_token"].as_str().unwrap_or_default().to_owned();
         check(answer.status == 200 && !good.is_empty(), || answer.describe())?;
-        Ok(Stage { client, issuer, leaky, ledger, url, credential, good })
+        Ok(Stage { client, issuer, leaky, ledger, url, approvals: approvals.to_owned(), credential, good })
     }
 
     /// The token that the issuer gave.
@@ -65,6 +69,7 @@ impl<'a> Stage<'a> {
         story.tell("An identity without a role: what no rule permits is denied", self.no_role().await);
         story.tell("A tool that a rule blocks", self.blocked_tool().await);
         story.tell("An argument that a rule blocks, however it is written", self.blocked_argument().await);
+        story.tell("A write waits for a person: not the one who asked, and then it runs once", self.approved().await);
         story.tell("A result with card number, e-mail and key, as JSON", self.masked_json().await);
         story.tell("The same as server-sent events, event by event", self.masked_events().await);
         story.tell("An argument with an e-mail: the server gets it, the audit a mask", self.masked_argument().await);
