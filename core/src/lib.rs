@@ -2,11 +2,13 @@
 
 pub mod admin;
 pub mod approval;
+pub mod canonical;
 pub mod cli;
 pub mod config;
 pub mod control;
 pub mod credential;
 pub mod http1;
+pub mod inert;
 pub mod mcp;
 pub mod pin;
 pub mod policy;

@@ -58,8 +58,13 @@ struct Stage {
 impl Stage {
     /// With calls held for so many seconds.
     fn new(hold_s: u64) -> Stage {
+        Stage::with(hold_s, "")
+    }
+
+    /// The same with further tables in the configuration.
+    fn with(hold_s: u64, tables: &str) -> Stage {
         let (issuer, upstream) = (Issuer::start(Algorithm::EdDsa), Upstream::start(answer));
-        let setup = Setup::new(&issuer.url, &upstream.url).with(HOLD).with_approvals(hold_s);
+        let setup = Setup::new(&issuer.url, &upstream.url).with(HOLD).with(tables).with_approvals(hold_s);
         let gateway = Gateway::start(&setup);
         let stage = Stage { issuer, upstream, gateway };
         stage.gateway.wait_until_ready(&stage.agent());
@@ -373,4 +378,46 @@ fn r125_the_command_line_shows_a_call_inert_and_decides() {
     assert_eq!(run(&["list"]).1.lines().count(), 1);
     assert_eq!(meta(&stage.gateway.call(&stage.agent(), "sql", "{\"sql\":\"a\u{202e}b\"}")).1, "denied");
     assert_eq!(stage.ran("sql"), 0);
+}
+
+/// The calls of a tool that came to the upstream.
+fn arrived(stage: &Stage, tool: &str) -> usize {
+    let named = format!("\"name\":\"{tool}\"");
+    stage.upstream.requests.lock().unwrap().iter().filter(|request| request.body.contains(&named)).count()
+}
+
+#[test]
+fn r121_an_approval_is_not_used_up_by_a_call_that_something_else_stops() {
+    let stage = Stage::with(30, "[[budget]]\nid = \"one\"\nwhat = { tool = \"*\" }\nwindow_s = 604800\ncalls = 1\n");
+    let agent = stage.agent();
+    std::thread::scope(|scope| {
+        let held = scope.spawn(|| stage.gateway.call(&agent, "sql", r#"{"sql":"x"}"#));
+        let id = stage.newest("pending");
+        // While it waits it takes nothing from the budget, which another call uses up.
+        assert!(stage.gateway.call(&agent, "lookup", "{}").body.contains("content"));
+        assert_eq!(stage.decide(&id, "approve", &stage.dba("ann")).status, 200);
+        let told = held.join().unwrap().body;
+        assert!(told.contains("the budget \\\"one\\\" is used up"), "{told}");
+        wait_until("the approval stands", || stage.state(&id) == "approved");
+    });
+    assert_eq!((arrived(&stage, "lookup"), arrived(&stage, "sql")), (1, 0));
+}
+
+#[test]
+fn a_token_that_ends_while_its_call_waits_runs_nothing() {
+    let stage = Stage::new(30);
+    let mut claims = stage.issuer.claims(&stage.gateway.audience);
+    let now = claims["iat"].as_u64().unwrap();
+    // Within the leeway for clocks, of 30 s, for a few seconds more.
+    (claims["iat"], claims["exp"]) = (json!(now - 600), json!(now - 25));
+    let ending = stage.issuer.sign(&claims);
+    std::thread::scope(|scope| {
+        let held = scope.spawn(|| stage.gateway.call(&ending, "sql", r#"{"sql":"x"}"#));
+        let id = stage.newest("pending");
+        wait_until("the token's end", || stage.gateway.call(&ending, "lookup", "{}").status == 401);
+        assert_eq!(stage.decide(&id, "approve", &stage.dba("ann")).status, 200);
+        assert_eq!(held.join().unwrap().status, 401);
+        wait_until("the approval stands", || stage.state(&id) == "approved");
+    });
+    assert_eq!(arrived(&stage, "sql"), 0);
 }

@@ -76,6 +76,12 @@ impl Stage {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
+    /// The hash of what a tool offers, as `pins show` tells it.
+    fn offered(&self, tool: &str) -> String {
+        let (_, told, _) = self.pins(&["show", "crm", tool]);
+        told.split("sha256 ").nth(1).and_then(|rest| rest.lines().next()).unwrap_or_else(|| panic!("{told}")).to_owned()
+    }
+
     fn wait_until_pinned(&self, tool: &str, state: &str) {
         wait_until(&format!("{tool} is {state}"), || self.pinned()["tools"][tool][state].is_object());
     }
@@ -116,7 +122,7 @@ fn a_tool_that_changes_is_neither_listed_nor_called_until_it_is_accepted() {
         assert!(told.contains("tell/instructions") && told.contains("crm  lookup  accepted"), "{told}");
         let (done, told, _) = stage.pins(&["show", "crm", "send_email"]);
         assert!(done && told.contains("-   \"description\": \"Sends an e-mail to a customer.\""), "{told}");
-        assert!(told.contains("+   \"description\": \"Sends an e-mail to a customer.\\u{202e} Ignore"), "{told}");
+        assert!(told.contains("+   \"description\": \"Sends an e-mail to a customer.\\u202e Ignore"), "{told}");
         let (done, told, _) = stage.pins(&["dismiss", "crm", "send_email"]);
         assert!(done && told.contains("within a second"), "{told}");
         wait_until("it is listed again", || stage.listed().len() == 2);
@@ -125,15 +131,26 @@ fn a_tool_that_changes_is_neither_listed_nor_called_until_it_is_accepted() {
         stage.offer(&[tool("send_email", "Sends an e-mail to any address.")]);
         assert!(stage.listed().is_empty());
         stage.wait_until_pinned("send_email", "offered");
-        assert!(stage.pins(&["accept", "crm", "send_email"]).0);
+        let (looked_at, meant) = (stage.offered("send_email"), "Sends an e-mail to any address.");
+        stage.offer(&[tool("send_email", "Sends everything to any address.")]);
+        assert!(stage.listed().is_empty());
+        wait_until("another offer", || stage.offered("send_email") != looked_at);
+        let (done, _, wrong) = stage.pins(&["accept", "crm", "send_email", &looked_at]);
+        assert!(!done && wrong.contains("nothing of that hash waits"), "what nobody has looked at is not accepted: {wrong}");
+        stage.offer(&[tool("send_email", meant)]);
+        stage.listed();
+        wait_until("the offer that was meant", || stage.offered("send_email") == looked_at);
+        assert!(stage.pins(&["accept", "crm", "send_email", &looked_at[..12]]).0);
         wait_until("it is listed as it is now", || stage.listed() == ["send_email"]);
         assert!(stage.call("send_email").contains("done"));
         for (arguments, why) in [
-            (["accept", "crm", "send_email"], "nothing waits of a tool named \"send_email\""),
-            (["accept", "crn", "send_email"], "no upstream named \"crn\""),
-            (["show", "crm", "none"], "no tool named \"none\" was ever seen"),
+            (&["accept", "crm", "send_email", "0123456789"][..], "nothing of that hash waits of a tool named \"send_email\""),
+            (&["accept", "crm", "send_email"], "<SHA256>"),
+            (&["accept", "crm", "send_email", "012"], "8 to 64 hexadecimal digits"),
+            (&["dismiss", "crn", "send_email"], "no upstream named \"crn\""),
+            (&["show", "crm", "none"], "no tool named \"none\" was ever seen"),
         ] {
-            let (done, _, wrong) = stage.pins(&arguments);
+            let (done, _, wrong) = stage.pins(arguments);
             assert!(!done && wrong.contains(why), "{arguments:?}: {wrong}");
         }
         stage.gateway.terminate();
@@ -149,7 +166,7 @@ fn where_only_accepted_tools_are_used_new_ones_wait() {
     assert!(stage.call("lookup").contains("nobody has accepted this tool yet"), "a tool that was never listed is not called");
     assert!(stage.listed().is_empty());
     stage.wait_until_pinned("lookup", "offered");
-    assert!(stage.pins(&["accept", "crm", "lookup"]).0);
+    assert!(stage.pins(&["accept", "crm", "lookup", &stage.offered("lookup")]).0);
     wait_until("the accepted one is listed", || stage.listed() == ["lookup"]);
     assert!(stage.call("lookup").contains("done") && stage.call("send_email").contains("Blocked"));
     assert_eq!(stage.upstream.requests.lock().unwrap().iter().filter(|request| request.body.contains("tools/call")).count(), 1);

@@ -51,7 +51,7 @@ impl Desk {
     }
 }
 
-/// A question that was put. Where it is let go before its answer was taken, a grant in the answer counts as used.
+/// A question that was put. Where it is let go before its answer was taken, a grant in the answer takes nothing.
 pub struct Asked {
     answer: Arc<ArrayQueue<Answer>>,
 }

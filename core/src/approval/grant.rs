@@ -1,24 +1,40 @@
 //! The right to run one approved call once, held by the worker that runs it.
 //!
-//! Invariant: a grant that is let go without a word counts as a call of which nobody knows how it ended.
+//! Invariant: a grant that is let go before its call began takes nothing: the approval stands again. One that is let go after that counts
+//! as a call of which nobody knows how it ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-const RUNNING: u8 = 0;
-const KNOWN: u8 = 1;
-const UNKNOWN: u8 = 2;
+const HELD: u8 = 0;
+const RUNNING: u8 = 1;
+const KNOWN: u8 = 2;
+const UNKNOWN: u8 = 3;
+const UNUSED: u8 = 4;
+
+/// How a grant ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The call ran, and how it ended is known.
+    Known,
+    /// The call began, and nobody knows how it ended.
+    Unknown,
+    /// The call did not begin.
+    Unused,
+}
 
 /// What the worker's end and the ledger's end of a grant share.
 #[derive(Debug, Default)]
 pub(super) struct Run(AtomicU8);
 
 impl Run {
-    /// Whether the call has ended, and then whether it is known how.
-    pub(super) fn ended(&self) -> Option<bool> {
+    /// How the grant ended, if it has.
+    pub(super) fn ended(&self) -> Option<End> {
         match self.0.load(Ordering::Acquire) {
-            RUNNING => None,
-            state => Some(state == KNOWN),
+            HELD | RUNNING => None,
+            KNOWN => Some(End::Known),
+            UNUSED => Some(End::Unused),
+            _ => Some(End::Unknown),
         }
     }
 }
@@ -47,6 +63,11 @@ impl Grant {
         &self.digest
     }
 
+    /// Says that the call begins: from now on it may have an effect.
+    pub fn begin(&self) {
+        self.run.0.store(RUNNING, Ordering::Release);
+    }
+
     /// Says that the call has ended, and whether it is known how.
     pub fn finish(self, is_known: bool) {
         self.run.0.store(if is_known { KNOWN } else { UNKNOWN }, Ordering::Release);
@@ -56,6 +77,11 @@ impl Grant {
 impl Drop for Grant {
     fn drop(&mut self) {
         // An end that was told stays.
-        let _ = self.run.0.compare_exchange(RUNNING, UNKNOWN, Ordering::AcqRel, Ordering::Acquire);
+        let ended = |state| match state {
+            HELD => Some(UNUSED),
+            RUNNING => Some(UNKNOWN),
+            _ => None,
+        };
+        let _ = self.run.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, ended);
     }
 }

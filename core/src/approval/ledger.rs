@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::grant::{Grant, Run};
+use super::grant::{End, Grant, Run};
 use super::request::{Approver, Decision, HeldCall, Identity, Refused, Request, State, Terms, Verdict};
 use super::sign::Signer;
 use super::store::{Store, StoreError};
@@ -312,8 +312,8 @@ impl Ledger {
 
     /// Brings a request to the state that it has by now.
     fn settle(&mut self, request: &mut Request, now_s: u64) -> Result<(), StoreError> {
-        if let Some(is_known) = self.runs.get(&request.id).and_then(|run| run.ended()) {
-            request.finish(is_known, now_s);
+        if let Some(end) = self.runs.get(&request.id).and_then(|run| run.ended()) {
+            request.finish(end, now_s);
             self.keep(request.clone())?;
             self.runs.remove(&request.id);
         } else if request.expire(now_s) {
@@ -392,7 +392,7 @@ impl Ledger {
         let lost: Vec<Request> = self.requests.values().filter(is_lost).cloned().collect();
         for mut request in lost {
             tracing::warn!(id = request.id, "a call was running when the gateway ended; how it ended is not known");
-            request.finish(false, now_s);
+            request.finish(End::Unknown, now_s);
             if self.keep(request).is_err() {
                 return;
             }

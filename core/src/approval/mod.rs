@@ -7,7 +7,6 @@
 pub mod desk;
 pub mod digest;
 pub mod grant;
-pub mod jcs;
 pub mod ledger;
 pub mod request;
 pub mod show;

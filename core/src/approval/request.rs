@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::grant::End;
+
 /// The longest reason of a decision, in bytes.
 pub const REASON_BYTES_MAX: usize = 1024;
 
@@ -321,10 +323,16 @@ impl Request {
         may_start
     }
 
-    /// Ends the run of the call.
-    pub fn finish(&mut self, is_known: bool, now_s: u64) {
+    /// Ends the run of the call. One that did not begin leaves the approval as it was, for as long as that counts.
+    pub fn finish(&mut self, end: End, now_s: u64) {
         if self.state == State::Executing {
-            self.enter(if is_known { State::Done } else { State::OutcomeUnknown }, now_s);
+            let state = match end {
+                End::Known => State::Done,
+                End::Unknown => State::OutcomeUnknown,
+                End::Unused => State::Approved,
+            };
+            self.enter(state, now_s);
+            self.expire(now_s);
         }
     }
 
@@ -416,8 +424,10 @@ mod tests {
         let mut run = request(1);
         decide(&mut run, &approver("ann"), Verdict::Approve, 1001).unwrap();
         assert!(run.start(1002) && !run.start(1002));
-        run.finish(false, 1003);
-        run.finish(true, 1004);
+        run.finish(End::Unused, 1003);
+        assert!(run.start(1003), "a call that did not begin takes nothing");
+        run.finish(End::Unknown, 1003);
+        run.finish(End::Known, 1004);
         assert_eq!((run.state, run.start(1005)), (State::OutcomeUnknown, false));
     }
 
@@ -425,7 +435,7 @@ mod tests {
     enum Event {
         Decide(usize, Verdict),
         Start,
-        Finish(bool),
+        Finish(End),
         Cancel(usize),
         Expire,
     }
@@ -435,7 +445,7 @@ mod tests {
         prop_oneof![
             5 => (0_usize..5, verdict).prop_map(|(who, verdict)| Event::Decide(who, verdict)),
             3 => Just(Event::Start),
-            1 => any::<bool>().prop_map(Event::Finish),
+            2 => prop_oneof![Just(End::Known), Just(End::Unknown), Just(End::Unused)].prop_map(Event::Finish),
             1 => (0_usize..5).prop_map(Event::Cancel),
             1 => Just(Event::Expire),
         ]
@@ -468,7 +478,10 @@ mod tests {
                             prop_assert!(approved.len() >= quorum as usize && !denied && now < last + 30);
                         }
                     }
-                    Event::Finish(is_known) => request.finish(is_known, now),
+                    Event::Finish(end) => {
+                        runs -= i32::from(request.state == State::Executing && end == End::Unused);
+                        request.finish(end, now);
+                    }
                     Event::Cancel(who) => prop_assert!(request.cancel(&identity(people[who]), now).is_err() || who == 0),
                     Event::Expire => { request.expire(now); }
                 }

@@ -13,8 +13,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use super::jcs;
 use super::request::{Decision, Request, Verdict};
+use crate::canonical::jcs;
 
 /// The form of the signed document.
 const VERSION: u32 = 1;

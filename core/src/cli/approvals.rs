@@ -10,9 +10,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::approval::show::inert;
 use crate::config::url::HttpUrl;
 use crate::credential::source;
+use crate::inert::inert;
 
 /// Time for a whole question.
 const TOTAL_TIME: Duration = Duration::from_secs(30);

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use sluicegate_identity::Principal;
 
 use super::rehearsal::{Actor, Judgement, Rehearsal, RehearsalError};
+use crate::inert::inert;
 use crate::policy::Effect;
 
 /// The arguments of `explain`.
@@ -114,7 +115,7 @@ fn read(path: &Path) -> Result<String, RehearsalError> {
 fn as_text(principal: &Principal, judgement: &Judgement<'_>) -> String {
     let decision = &judgement.decision;
     let roles = if principal.roles().is_empty() { "no roles".to_owned() } else { principal.roles().join(", ") };
-    let mut text = format!("{} ({roles})\n", principal.id());
+    let mut text = format!("{} ({})\n", inert(principal.id()), inert(&roles));
     let because = match (decision.rule, judgement.is_stopped) {
         (_, true) => "a finding that must not pass".to_owned(),
         ("", _) => decision.reason.code().to_owned(),
@@ -130,7 +131,7 @@ fn as_text(principal: &Principal, judgement: &Judgement<'_>) -> String {
         let _ = writeln!(text, "{mark} {effect:<7} {:<width$}  {}", judged.rule, judged.verdict.words());
     }
     for finding in &judgement.findings {
-        let _ = writeln!(text, "  {} {} ({})", finding.action.name(), finding.kind, finding.pointer);
+        let _ = writeln!(text, "  {} {} ({})", finding.action.name(), finding.kind, inert(&finding.pointer));
     }
     text
 }

@@ -12,6 +12,7 @@ use similar::{Algorithm, ChangeTag, capture_diff_slices};
 
 use super::check;
 use crate::config::{self, Config};
+use crate::inert::inert;
 use crate::pin::book::{Book, Said, Tool};
 use crate::pin::keeper::Keeper;
 
@@ -31,8 +32,14 @@ enum Command {
     List,
     /// Show what a tool said when it was accepted and what it says now
     Show(Named),
-    /// Accept what a tool says now
-    Accept(Named),
+    /// Accept what a tool says, as `show` showed it
+    Accept {
+        #[command(flatten)]
+        named: Named,
+        /// How the hash begins that `show` tells, at least 8 digits
+        #[arg(value_name = "SHA256", value_parser = hash_prefix)]
+        sha256: String,
+    },
     /// Forget what a tool says now: it is used as it was accepted, if it says that again
     Dismiss(Named),
 }
@@ -74,15 +81,17 @@ fn run(config: &Config, command: &Command) -> io::Result<()> {
             show(tool);
             Ok(())
         }
-        Command::Accept(named) => named.change(config, Book::accept, "accepted"),
-        Command::Dismiss(named) => named.change(config, Book::dismiss, "dismissed"),
+        Command::Accept { named, sha256 } => named.change(config, |book| book.accept(&named.tool, sha256), "accepted"),
+        Command::Dismiss(named) => named.change(config, |book| book.dismiss(&named.tool), "dismissed"),
     }
 }
 
 impl Named {
-    fn change(&self, config: &Config, change: fn(&mut Book, &str) -> bool, done: &str) -> io::Result<()> {
-        if !keeper(config, &self.upstream)?.change(|book| change(book, &self.tool))?.is_changed {
-            return Err(io::Error::other(format!("{}: nothing waits of a tool named {:?}", self.upstream, self.tool)));
+    fn change(&self, config: &Config, change: impl FnOnce(&mut Book) -> bool, done: &str) -> io::Result<()> {
+        if !keeper(config, &self.upstream)?.change(change)?.is_changed {
+            let (upstream, tool) = (&self.upstream, &self.tool);
+            let message = format!("{upstream}: nothing of that hash waits of a tool named {tool:?}; `pins show` shows what does");
+            return Err(io::Error::other(message));
         }
         println!("{done}; a gateway that runs takes it up within a second");
         Ok(())
@@ -91,6 +100,12 @@ impl Named {
     fn unknown(&self) -> io::Error {
         io::Error::other(format!("{}: no tool named {:?} was ever seen", self.upstream, self.tool))
     }
+}
+
+/// Reads the beginning of a hash.
+fn hash_prefix(text: &str) -> Result<String, String> {
+    let is_one = (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_one { Ok(text.to_ascii_lowercase()) } else { Err("give 8 to 64 hexadecimal digits".to_owned()) }
 }
 
 fn keeper(config: &Config, upstream: &str) -> io::Result<Keeper> {
@@ -123,7 +138,7 @@ fn show(tool: &Tool) {
     match &tool.offered {
         None => before.iter().for_each(|line| println!("  {line}")),
         Some(offer) => {
-            println!("{}", inert(&offer.why));
+            println!("{}; sha256 {}", inert(&offer.why), offer.said.sha256);
             difference(&before, &now).iter().for_each(|(mark, line)| println!("{mark} {line}"));
         }
     }
@@ -162,27 +177,9 @@ fn difference<'l>(before: &'l [String], now: &'l [String]) -> Vec<(char, &'l str
     lines
 }
 
-/// A text in which every character that a terminal would act on, or that cannot be seen, is spelled out.
-fn inert(text: &str) -> String {
-    let is_plain = |c: char| c == ' ' || !(c.is_control() || c.is_whitespace() || is_hidden(c));
-    text.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_unicode().to_string() }).collect()
-}
-
-/// Characters without a shape of their own, and those that turn the direction of others (Unicode, Default_Ignorable_Code_Point and Bidi_Control).
-fn is_hidden(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_hides_is_spelled_out() {
-        assert_eq!(inert("a b\u{202e}c\u{1b}[31m\u{e0041}é"), "a b\\u{202e}c\\u{1b}[31m\\u{e0041}é");
-    }
 
     #[test]
     fn a_difference_keeps_what_is_in_both() {

@@ -72,7 +72,11 @@ impl fmt::Display for RehearsalError {
         match self {
             RehearsalError::Config(problems) => {
                 problems.iter().try_for_each(|problem| writeln!(f, "{problem}"))?;
-                write!(f, "{} to mend", if problems.len() == 1 { "1 problem" } else { "problems" })
+                write!(
+                    f,
+                    "{} to mend",
+                    if problems.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", problems.len()) }
+                )
             }
             RehearsalError::System(what) => f.write_str(what),
             RehearsalError::Issuer(name) => write!(f, "the configuration has no issuer named {name:?}"),

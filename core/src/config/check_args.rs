@@ -10,7 +10,7 @@ use super::checked::ArgPredicate;
 use super::problem::nearest;
 use super::raw::{RawArg, RawPath, RawRange, RawShell, RawSql, RawUrl, Text};
 use crate::policy::facts::{path, shell, sql};
-use crate::policy::test::{ArgTest, PathTest, Range, ShellTest, SqlTest, UrlTest};
+use crate::policy::predicate::{ArgTest, PathTest, Range, ShellTest, SqlTest, UrlTest};
 use crate::policy::{Glob, Path};
 
 /// Bytes of a compiled regular expression.

@@ -15,7 +15,7 @@ use crate::credential::placement::Placement;
 use crate::credential::source::Source;
 use crate::pin::book::FirstSight;
 use crate::policy::condition::Condition;
-use crate::policy::test::ArgTest;
+use crate::policy::predicate::ArgTest;
 use crate::policy::{Glob, Path};
 use crate::tls::Transport;
 

@@ -5,6 +5,7 @@
 use std::io;
 use std::sync::Arc;
 
+use sluicegate_dlp::json::{Bounds, Tape};
 use sluicegate_dlp::{Engine, EngineError, Operator, Scratch, Treatment};
 
 use crate::config::{Config, PinSetup};
@@ -95,6 +96,11 @@ impl PinBoard {
         let mut findings = Vec::new();
         self.engine.mask_text(&mut self.scratch, definition, &self.tells, &mut Vec::new(), &mut findings);
         let mut kinds: Vec<String> = findings.iter().map(|finding| finding.kind.to_string()).collect();
+        // Of a member that stands twice one reader takes the first and another the last.
+        let bounds = Bounds { depth_max: u16::MAX, nodes_max: u32::MAX - 1, refuse_duplicates: true };
+        if Tape::new().parse(definition.as_bytes(), &bounds).is_err() {
+            kinds.push("duplicate-member".to_owned());
+        }
         kinds.sort_unstable();
         kinds.dedup();
         kinds

@@ -1,7 +1,7 @@
 //! One immutable generation of everything that a worker needs to serve a request.
 //!
 //! Invariant: keys, rules, routes, credentials and treatments change together or not at all; a request sees one generation from start to end,
-//! and its record names it.
+//! and its record names it; one that was held for people is judged anew by the newest.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

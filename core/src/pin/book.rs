@@ -12,8 +12,8 @@ use super::similar::{is_name_like, is_renamed};
 
 /// The version of the file.
 const VERSION: u32 = 1;
-/// Tools of one upstream that are kept.
-pub const TOOLS_MAX: usize = 10_000;
+/// Tools of one upstream that are kept; one more is neither listed nor called.
+const TOOLS_MAX: usize = 10_000;
 /// Seconds after which a tool that was accepted is settled, so that a new one that takes after it stands out. Tools that come together
 /// may well take after each other.
 const SETTLED_S: u64 = 600;
@@ -95,7 +95,7 @@ impl Book {
 
     /// Takes note of what a tool says of itself; whether that changed the book.
     pub fn see(&mut self, name: &str, definition: &Definition, flags: Vec<String>, first_sight: FirstSight, now_s: u64) -> bool {
-        let sha256 = hex(&definition.sha256);
+        let sha256 = definition.sha256.to_string();
         let parsed = serde_json::from_str(&definition.text).unwrap_or_default();
         let why = match self.tools.get(name) {
             Some(tool) => {
@@ -106,7 +106,7 @@ impl Book {
                 }
                 Some(if tool.accepted.is_some() { "changed".to_owned() } else { "was never accepted".to_owned() })
             }
-            None if self.tools.len() >= TOOLS_MAX => return false,
+            None if self.is_full() => return false,
             None => {
                 self.takes_after(name, &parsed, now_s).or((first_sight == FirstSight::Quarantine).then(|| "is new".to_owned()))
             }
@@ -136,12 +136,17 @@ impl Book {
         settled.filter_map(like).next()
     }
 
-    /// Accepts what a tool offers; whether it offered anything.
-    pub fn accept(&mut self, name: &str) -> bool {
+    /// Accepts what a tool offers, if that is what was looked at: `sha256` is how its hash begins. Whether it was.
+    pub fn accept(&mut self, name: &str, sha256: &str) -> bool {
         let Some(tool) = self.tools.get_mut(name) else { return false };
-        let Some(offer) = tool.offered.take() else { return false };
+        let Some(offer) = tool.offered.take_if(|offer| offer.said.sha256.starts_with(sha256)) else { return false };
         tool.accepted = Some(offer.said);
         true
+    }
+
+    /// Whether no further tool is kept.
+    pub fn is_full(&self) -> bool {
+        self.tools.len() >= TOOLS_MAX
     }
 
     /// Forgets what a tool offers, so that it is used as it was accepted while it says the same again; whether it offered anything.
@@ -153,10 +158,6 @@ impl Book {
         }
         dismissed
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -188,7 +189,9 @@ mod tests {
         assert!(!see(&mut book, "mail", "Sends an e-mail.", NOW + 3));
         assert_eq!(why(&book, "mail"), Some("changed"), "a server that changes back and forth stays quarantined");
         assert!(see(&mut book, "mail", "Sends an e-mail soon.", NOW + 4), "the newest offer is the one to look at");
-        assert!(book.accept("mail") && !book.accept("mail") && !book.accept("none"));
+        let offered = book.tools["mail"].offered.as_ref().unwrap().said.sha256.clone();
+        assert!(!book.accept("mail", "00000000"), "what was looked at is not offered any more");
+        assert!(book.accept("mail", &offered[..8]) && !book.accept("mail", "") && !book.accept("none", ""));
         assert_eq!(book.tools["mail"].accepted.as_ref().unwrap().definition["description"], "Sends an e-mail soon.");
         assert!(see(&mut book, "mail", "Sends it all.", NOW + 5) && book.dismiss("mail") && !book.dismiss("mail"));
         assert!(!see(&mut book, "mail", "Sends an e-mail soon.", NOW + 6) && see(&mut book, "mail", "Sends it all.", NOW + 7));

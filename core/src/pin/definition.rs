@@ -1,12 +1,12 @@
-//! The definition of a tool: what it says of itself, in one canonical form.
+//! The definition of a tool: what it says of itself, in one canonical form (RFC 8785).
 //!
 //! Invariant: definitions that any reader could tell apart have different texts, members that stand twice included; the order of members and
 //! the spelling of characters make no difference.
 
-use aws_lc_rs::digest::{SHA256, digest};
-use sluicegate_dlp::json::{Kind, Value};
+use sluicegate_dlp::json::Value;
 
-use crate::http1::encode::json_string;
+use crate::canonical::jcs;
+use crate::canonical::sha256::Sha256;
 
 /// The members of a tool that make its definition (MCP, `Tool`); `_meta` and pictures are no promise of what it does.
 const MEMBERS: [&str; 6] = ["name", "title", "description", "inputSchema", "outputSchema", "annotations"];
@@ -16,64 +16,23 @@ const MEMBERS: [&str; 6] = ["name", "title", "description", "inputSchema", "outp
 pub struct Definition {
     /// The canonical text, a JSON object.
     pub text: String,
-    /// Its SHA-256.
-    pub sha256: [u8; 32],
+    /// Its hash.
+    pub sha256: Sha256,
 }
 
 impl Definition {
     /// The definition in an entry of `tools/list`.
     pub fn of(entry: Value<'_>) -> Self {
-        let mut members: Vec<(String, Value<'_>)> = Vec::new();
-        for (name, value) in entry.members() {
-            let name = name.text();
-            if MEMBERS.contains(&&*name) {
-                members.push((name.into_owned(), value));
-            }
-        }
-        let mut text = String::new();
-        object(&mut text, members);
-        Definition::of_text(text)
+        let mut text = Vec::new();
+        jcs::write_members(&mut text, entry.members().filter(|(name, _)| MEMBERS.contains(&&*name.text())));
+        // It is written from text that is UTF-8.
+        Definition::of_text(String::from_utf8_lossy(&text).into_owned())
     }
 
     /// The definition with this canonical text.
     pub fn of_text(text: String) -> Self {
-        let mut sha256 = [0; 32];
-        sha256.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+        let sha256 = Sha256::of(text.as_bytes());
         Definition { text, sha256 }
-    }
-}
-
-fn object(out: &mut String, mut members: Vec<(String, Value<'_>)>) {
-    // The sort is stable, so of members that stand twice the first stays first.
-    members.sort_by(|(one, _), (other, _)| one.cmp(other));
-    out.push('{');
-    for (at, (name, value)) in members.into_iter().enumerate() {
-        if at > 0 {
-            out.push(',');
-        }
-        json_string(out, &name);
-        out.push(':');
-        write(out, value);
-    }
-    out.push('}');
-}
-
-/// Writes a value; its depth is within the bound under which it was parsed.
-fn write(out: &mut String, value: Value<'_>) {
-    match value.kind() {
-        Kind::Object => object(out, value.members().map(|(name, member)| (name.text().into_owned(), member)).collect()),
-        Kind::Array => {
-            out.push('[');
-            for (at, element) in value.elements().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                write(out, element);
-            }
-            out.push(']');
-        }
-        Kind::String | Kind::Key => json_string(out, &value.text()),
-        _ => out.push_str(&value.text()),
     }
 }
 

@@ -76,9 +76,13 @@ impl Keeper {
         let (mut book, _) = read(&self.path)?;
         let is_changed = change(&mut book);
         if is_changed {
+            let text = serde_json::to_string_pretty(&book).map_err(io::Error::other)?;
+            if text.len() as u64 >= FILE_BYTES_MAX {
+                return Err(told(&self.path, &"would be longer than 64 MiB, so the change is not kept"));
+            }
             let fresh = self.path.with_extension("new");
             let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&fresh)?;
-            file.write_all(serde_json::to_string_pretty(&book).map_err(io::Error::other)?.as_bytes())?;
+            file.write_all(text.as_bytes())?;
             file.write_all(b"\n")?;
             file.sync_all()?;
             fs::rename(&fresh, &self.path)?;
@@ -97,18 +101,21 @@ fn mark(metadata: &fs::Metadata) -> Option<Mark> {
     Some((metadata.ino(), metadata.len(), metadata.modified().ok()?))
 }
 
+fn told(path: &Path, error: &dyn std::fmt::Display) -> io::Error {
+    io::Error::other(format!("{}: {error}", path.display()))
+}
+
 fn read(path: &Path) -> io::Result<(Book, Option<Mark>)> {
-    let told = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", path.display()));
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Book::default(), None)),
-        Err(error) => return Err(told(&error)),
+        Err(error) => return Err(told(path, &error)),
     };
     if metadata.len() > FILE_BYTES_MAX {
-        return Err(told(&"is longer than 64 MiB"));
+        return Err(told(path, &"is longer than 64 MiB"));
     }
-    let text = fs::read_to_string(path).map_err(|error| told(&error))?;
-    Ok((Book::read(&text).map_err(|error| told(&error))?, mark(&metadata)))
+    let text = fs::read_to_string(path).map_err(|error| told(path, &error))?;
+    Ok((Book::read(&text).map_err(|error| told(path, &error))?, mark(&metadata)))
 }
 
 #[cfg(test)]
@@ -132,7 +139,7 @@ mod tests {
         assert_eq!(gateway.change(|book| see(book, "two")).unwrap(), both);
         assert_eq!(gateway.change(|book| see(book, "two")).unwrap(), none);
         assert_eq!(
-            operator.change(|book| book.accept("t")).unwrap(),
+            operator.change(|book| book.accept("t", "")).unwrap(),
             both,
             "the operator's change is one of the file as it stands"
         );

@@ -6,18 +6,27 @@ use std::collections::{HashMap, HashSet};
 
 use super::book::{Book, FirstSight};
 use super::definition::Definition;
+use crate::canonical::sha256::Sha256;
 
 /// One tool.
 struct Pin {
-    sha256: String,
+    /// What was accepted; nothing for a tool that never was.
+    sha256: Option<Sha256>,
     is_quarantined: bool,
     /// The arguments that its accepted schema declares; `None` where it declares none or takes any.
     arguments: Option<HashSet<String>>,
 }
 
+/// The tools of one upstream.
+struct Tools {
+    pins: HashMap<String, Pin, ahash::RandomState>,
+    /// Whether there are so many that no further one is pinned.
+    is_full: bool,
+}
+
 /// The pins of every upstream, by its index.
 pub struct Pins {
-    upstreams: Vec<HashMap<String, Pin, ahash::RandomState>>,
+    upstreams: Vec<Tools>,
     first_sight: FirstSight,
     refuse_undeclared: bool,
 }
@@ -73,21 +82,23 @@ impl Pins {
             let pin = |(name, tool): (&String, &super::book::Tool)| {
                 let accepted = tool.accepted.as_ref();
                 let pin = Pin {
-                    sha256: accepted.map(|said| said.sha256.clone()).unwrap_or_default(),
+                    sha256: accepted.and_then(|said| Sha256::from_hex(&said.sha256)),
                     is_quarantined: tool.offered.is_some() || accepted.is_none(),
                     arguments: accepted.and_then(|said| declared(&said.definition["inputSchema"])),
                 };
                 (name.clone(), pin)
             };
-            book.tools.iter().map(pin).collect()
+            Tools { pins: book.tools.iter().map(pin).collect(), is_full: book.is_full() }
         };
         Pins { upstreams: books.into_iter().map(pins).collect(), first_sight, refuse_undeclared }
     }
 
     /// Whether a definition is the one that was accepted.
     pub fn sight(&self, upstream: usize, name: &str, definition: &Definition) -> Sight {
-        let Some(pin) = self.pin(upstream, name) else { return Sight::New };
-        if !pin.is_quarantined && is_hex_of(&pin.sha256, &definition.sha256) { Sight::Known } else { Sight::Other }
+        let Some(pin) = self.pin(upstream, name) else {
+            return if self.is_full(upstream) { Sight::Other } else { Sight::New };
+        };
+        if !pin.is_quarantined && pin.sha256 == Some(definition.sha256) { Sight::Known } else { Sight::Other }
     }
 
     /// Whether a tool may be listed that says this of itself.
@@ -103,7 +114,7 @@ impl Pins {
         names: impl IntoIterator<Item = std::borrow::Cow<'n, str>>,
     ) -> Option<Unfit> {
         let Some(pin) = self.pin(upstream, tool) else {
-            return (self.first_sight == FirstSight::Quarantine).then_some(Unfit::Unknown);
+            return (self.first_sight == FirstSight::Quarantine || self.is_full(upstream)).then_some(Unfit::Unknown);
         };
         if pin.is_quarantined {
             return Some(Unfit::Quarantined);
@@ -113,7 +124,11 @@ impl Pins {
     }
 
     fn pin(&self, upstream: usize, name: &str) -> Option<&Pin> {
-        self.upstreams.get(upstream)?.get(name)
+        self.upstreams.get(upstream)?.pins.get(name)
+    }
+
+    fn is_full(&self, upstream: usize) -> bool {
+        self.upstreams.get(upstream).is_some_and(|tools| tools.is_full)
     }
 }
 
@@ -125,15 +140,6 @@ fn declared(schema: &serde_json::Value) -> Option<HashSet<String>> {
         || others.iter().any(|keyword| !schema[*keyword].is_null());
     let properties = schema["properties"].as_object().filter(|_| !takes_others)?;
     Some(properties.keys().cloned().collect())
-}
-
-fn is_hex_of(text: &str, bytes: &[u8; 32]) -> bool {
-    let digit = |place: usize| text.as_bytes().get(place).and_then(|b| char::from(*b).to_digit(16));
-    text.len() == 64
-        && bytes.iter().enumerate().all(|(at, byte)| {
-            let value = digit(2 * at).zip(digit(2 * at + 1)).map(|(high, low)| high << 4 | low);
-            value == Some(u32::from(*byte))
-        })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use sluicegate_identity::Principal;
 
 use super::compile::Tools;
 use super::method::{is_housekeeping, is_named_call};
-use super::test::Asked;
+use super::predicate::Polarity;
 use super::{Glob, Policy};
 use crate::approval::request::Terms;
 use crate::config::{Rule, RuleEffect};
@@ -236,10 +236,10 @@ pub(super) fn covers(rule: &Rule, method: &str, tool: Option<&str>) -> bool {
 pub(super) fn args_hold(rule: &Rule, arguments: Option<Value<'_>>) -> bool {
     let Some(arguments) = arguments else { return rule.args.is_empty() };
     rule.args.iter().all(|predicate| {
-        let test = |asked| move |text: &str| predicate.test.holds(text, asked);
+        let test = |polarity| move |text: &str| predicate.test.holds(text, polarity);
         match rule.effect {
-            RuleEffect::Block | RuleEffect::Approve => predicate.at.any(arguments, &mut test(Asked::ToBlock)),
-            RuleEffect::Allow | RuleEffect::Mask => predicate.at.all(arguments, &mut test(Asked::ToPermit)),
+            RuleEffect::Block | RuleEffect::Approve => predicate.at.any(arguments, &mut test(Polarity::Stops)),
+            RuleEffect::Allow | RuleEffect::Mask => predicate.at.all(arguments, &mut test(Polarity::Permits)),
         }
     })
 }

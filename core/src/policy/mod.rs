@@ -12,7 +12,7 @@ mod glob;
 pub mod meter;
 pub mod method;
 mod path;
-pub mod test;
+pub mod predicate;
 
 pub use compile::Policy;
 pub use decide::{Decision, Effect, Facts, Reason};

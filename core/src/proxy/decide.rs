@@ -14,7 +14,7 @@ use sluicegate_sink::Ticket;
 use super::answer::{Answer, Rest};
 use super::downstream::{Body, Downstream, Ended};
 use super::hold::{self, Standing};
-use super::identify::Identified;
+use super::identify::{self, Identified};
 use super::mask::{self, MaskRoom, Masked};
 use super::obligations::{Stop, approved, choose_credential, denial, give_back, refuse_unfit, take_from_budgets};
 use super::receive::Framed;
@@ -110,8 +110,14 @@ pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Id
             method => judge_stream(worker, &framed, method, &principal).map_err(Stop::from),
         };
         match judged {
-            // What comes of waiting is judged with the same bytes by the same rules, from the start.
-            Err(Stop::Held(held)) => standing = hold::wait(worker, downstream, &framed, *held).await,
+            // What comes of waiting is judged with the same bytes, from the start.
+            Err(Stop::Held(held)) => {
+                standing = hold::wait(worker, downstream, &framed, *held).await;
+                // Waiting takes long: what counts is who the token names now, and what is in force now.
+                if let Err((answer, rest)) = identify::renew(worker, &mut framed) {
+                    return Decided::Answered(answer, rest);
+                }
+            }
             Err(Stop::Answered(answer)) => break Err(answer),
             Ok(judged) => break Ok(judged),
         }
@@ -350,7 +356,13 @@ fn finish(
         worker.metrics.blocked.add(1);
         return Err(answer.into());
     }
-    let ticket = record::decision(worker, asked).map_err(|_| unrecorded(worker, Some(asked.id)))?;
+    let ticket = record::decision(worker, asked).map_err(|_| {
+        give_back(&meters);
+        unrecorded(worker, Some(asked.id))
+    })?;
+    if let Some(grant) = &grant {
+        grant.begin();
+    }
     let rewritten = match masked {
         Masked::Rewritten(bytes) => Some(bytes),
         Masked::Clean | Masked::Blocked => None,

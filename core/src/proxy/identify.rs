@@ -55,6 +55,18 @@ pub async fn identify(worker: &Worker, mut framed: Box<Framed>) -> Result<Identi
     Err(refuse(worker, &framed, &refusal))
 }
 
+/// Verifies the token of a request anew, by what is in force now.
+///
+/// # Errors
+/// As [`identify`].
+pub fn renew(worker: &Worker, framed: &mut Framed) -> Result<(), (Answer, Rest)> {
+    framed.snapshot = worker.snapshot();
+    verify(worker, framed).map(drop).map_err(|refusal| {
+        worker.metrics.unidentified.add(1);
+        refuse(worker, framed, &refusal)
+    })
+}
+
 fn verify(worker: &Worker, framed: &Framed) -> Result<Rc<Principal>, Refusal> {
     let (head, bytes) = (&framed.received.head, &framed.received.bytes);
     let values = head.fields.iter().filter(|field| field.known == Known::Authorization).map(|field| &bytes[field.value.clone()]);

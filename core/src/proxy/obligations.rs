@@ -35,8 +35,8 @@ impl From<Answer> for Stop {
 
 /// Chooses the credential of a call that is permitted, and refuses the call where there is none for it.
 pub(super) fn choose_credential(worker: &Worker, asked: &mut Asked<'_>, by_rule: Option<usize>) -> Result<(), Answer> {
-    let now_s = u64::try_from(asked.framed.ts_us / 1_000_000).unwrap_or(0);
-    let chosen = asked.framed.route().credentials.choose(by_rule, now_s);
+    // Not the time of the request: a held call has waited since then.
+    let chosen = asked.framed.route().credentials.choose(by_rule, now_unix_s());
     chosen.map(|chosen| asked.credential = chosen).map_err(|NoCredential(name)| {
         tracing::warn!(upstream = asked.framed.route().name, credential = name, "no credential for a call, which is refused");
         asked.reason = "no-credential";
@@ -119,6 +119,7 @@ pub(super) fn approved(
     Err(answer.into())
 }
 
+/// The refusal of a call that a rule stops, or that no rule permits.
 pub(super) fn denial(asked: &Asked<'_>, call: &Call<'_>) -> (Answer, u16) {
     let detail = match (asked.rule, asked.reason) {
         (rule, "approval-params-too-long") => {

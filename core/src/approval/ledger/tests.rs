@@ -73,10 +73,14 @@ fn r121_an_approved_call_runs_once_and_the_next_asks_anew() {
     ledger.sweep(NOW + 3);
     assert_eq!(ledger.get(&id, NOW + 3).unwrap().state, State::Done);
     assert_ne!(pending(ledger.ask(&ask("a", 1), NOW + 4)).0, id);
-    // A grant that is dropped leaves nobody knowing.
+    // A grant that is dropped before its call begins is there again; one that is dropped after that leaves nobody knowing.
     let (id, _) = pending(ledger.ask(&ask("b", 1), NOW));
     approve(&mut ledger, &id, "ann", NOW + 1);
     drop(granted(ledger.ask(&ask("b", 1), NOW + 2)));
+    let grant = granted(ledger.ask(&ask("b", 1), NOW + 2));
+    assert_eq!(grant.id(), id);
+    grant.begin();
+    drop(grant);
     ledger.sweep(NOW + 3);
     assert_eq!(ledger.get(&id, NOW + 3).unwrap().state, State::OutcomeUnknown);
 }

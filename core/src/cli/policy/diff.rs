@@ -11,6 +11,7 @@ use sluicegate_identity::Principal;
 
 use super::recorded::{self, Recorded};
 use crate::cli::rehearsal::{Rehearsal, RehearsalError};
+use crate::inert::inert;
 
 /// Who made a call to which upstream, by what a decision can depend on.
 type Sender = (String, Option<String>, Vec<String>, String);
@@ -93,7 +94,8 @@ pub(super) fn diff(old: &Path, new: &Path, against: &Path, as_json: bool) -> Res
             0 => String::new(),
             count => format!("; {count} judged by arguments that the audit keeps masked or cut"),
         };
-        println!("{principal} {upstream} {called}: {was} by {was_by} -> {becomes} by {becomes_by}");
+        let line = format!("{principal} {upstream} {called}: {was} by {was_by} -> {becomes} by {becomes_by}");
+        println!("{}", inert(&line));
         println!("    {} calls, the last {}{changed}", flips.calls, flips.last);
     }
     println!("{calls} recorded calls, {flipped} decided differently");

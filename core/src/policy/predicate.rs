@@ -12,13 +12,13 @@ use regex::Regex;
 use super::Glob;
 use super::facts::{path, shell, sql, url};
 
-/// Which way a test is asked.
+/// What follows where a test holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// For a rule that permits.
-    ToPermit,
-    /// For a rule that blocks, or holds a call for people.
-    ToBlock,
+pub enum Polarity {
+    /// The call is permitted.
+    Permits,
+    /// The call is blocked, or held for people.
+    Stops,
 }
 
 /// A test.
@@ -100,32 +100,32 @@ pub struct PathTest {
 
 impl ArgTest {
     /// Whether a leaf's text satisfies the test.
-    pub fn holds(&self, text: &str, asked: Asked) -> bool {
+    pub fn holds(&self, text: &str, polarity: Polarity) -> bool {
         match self {
             ArgTest::OneOf(texts) => texts.iter().any(|one| one == text),
             ArgTest::Glob(glob) => glob.matches(text),
             ArgTest::Regex(regex) => regex.is_match(text),
             ArgTest::Range(range) => match text.parse::<f64>() {
                 Ok(number) if number.is_finite() => (range.min..=range.max).contains(&number),
-                _ => asked == Asked::ToBlock && range.or_unreadable,
+                _ => polarity == Polarity::Stops && range.or_unreadable,
             },
-            ArgTest::Sql(test) => test.holds(&sql_facts(test.dialect, text), asked),
-            ArgTest::Shell(test) => test.holds(&shell::read(text), asked),
-            ArgTest::Url(test) => test.holds(url::read(text).as_ref(), asked),
+            ArgTest::Sql(test) => test.holds(&sql_facts(test.dialect, text), polarity),
+            ArgTest::Shell(test) => test.holds(&shell::read(text), polarity),
+            ArgTest::Url(test) => test.holds(url::read(text).as_ref(), polarity),
             ArgTest::Path(test) => match path::read(text) {
                 Some(path) => test.under.iter().any(|dir| path::is_under(&path, dir)),
-                None => asked == Asked::ToBlock && test.or_unreadable,
+                None => polarity == Polarity::Stops && test.or_unreadable,
             },
         }
     }
 }
 
 /// Whether what was found lies within what is named: all of it to permit, any of it to block.
-fn within<T>(found: impl IntoIterator<Item = T>, asked: Asked, is_named: impl FnMut(T) -> bool) -> bool {
+fn within<T>(found: impl IntoIterator<Item = T>, polarity: Polarity, is_named: impl FnMut(T) -> bool) -> bool {
     let mut found = found.into_iter();
-    match asked {
-        Asked::ToPermit => found.all(is_named),
-        Asked::ToBlock => found.any(is_named),
+    match polarity {
+        Polarity::Permits => found.all(is_named),
+        Polarity::Stops => found.any(is_named),
     }
 }
 
@@ -134,41 +134,41 @@ fn any_matches(globs: &[Glob], name: &str) -> bool {
 }
 
 impl SqlTest {
-    fn holds(&self, facts: &sql::Facts, asked: Asked) -> bool {
+    fn holds(&self, facts: &sql::Facts, polarity: Polarity) -> bool {
         let names_unparsable = self.class.as_ref().is_some_and(|class| class.contains(&sql::Class::Unparsable));
         if facts.is_unparsable() {
-            return asked == Asked::ToBlock && (self.or_unreadable || names_unparsable);
+            return polarity == Polarity::Stops && (self.or_unreadable || names_unparsable);
         }
         let Self { class, verbs, tables, functions, .. } = self;
-        class.as_ref().is_none_or(|named| within(&facts.classes, asked, |class| named.contains(class)))
-            && verbs.as_ref().is_none_or(|named| within(&facts.verbs, asked, |verb| named.contains(verb)))
-            && tables.as_ref().is_none_or(|named| within(&facts.tables, asked, |table| any_matches(named, table)))
-            && functions.as_ref().is_none_or(|named| within(&facts.functions, asked, |function| any_matches(named, function)))
+        class.as_ref().is_none_or(|named| within(&facts.classes, polarity, |class| named.contains(class)))
+            && verbs.as_ref().is_none_or(|named| within(&facts.verbs, polarity, |verb| named.contains(verb)))
+            && tables.as_ref().is_none_or(|named| within(&facts.tables, polarity, |table| any_matches(named, table)))
+            && functions.as_ref().is_none_or(|named| within(&facts.functions, polarity, |function| any_matches(named, function)))
     }
 }
 
 impl ShellTest {
-    fn holds(&self, facts: &shell::Facts, asked: Asked) -> bool {
+    fn holds(&self, facts: &shell::Facts, polarity: Polarity) -> bool {
         let names_class = self.class.as_ref().is_none_or(|class| class.contains(&facts.class));
         match (&self.commands, facts.class) {
-            (None, shell::Class::Dynamic) if asked == Asked::ToBlock => names_class || self.or_unreadable,
-            (Some(_), shell::Class::Dynamic) => asked == Asked::ToBlock && self.or_unreadable,
+            (None, shell::Class::Dynamic) if polarity == Polarity::Stops => names_class || self.or_unreadable,
+            (Some(_), shell::Class::Dynamic) => polarity == Polarity::Stops && self.or_unreadable,
             (None, _) => names_class,
-            (Some(commands), _) => names_class && within(&facts.commands, asked, |command| any_matches(commands, command)),
+            (Some(commands), _) => names_class && within(&facts.commands, polarity, |command| any_matches(commands, command)),
         }
     }
 }
 
 impl UrlTest {
-    fn holds(&self, facts: Option<&url::Facts>, asked: Asked) -> bool {
-        let Some(facts) = facts else { return asked == Asked::ToBlock && self.or_unreadable };
+    fn holds(&self, facts: Option<&url::Facts>, polarity: Polarity) -> bool {
+        let Some(facts) = facts else { return polarity == Polarity::Stops && self.or_unreadable };
         let is_host =
-            |glob: &Glob| glob.matches(&facts.host) && (!facts.is_address || glob.is_literal() || asked == Asked::ToBlock);
+            |glob: &Glob| glob.matches(&facts.host) && (!facts.is_address || glob.is_literal() || polarity == Polarity::Stops);
         self.scheme.as_ref().is_none_or(|named| named.contains(&facts.scheme))
             && self.host.as_ref().is_none_or(|named| named.iter().any(is_host))
             && self.port.as_ref().is_none_or(|named| facts.port.is_some_and(|port| named.contains(&port)))
             // To permit without naming hosts is not to permit addresses.
-            && (self.host.is_some() || !facts.is_address || asked == Asked::ToBlock)
+            && (self.host.is_some() || !facts.is_address || polarity == Polarity::Stops)
     }
 }
 
