@@ -57,6 +57,12 @@ pub fn json(status: u16, body: &str) -> Vec<Step> {
     )]
 }
 
+/// A whole reply of server-sent events.
+pub fn events(body: &str) -> Vec<Step> {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: {}\r\n\r\n", body.len());
+    vec![Step::Send(head.into_bytes()), Step::Send(body.as_bytes().to_vec())]
+}
+
 /// A request as it arrived: head and body.
 #[derive(Clone, Debug)]
 pub struct Request {

@@ -10,7 +10,7 @@ use sluicegate_tests::audit::rows;
 use sluicegate_tests::client::Reply;
 use sluicegate_tests::gateway::{Gateway, Setup};
 use sluicegate_tests::issuer::Issuer;
-use sluicegate_tests::upstream::{Step, Upstream, json};
+use sluicegate_tests::upstream::{Upstream, events, json};
 use sluicegate_tests::wait_until;
 
 /// A window that no test outlives.
@@ -108,9 +108,7 @@ fn bytes_and_distinct_values_that_went_out_use_a_budget_up() {
         if !name.ends_with('s') {
             return json(200, &answer);
         }
-        let body = format!("data: {answer}\n\n");
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: {}\r\n\r\n", body.len());
-        vec![Step::Send(head.into_bytes()), Step::Send(body.into_bytes())]
+        events(&format!("data: {answer}\n\n"))
     });
     let tables = format!(
         "[dlp]\nkey = {{ file = \"dlp-key\" }}\n\

@@ -10,7 +10,7 @@ use sluicegate_identity::Algorithm;
 use sluicegate_tests::audit::rows;
 use sluicegate_tests::gateway::{Gateway, Setup, binary};
 use sluicegate_tests::issuer::Issuer;
-use sluicegate_tests::upstream::{Step, Upstream, json};
+use sluicegate_tests::upstream::{Upstream, events, json};
 use sluicegate_tests::wait_until;
 
 /// An MCP server whose tools a test changes.
@@ -43,9 +43,7 @@ impl Stage {
             if !streams {
                 return json(200, &answer);
             }
-            let body = format!("data: {answer}\n\n");
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: {}\r\n\r\n", body.len());
-            vec![Step::Send(head.into_bytes()), Step::Send(body.into_bytes())]
+            events(&format!("data: {answer}\n\n"))
         });
         let issuer = Issuer::start(Algorithm::EdDsa);
         let gateway = Gateway::start(&Setup::new(&issuer.url, &upstream.url).with(&format!("[pins]\ndir = \"pins\"\n{pins}")));

@@ -87,6 +87,7 @@ mod tests {
     use crate::approval::ledger::Bounds;
     use crate::approval::request::{Approver, HeldCall, Identity, Terms, Verdict};
     use crate::approval::sign::Signer;
+    use crate::approval::stopped::Stopped;
     use crate::approval::store::{RedbStore, Store};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Instant;
@@ -139,7 +140,7 @@ mod tests {
                         granted.fetch_add(1, Ordering::Relaxed);
                         grants.lock().unwrap().push(grant);
                     }
-                    Answer::Running { .. } => drop(running.fetch_add(1, Ordering::Relaxed)),
+                    Answer::Stopped(Stopped::Running { .. }) => drop(running.fetch_add(1, Ordering::Relaxed)),
                     other => panic!("{other:?}"),
                 });
             }

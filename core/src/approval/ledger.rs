@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::grant::{End, Grant, Run};
 use super::request::{Approver, Decision, HeldCall, Identity, Refused, Request, State, Terms, Verdict};
 use super::sign::Signer;
+use super::stopped::Stopped;
 use super::store::{Store, StoreError};
 
 /// Open requests of everybody together; one more is refused.
@@ -53,31 +54,8 @@ pub enum Answer {
     },
     /// It may run, once.
     Granted(Grant),
-    /// Somebody said no.
-    Denied {
-        /// The request's id.
-        id: String,
-        /// Their reason; may be empty.
-        reason: String,
-        /// When it may be asked anew, in seconds from now.
-        retry_after_s: u64,
-    },
-    /// The request that the call waited for has ended, and the call did not run.
-    Over {
-        /// The request's id.
-        id: String,
-        /// How it ended.
-        state: State,
-    },
-    /// The same call runs already, with the one approval that there is.
-    Running {
-        /// The request's id.
-        id: String,
-    },
-    /// The caller, or all callers together, have too many requests open.
-    TooMany,
-    /// The store cannot be used.
-    Unavailable,
+    /// It does not run now.
+    Stopped(Stopped),
 }
 
 /// Why nothing was decided.
@@ -147,7 +125,7 @@ impl Ledger {
     /// Answers a call. The same call finds the same request, however often it asks.
     pub fn ask(&mut self, ask: &Ask, now_s: u64) -> Answer {
         let answer = self.find(ask, now_s).and_then(|found| found.map_or_else(|| self.add(ask, now_s), Ok));
-        answer.unwrap_or(Answer::Unavailable)
+        answer.unwrap_or(Answer::Stopped(Stopped::Unavailable))
     }
 
     /// The answer of the request that there is; `None` where a new one is due.
@@ -159,7 +137,7 @@ impl Ledger {
         let id = request.id.clone();
         Ok(match request.state {
             State::Pending => Some(self.pending(&request)),
-            State::Executing => Some(Answer::Running { id }),
+            State::Executing => Some(Answer::Stopped(Stopped::Running { id })),
             State::Approved if !self.is_proven(&request, ask) => {
                 tracing::error!(id, "an approved request is not what was signed; it is not used");
                 None
@@ -175,9 +153,10 @@ impl Ledger {
                 let until = request.changed_at_s.saturating_add(self.bounds.cooldown_s);
                 let reason = request.denial().map(|denial| denial.reason.clone()).unwrap_or_default();
                 let counts = now_s < until || ask.known.as_ref() == Some(&id);
-                counts.then(|| Answer::Denied { id, reason, retry_after_s: until.saturating_sub(now_s) })
+                let retry_after_s = until.saturating_sub(now_s);
+                counts.then_some(Answer::Stopped(Stopped::Denied { id, reason, retry_after_s }))
             }
-            state => (ask.known.as_ref() == Some(&id)).then_some(Answer::Over { id, state }),
+            state => (ask.known.as_ref() == Some(&id)).then_some(Answer::Stopped(Stopped::Over { id, state })),
         })
     }
 
@@ -217,9 +196,9 @@ impl Ledger {
         let open = self.requests.values().filter(|request| request.state.is_open()).count();
         let own = |request: &&Request| request.state == State::Pending && request.requester == ask.requester;
         if open >= OPEN_MAX || self.requests.values().filter(own).count() >= self.bounds.pending_per_principal_max {
-            return Ok(Answer::TooMany);
+            return Ok(Answer::Stopped(Stopped::TooMany));
         }
-        let Some(id) = self.fresh_id() else { return Ok(Answer::Unavailable) };
+        let Some(id) = self.fresh_id() else { return Ok(Answer::Stopped(Stopped::Unavailable)) };
         let (digest, requester) = (ask.digest.clone(), ask.requester.clone());
         let request = Request::new(id, digest, requester, ask.call.clone(), ask.terms.clone(), now_s);
         self.keep(request.clone())?;

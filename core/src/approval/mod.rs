@@ -1,7 +1,8 @@
 //! Approvals just in time: a call that a rule holds until a person decides about it.
 //!
 //! The way of an approval: [`digest`] says what exactly is asked for, [`request`] is the life of one request, [`sign`] and [`store`] keep
-//! what was decided, [`ledger`] answers who asks, [`desk`] brings the workers' questions to it and [`grant`] is what a worker gets;
+//! what was decided, [`ledger`] answers who asks, [`desk`] brings the workers' questions to it and [`grant`] or [`stopped`] is what a
+//! worker gets;
 //! [`show`] puts a request before those who decide.
 
 pub mod desk;
@@ -11,4 +12,5 @@ pub mod ledger;
 pub mod request;
 pub mod show;
 pub mod sign;
+pub mod stopped;
 pub mod store;

@@ -57,19 +57,9 @@ impl Cut {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::sync::Arc;
-
-    use super::super::echo::Forms;
-    use super::super::source::Secret;
+    use super::super::echo::tests::echo;
     use super::*;
     use proptest::prelude::*;
-
-    fn echo(value: &str) -> Echo {
-        let secret = Secret::new(Zeroizing::new(value.as_bytes().to_vec())).unwrap();
-        let mut echo = Echo::default();
-        echo.add(std::iter::once(Arc::new(Forms::new(&secret))));
-        echo
-    }
 
     /// What goes out of each piece, and what is left at the end.
     fn through(echo: &Echo, pieces: &[&str]) -> (Vec<String>, String) {

@@ -280,12 +280,13 @@ fn base64_cores(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
 
-    fn echo(value: &str) -> Echo {
+    /// What looks for one credential.
+    pub(in crate::credential) fn echo(value: &str) -> Echo {
         let secret = Secret::new(Zeroizing::new(value.as_bytes().to_vec())).unwrap();
         let mut echo = Echo::default();
         echo.add(std::iter::once(Arc::new(Forms::new(&secret))));

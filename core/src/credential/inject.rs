@@ -11,14 +11,14 @@ use crate::config::url::Origin;
 
 /// A credential chosen for a call, bound to the one origin it may go to.
 pub struct Injection {
-    origin: Origin,
+    origin: Arc<Origin>,
     held: Arc<Held>,
 }
 
 impl Injection {
     /// The credential, for the origin it is bound to and no other.
     pub fn for_origin(&self, origin: &Origin) -> Option<&Held> {
-        (*origin == self.origin).then_some(&self.held)
+        (*origin == *self.origin).then_some(&self.held)
     }
 
     /// Which credential it is.
@@ -42,7 +42,7 @@ struct Choice {
 
 /// All credentials that calls to one upstream may have.
 pub struct Credentials {
-    origin: Origin,
+    origin: Arc<Origin>,
     default: Option<usize>,
     choices: Vec<Choice>,
     echo: Echo,
@@ -51,7 +51,7 @@ pub struct Credentials {
 impl Credentials {
     /// No credential yet, for an upstream at this origin. `default`: the credential of calls for which no rule names another.
     pub fn new(origin: Origin, default: Option<usize>) -> Self {
-        Credentials { origin, default, choices: Vec::new(), echo: Echo::default() }
+        Credentials { origin: Arc::new(origin), default, choices: Vec::new(), echo: Echo::default() }
     }
 
     /// Adds a credential that calls may have.
@@ -71,7 +71,7 @@ impl Credentials {
             return Err(NoCredential(String::new()));
         };
         match choice.held.as_ref().filter(|held| held.is_live(now_s)) {
-            Some(held) => Ok(Some(Injection { origin: self.origin.clone(), held: Arc::clone(held) })),
+            Some(held) => Ok(Some(Injection { origin: Arc::clone(&self.origin), held: Arc::clone(held) })),
             None => Err(NoCredential(choice.name.clone())),
         }
     }

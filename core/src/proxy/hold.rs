@@ -13,11 +13,11 @@ use super::downstream::Downstream;
 use super::mask::MaskRoom;
 use super::receive::Framed;
 use super::record::Asked;
-use super::stopped::Stopped;
 use crate::approval::digest::Bound;
 use crate::approval::grant::Grant;
 use crate::approval::ledger::{Answer, Ask};
 use crate::approval::request::{HeldCall, Identity, Terms};
+use crate::approval::stopped::Stopped;
 use crate::http1::field::Known;
 use crate::mcp::call::Call;
 use crate::mcp::reply;
@@ -129,7 +129,7 @@ pub async fn wait(worker: &Worker, downstream: &mut Downstream, framed: &Framed,
         let (id, expires_at_s, moved) = match put(worker, &ask).await {
             Answer::Pending { id, expires_at_s, moved } => (id, expires_at_s, moved),
             Answer::Granted(grant) => return Standing::Granted(grant),
-            answer => return Standing::Stopped(answer.into()),
+            Answer::Stopped(stopped) => return Standing::Stopped(stopped),
         };
         let pending = Stopped::Pending { id: id.clone(), expires_at_s };
         let has_room = held.is_some();
@@ -142,11 +142,12 @@ pub async fn wait(worker: &Worker, downstream: &mut Downstream, framed: &Framed,
 
 /// Asks the control thread and waits for its answer, at most `approval_ask_time_max_ms`.
 async fn put(worker: &Worker, ask: &Ask) -> Answer {
+    let unavailable = Answer::Stopped(Stopped::Unavailable);
     if worker.is_draining() {
         // Nobody answers any more.
-        return Answer::Unavailable;
+        return unavailable;
     }
-    let Some(asked) = worker.approvals.as_ref().and_then(|desk| desk.ask(ask.clone())) else { return Answer::Unavailable };
+    let Some(asked) = worker.approvals.as_ref().and_then(|desk| desk.ask(ask.clone())) else { return unavailable };
     let started = Stopwatch::start();
     while started.elapsed_us() < worker.limits.approval_ask_time_max_ms * 1000 {
         if let Some(answer) = asked.take() {
@@ -154,7 +155,7 @@ async fn put(worker: &Worker, ask: &Ask) -> Answer {
         }
         sleep(ANSWER_POLL).await;
     }
-    Answer::Unavailable
+    unavailable
 }
 
 /// Waits until the request is no longer pending. False: the call has waited long enough, or nobody waits for it any more.

@@ -4,8 +4,7 @@
 
 use super::answer::Answer as Reply;
 use super::record::Asked;
-use crate::approval::ledger::Answer;
-use crate::approval::request::State;
+use crate::approval::stopped::Stopped;
 use crate::mcp::call::Call;
 use crate::mcp::reply::{self, code};
 use crate::rt::now_unix_s;
@@ -13,77 +12,7 @@ use crate::rt::now_unix_s;
 /// When the client should ask again about a request that is pending.
 const RETRY_AFTER_MS: u64 = 15_000;
 
-/// Why a call does not run now.
-#[derive(Debug)]
-pub enum Stopped {
-    /// People have not decided yet.
-    Pending {
-        /// The request's id.
-        id: String,
-        /// When the request ends undecided, in Unix seconds.
-        expires_at_s: u64,
-    },
-    /// Somebody said no.
-    Denied {
-        /// The request's id.
-        id: String,
-        /// Their reason; may be empty.
-        reason: String,
-        /// When it may be asked anew, in seconds.
-        retry_after_s: u64,
-    },
-    /// The request ended without the call.
-    Over {
-        /// The request's id.
-        id: String,
-        /// How.
-        state: State,
-    },
-    /// The same call runs already.
-    Running {
-        /// The request's id.
-        id: String,
-    },
-    /// The caller has too many requests pending.
-    TooMany,
-    /// Approvals cannot be asked for now.
-    Unavailable,
-}
-
-impl From<Answer> for Stopped {
-    fn from(answer: Answer) -> Self {
-        match answer {
-            Answer::Denied { id, reason, retry_after_s } => Stopped::Denied { id, reason, retry_after_s },
-            Answer::Over { id, state } => Stopped::Over { id, state },
-            Answer::Running { id } => Stopped::Running { id },
-            Answer::TooMany => Stopped::TooMany,
-            // The other two were looked at before; what is not certain does not run.
-            Answer::Unavailable | Answer::Pending { .. } | Answer::Granted(_) => Stopped::Unavailable,
-        }
-    }
-}
-
 impl Stopped {
-    /// The request's id, where there is one.
-    pub fn id(&self) -> &str {
-        match self {
-            Stopped::Pending { id, .. } | Stopped::Denied { id, .. } | Stopped::Over { id, .. } | Stopped::Running { id } => id,
-            Stopped::TooMany | Stopped::Unavailable => "",
-        }
-    }
-
-    /// The code in records.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Stopped::Pending { .. } => "approval-pending",
-            Stopped::Denied { .. } => "approval-denied",
-            Stopped::Over { .. } => "approval-over",
-            Stopped::Running { .. } => "approval-in-use",
-            Stopped::TooMany => "approval-too-many",
-            Stopped::Unavailable => "approval-unavailable",
-        }
-    }
-
     /// What the caller is told: the outcome as clients' programs read it, and as its model does.
     pub fn reply(&self, asked: &Asked<'_>, call: &Call<'_>) -> Reply {
         let (status, retry_after_ms, text) = self.told();

@@ -68,7 +68,7 @@ fn r121_an_approved_call_runs_once_and_the_next_asks_anew() {
     assert!(moved.load(Ordering::Acquire));
     let grant = granted(ledger.ask(&ask("a", 1), NOW + 2));
     assert_eq!((grant.id(), grant.digest()), (id.as_str(), "a"));
-    assert!(matches!(ledger.ask(&ask("a", 1), NOW + 2), Answer::Running { .. }));
+    assert!(matches!(ledger.ask(&ask("a", 1), NOW + 2), Answer::Stopped(Stopped::Running { .. })));
     grant.finish(true);
     ledger.sweep(NOW + 3);
     assert_eq!(ledger.get(&id, NOW + 3).unwrap().state, State::Done);
@@ -93,12 +93,12 @@ fn r126_the_same_call_finds_the_same_request_and_requests_are_bounded() {
     assert_eq!(pending(ledger.ask(&ask("a", 1), NOW + 10)).0, id);
     pending(ledger.ask(&ask("b", 1), NOW));
     pending(ledger.ask(&ask("c", 1), NOW));
-    assert!(matches!(ledger.ask(&ask("d", 1), NOW), Answer::TooMany));
+    assert!(matches!(ledger.ask(&ask("d", 1), NOW), Answer::Stopped(Stopped::TooMany)));
     pending(ledger.ask(&Ask { requester: identity("other"), ..ask("d", 1) }, NOW));
     // A denied call is not asked for again until the cooldown is over.
     ledger.decide(&id, &approver("ann"), Verdict::Deny, "not on Friday", NOW + 20).unwrap();
     match ledger.ask(&ask("a", 1), NOW + 30) {
-        Answer::Denied { id: denied, reason, retry_after_s } => {
+        Answer::Stopped(Stopped::Denied { id: denied, reason, retry_after_s }) => {
             assert_eq!((denied, reason.as_str(), retry_after_s), (id.clone(), "not on Friday", 50));
         }
         other => panic!("not denied: {other:?}"),
@@ -140,7 +140,7 @@ fn an_approval_that_is_not_used_in_time_is_over() {
     ledger.sweep(NOW + 900);
     // Who waited for it is told, and no new request is made in their name.
     match ledger.ask(&Ask { known: Some(late.clone()), ..ask("b", 1) }, NOW + 900) {
-        Answer::Over { id, state } => assert_eq!((id, state), (late.clone(), State::Expired)),
+        Answer::Stopped(Stopped::Over { id, state }) => assert_eq!((id, state), (late.clone(), State::Expired)),
         other => panic!("not over: {other:?}"),
     }
     assert!(moved.load(Ordering::Acquire));
@@ -258,8 +258,8 @@ fn nothing_is_granted_while_the_store_fails_and_everything_is_there_afterwards()
     let (id, moved) = pending(ledger.ask(&ask("a", 1), NOW));
     approve(&mut ledger, &id, "ann", NOW + 1);
     fails.store(true, Ordering::Relaxed);
-    assert!(matches!(ledger.ask(&ask("a", 1), NOW + 2), Answer::Unavailable));
-    assert!(matches!(ledger.ask(&ask("b", 1), NOW + 2), Answer::Unavailable));
+    assert!(matches!(ledger.ask(&ask("a", 1), NOW + 2), Answer::Stopped(Stopped::Unavailable)));
+    assert!(matches!(ledger.ask(&ask("b", 1), NOW + 2), Answer::Stopped(Stopped::Unavailable)));
     assert!(matches!(ledger.cancel(&id, &identity("agent"), NOW + 2), Err(LedgerError::Store(_))));
     assert!(!ledger.is_available());
     fails.store(false, Ordering::Relaxed);
