@@ -42,6 +42,13 @@ SELECT session_id, session_seq, ts, principal, method, tool, args, decision, rul
 FROM calls SEMI JOIN latest USING (session_id)
 ORDER BY ts, session_seq;
 
+-- name: what rules in shadow mode would change
+SELECT shadow_rule, decision, shadow_decision, upstream, tool, count(*) AS calls, count(DISTINCT principal) AS principals, max(ts) AS latest
+FROM read_parquet('audit/calls/**/*.parquet', hive_partitioning = true, hive_types = {'dt': DATE, 'hour': INTEGER}, union_by_name = true)
+WHERE shadow_rule <> '' AND shadow_decision <> decision
+GROUP BY ALL
+ORDER BY calls DESC, shadow_rule, tool;
+
 -- name: approvals: what was asked for, by whom, and what became of it
 SELECT approval, any_value(principal) AS principal, any_value(upstream || '/' || tool) AS tool, any_value(rule) AS rule, min(ts) AS first_asked,
        count(*) AS calls, count(*) FILTER (reason = 'approved') AS ran, arg_max(reason, ts) AS latest, max(ts) FILTER (reason = 'approved') AS ran_at

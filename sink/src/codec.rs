@@ -95,6 +95,8 @@ impl Decision<'_> {
         out.extend_from_slice(&self.credential_version.to_le_bytes());
         put_text(out, self.credential_tag.as_bytes(), HASH_BYTES_MAX);
         put_text(out, self.approval.as_bytes(), TEXT_SHORT_MAX);
+        put_text(out, self.shadow_decision.as_bytes(), TEXT_SHORT_MAX);
+        put_text(out, self.shadow_rule.as_bytes(), TEXT_BYTES_MAX);
     }
 }
 
@@ -176,6 +178,11 @@ fn third_version(from: &mut Reader<'_>) -> Option<(String, u64, String, String)>
     Some((from.text()?, from.u64()?, from.text()?, from.text()?))
 }
 
+/// What a rule in shadow mode would have decided, and which; a record of the versions before these ends where they would stand.
+fn fourth_version(from: &mut Reader<'_>) -> Option<(String, String)> {
+    if from.0.is_empty() { Some(Default::default()) } else { Some((from.text()?, from.text()?)) }
+}
+
 /// Reads a decision back.
 pub(crate) fn decode_decision(bytes: &[u8]) -> Option<OwnedDecision> {
     let mut from = Reader(bytes);
@@ -220,8 +227,11 @@ pub(crate) fn decode_decision(bytes: &[u8]) -> Option<OwnedDecision> {
         credential_version: 0,
         credential_tag: String::new(),
         approval: String::new(),
+        shadow_decision: String::new(),
+        shadow_rule: String::new(),
     };
     (read.credential, read.credential_version, read.credential_tag, read.approval) = third_version(&mut from)?;
+    (read.shadow_decision, read.shadow_rule) = fourth_version(&mut from)?;
     Some(read)
 }
 
@@ -278,6 +288,8 @@ mod tests {
             credential_version: 7,
             credential_tag: "0123456789abcdef",
             approval: "APR-7F3K",
+            shadow_decision: "block",
+            shadow_rule: text,
         }
     }
 
@@ -300,15 +312,20 @@ mod tests {
             let credential = (read.credential.as_str(), read.credential_version, read.credential_tag.as_str());
             prop_assert_eq!(credential, ("crm-key", 7, "0123456789abcdef"));
             prop_assert_eq!(&read.approval, "APR-7F3K");
-            // What the second version wrote: all of it but the credential and the approval.
-            let second_version = bytes.len() - (2 + "APR-7F3K".len()) - (2 + "crm-key".len()) - 8 - (2 + 16);
+            prop_assert_eq!((read.shadow_decision.as_str(), &read.shadow_rule), ("block", &text));
+            // What the third version wrote: all of it but what rules in shadow mode say.
+            let third_version = bytes.len() - (2 + "block".len()) - (2 + text.len());
+            let read = decode_decision(&bytes[..third_version]).unwrap();
+            prop_assert_eq!((read.approval.as_str(), read.shadow_rule.as_str()), ("APR-7F3K", ""));
+            // What the second version wrote: without the credential and the approval.
+            let second_version = third_version - (2 + "APR-7F3K".len()) - (2 + "crm-key".len()) - 8 - (2 + 16);
             let read = decode_decision(&bytes[..second_version]).unwrap();
             prop_assert_eq!((&read.findings[0].hash, read.credential.as_str()), (&hash, ""));
             // What the first version wrote: without the hashes too.
             let first_version = second_version - 2 - hash.len();
             let read = decode_decision(&bytes[..first_version]).unwrap();
             prop_assert_eq!((read.findings[0].length, read.findings[0].hash.as_str()), (length, ""));
-            for end in (0..bytes.len()).filter(|&end| end != first_version && end != second_version) {
+            for end in (0..bytes.len()).filter(|&end| ![first_version, second_version, third_version].contains(&end)) {
                 prop_assert!(decode_decision(&bytes[..end]).is_none());
             }
         }

@@ -182,6 +182,8 @@ mod tests {
             credential_version: 0,
             credential_tag: "",
             approval: "",
+            shadow_decision: "",
+            shadow_rule: "",
         };
         record.encode(&mut bytes);
         decode_decision(&bytes).unwrap()

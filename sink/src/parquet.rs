@@ -24,10 +24,10 @@ use crate::record::OwnedFinding;
 use crate::segment::{DIR_MODE, FILE_MODE};
 
 /// The version of the tables' schema; columns are only ever added, at the end.
-const SCHEMA_VERSION: &str = "3";
+const SCHEMA_VERSION: &str = "4";
 
 /// Columns in which few values repeat: a dictionary pays there.
-const REPEATING: [&str; 24] = [
+const REPEATING: [&str; 26] = [
     "gateway",
     "principal",
     "issuer",
@@ -52,6 +52,8 @@ const REPEATING: [&str; 24] = [
     "session_id",
     "credential",
     "credential_tag",
+    "shadow_decision",
+    "shadow_rule",
 ];
 /// Columns that climb or stay small: differences pay there.
 const CLIMBING: [&str; 14] = [
@@ -125,13 +127,15 @@ const CALLS: [Column; 36] = [
     Column::Number("bytes_out", |row| signed(row.outcome.bytes_out)),
     Column::Number("duration_us", |row| signed(row.outcome.duration_us)),
 ];
-const CALLS_TAIL: [Column; 6] = [
+const CALLS_TAIL: [Column; 8] = [
     Column::Number("upstream_us", |row| signed(row.outcome.upstream_us)),
     Column::Text("outcome_reason", |row| &row.outcome.reason),
     Column::Text("credential", |row| &row.decision.credential),
     Column::Number("credential_version", |row| signed(row.decision.credential_version)),
     Column::Text("credential_tag", |row| &row.decision.credential_tag),
     Column::Text("approval", |row| &row.decision.approval),
+    Column::Text("shadow_decision", |row| &row.decision.shadow_decision),
+    Column::Text("shadow_rule", |row| &row.decision.shadow_rule),
 ];
 
 fn column(column: &Column, rows: &[Row]) -> (Field, ArrayRef) {

@@ -157,6 +157,10 @@ pub struct Decision<'a> {
     pub credential_tag: &'a str,
     /// The request for approval, where the call needs one.
     pub approval: &'a str,
+    /// What would have been decided if the rules in shadow mode were enforced; empty where none of them would have decided.
+    pub shadow_decision: &'a str,
+    /// Which of them would have decided; else empty.
+    pub shadow_rule: &'a str,
 }
 
 /// What is known of a call when it has ended.
@@ -221,6 +225,8 @@ pub(crate) struct OwnedDecision {
     pub credential_version: u64,
     pub credential_tag: String,
     pub approval: String,
+    pub shadow_decision: String,
+    pub shadow_rule: String,
 }
 
 /// An outcome as it is read back.

@@ -54,6 +54,8 @@ fn decision(tool: &str) -> Decision<'_> {
         credential_version: 0,
         credential_tag: "",
         approval: "",
+        shadow_decision: "",
+        shadow_rule: "",
     }
 }
 

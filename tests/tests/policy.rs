@@ -17,6 +17,12 @@ const TABLES: &str = r#"
 id = "masked-reports"
 what = { upstream = "crm", tool = "report" }
 effect = "mask"
+[[rule]]
+id = "no-selects"
+mode = "shadow"
+what = { upstream = "crm", tool = "sql" }
+args = [{ at = "/q", glob = "select *" }]
+effect = "block"
 "#;
 
 /// Calls, with what is to become of them: effect and rule.
@@ -73,6 +79,9 @@ fn what_is_explained_is_what_was_decided() {
             for (name, column) in [("effect", "decision"), ("rule", "rule"), ("reason", "reason"), ("principal", "principal")] {
                 assert_eq!(told[name], row[column].as_str(), "{told}");
             }
+            // A rule in shadow mode decides nothing, and what it would have done stands in the record.
+            let watched = if arguments.contains("select") { ("block", "no-selects") } else { ("", "") };
+            assert_eq!((row["shadow_decision"].as_str(), row["shadow_rule"].as_str()), watched, "{row:?}");
             let deciding: Vec<_> = told["rules"].as_array().unwrap().iter().filter(|rule| rule["decides"] == true).collect();
             assert!(deciding.len() == 1 && deciding[0]["rule"] == *rule, "{told}");
             assert!(!out.contains("customer.example"), "no value of a call is shown: {out}");

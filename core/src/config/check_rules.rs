@@ -64,6 +64,7 @@ pub(super) fn scope(
         what: what.clone(),
         args: Vec::new(),
         when: None,
+        mode: None,
         effect,
         credential: None,
         approve: None,
@@ -74,6 +75,7 @@ pub(super) fn scope(
 /// Whether `by` blocks everything that `rule` permits. True is certain; a covering by several rules together is not looked for.
 fn shadows(by: &Rule, rule: &Rule) -> bool {
     by.effect == RuleEffect::Block
+        && !by.is_shadow
         && rule.effect != RuleEffect::Block
         && by.args.is_empty()
         && by.when.is_none()
@@ -142,6 +144,7 @@ impl OneRule<'_, '_, '_, '_> {
             args: args.into_iter().collect::<Option<_>>()?,
             when: when.map_or(Some(None), |when| when.map(Some))?,
             effect: effect?,
+            is_shadow: self.is_shadow(),
             approve,
         })
     }
@@ -190,6 +193,14 @@ impl OneRule<'_, '_, '_, '_> {
                 None
             }
         }
+    }
+
+    fn is_shadow(&mut self) -> bool {
+        let Some(mode) = &self.raw.mode else { return false };
+        if !matches!(mode.get_ref().as_str(), "enforce" | "shadow") {
+            self.add(mode, "mode", "is not a mode", "use \"enforce\", which is the default, or \"shadow\"");
+        }
+        mode.get_ref() == "shadow"
     }
 
     /// What a rule that holds calls asks for; nothing for the others.

@@ -168,6 +168,8 @@ pub struct Rule {
     pub when: Option<Condition>,
     /// Then what.
     pub effect: RuleEffect,
+    /// Whether it only tells what it would have done.
+    pub is_shadow: bool,
     /// Index of the credential that the calls it permits are given in the place of their upstream's own.
     pub credential: Option<usize>,
     /// What it takes to approve a call; given where, and only where, the effect is to hold it.

@@ -153,6 +153,7 @@ pub(super) struct RawRule {
     #[serde(default)]
     pub args: Vec<Spanned<RawArg>>,
     pub when: Option<Text>,
+    pub mode: Option<Text>,
     pub effect: Text,
     pub credential: Option<Text>,
     pub approve: Option<Spanned<RawApprove>>,

@@ -25,6 +25,8 @@ pub struct Policy {
     condition_argument_bytes_max: usize,
     /// Whether any rule has a condition.
     has_conditions: bool,
+    /// Whether any rule is in shadow mode.
+    has_shadow: bool,
 }
 
 /// The rules that cover one upstream, by whom and what they are about.
@@ -45,6 +47,15 @@ struct ByTool {
     patterns: Vec<usize>,
     /// Those that are about one tool, under its name.
     exact: HashMap<String, Vec<usize>, ahash::RandomState>,
+}
+
+/// Which rules count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rules {
+    /// Those that are enforced.
+    Enforced,
+    /// Those in shadow mode too, as if they were enforced.
+    All,
 }
 
 /// Of which tool's rules a question is.
@@ -105,6 +116,7 @@ impl Policy {
         }
         Policy {
             has_conditions: rules.iter().any(|rule| rule.when.is_some()),
+            has_shadow: rules.iter().any(|rule| rule.is_shadow),
             rules,
             by_upstream,
             upstreams: config.upstreams.iter().map(|upstream| upstream.name.clone()).collect(),
@@ -121,6 +133,11 @@ impl Policy {
     /// Whether any rule has a condition.
     pub(super) fn has_conditions(&self) -> bool {
         self.has_conditions
+    }
+
+    /// Whether any rule is in shadow mode.
+    pub(super) fn has_shadow(&self) -> bool {
+        self.has_shadow
     }
 
     /// Whether a rule's condition holds, where it has one; `None` where it cannot be judged.
@@ -141,7 +158,7 @@ impl Policy {
         &self.rules
     }
 
-    /// The rule of the lowest rank that is about this principal and these tools at this upstream, and for which `covers` holds.
+    /// The enforced rule of the lowest rank that is about this principal and these tools at this upstream, and for which `covers` holds.
     pub(super) fn first(
         &self,
         who: &Principal,
@@ -149,12 +166,25 @@ impl Policy {
         tools: Tools<'_>,
         covers: impl Fn(&Rule) -> bool,
     ) -> Option<&Rule> {
+        self.first_of(Rules::Enforced, who, upstream, tools, covers)
+    }
+
+    /// The rule of the lowest rank, of those that count, that is about this principal and these tools at this upstream, and for which `covers` holds.
+    pub(super) fn first_of(
+        &self,
+        rules: Rules,
+        who: &Principal,
+        upstream: usize,
+        tools: Tools<'_>,
+        covers: impl Fn(&Rule) -> bool,
+    ) -> Option<&Rule> {
+        let counts = |rule: &Rule| rules == Rules::All || !rule.is_shadow;
         let mut first = usize::MAX;
         for list in self.by_upstream.get(upstream)?.lists(who, tools) {
             let below = list.iter().copied().take_while(|&rank| rank < first);
             let found = below
                 .filter_map(|rank| Some((rank, self.rules.get(rank)?)))
-                .find(|(_, rule)| is_about(rule, who) && covers(rule));
+                .find(|(_, rule)| counts(rule) && is_about(rule, who) && covers(rule));
             first = found.map_or(first, |(rank, _)| rank);
         }
         self.rules.get(first)

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use sluicegate_dlp::json::Value;
 use sluicegate_identity::Principal;
 
-use super::compile::Tools;
+use super::compile::{Rules, Tools};
 use super::method::{is_housekeeping, is_named_call};
 use super::predicate::Polarity;
 use super::{Glob, Policy};
@@ -77,6 +77,15 @@ impl Reason {
     }
 }
 
+/// What would have become of a call if the rules in shadow mode were enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shadow<'p> {
+    /// What would have become of it.
+    pub effect: Effect,
+    /// The rule in shadow mode that would have decided.
+    pub rule: &'p str,
+}
+
 /// A decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision<'p> {
@@ -92,12 +101,14 @@ pub struct Decision<'p> {
     pub masks: bool,
     /// What it takes to approve the call, where it is held.
     pub terms: Option<&'p Terms>,
+    /// What would have been decided if the rules in shadow mode were enforced, where one of them would have decided.
+    pub shadow: Option<Shadow<'p>>,
 }
 
 impl Decision<'static> {
     /// A decision that no rule made.
     const fn without_rule(effect: Effect, reason: Reason) -> Self {
-        Decision { effect, rule: "", reason, credential: None, masks: false, terms: None }
+        Decision { effect, rule: "", reason, credential: None, masks: false, terms: None, shadow: None }
     }
 }
 
@@ -128,15 +139,27 @@ impl Policy {
         if is_named_call(facts.method) && facts.tool.is_none() {
             return DEFAULT_DENY;
         }
+        let decision = self.decide_by(Rules::Enforced, who, facts);
+        if !self.has_shadow() {
+            return decision;
+        }
+        let would = self.decide_by(Rules::All, who, facts);
+        // The strongest of more rules is another one only if it is one of those that came in addition; ids are unique.
+        let shadow = (would.rule != decision.rule).then_some(Shadow { effect: would.effect, rule: would.rule });
+        Decision { shadow, ..decision }
+    }
+
+    /// Decides about a call by the rules that count.
+    fn decide_by(&self, rules: Rules, who: &Principal, facts: &Facts<'_>) -> Decision<'_> {
         let covers = |rule: &Rule| covers(rule, facts.method, facts.tool) && args_hold(rule, facts.arguments);
         if self.has_conditions()
-            && let Some(barrier) = self.barrier(who, facts, covers)
+            && let Some(barrier) = self.barrier(rules, who, facts, covers)
         {
             return barrier;
         }
         // With conditions, no rule that blocks holds here, and every condition can be judged.
         let holds = |rule: &Rule| covers(rule) && self.condition(rule, who, facts) == Some(true);
-        match self.first(who, facts.upstream, Tools::Of(facts.tool), holds) {
+        match self.first_of(rules, who, facts.upstream, Tools::Of(facts.tool), holds) {
             Some(rule) => Decision {
                 effect: rule.effect.into(),
                 rule: &rule.id,
@@ -144,6 +167,7 @@ impl Policy {
                 credential: rule.credential,
                 masks: rule.effect == RuleEffect::Mask || rule.effect == RuleEffect::Approve && self.also_masks(who, facts),
                 terms: rule.approve.as_ref(),
+                shadow: None,
             },
             None if is_housekeeping(facts.method) && self.may_use(who, facts.upstream) => HOUSEKEEPING,
             None => DEFAULT_DENY,
@@ -163,7 +187,7 @@ impl Policy {
 
     /// What stops a call whatever permits it: a rule that blocks, or one of any effect whose condition cannot be judged. All conditions are
     /// judged, for the order of the rules must not matter.
-    fn barrier(&self, who: &Principal, facts: &Facts<'_>, covers: impl Fn(&Rule) -> bool) -> Option<Decision<'_>> {
+    fn barrier(&self, rules: Rules, who: &Principal, facts: &Facts<'_>, covers: impl Fn(&Rule) -> bool) -> Option<Decision<'_>> {
         let reason = Cell::new(Reason::Rule);
         let stops = |rule: &Rule| {
             if rule.when.is_none() && rule.effect != RuleEffect::Block || !covers(rule) {
@@ -177,7 +201,7 @@ impl Policy {
             stops
         };
         // Each rule that is found after another is of lower rank, so the reason is that of the last.
-        let rule = self.first(who, facts.upstream, Tools::Of(facts.tool), stops)?;
+        let rule = self.first_of(rules, who, facts.upstream, Tools::Of(facts.tool), stops)?;
         Some(Decision { rule: &rule.id, ..Decision::without_rule(Effect::Block, reason.get()) })
     }
 

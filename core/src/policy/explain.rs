@@ -20,6 +20,8 @@ pub enum Verdict {
     Masks,
     /// It covers the call, and a stronger one, or an equal one before it in the file, decides.
     Outdone,
+    /// It would cover the call, but is in shadow mode.
+    Watches,
     /// It is about another principal.
     OtherPrincipal,
     /// It is about other upstreams.
@@ -46,6 +48,7 @@ impl Verdict {
             Verdict::Decides => "decides",
             Verdict::Masks => "covers the call and masks it once it is approved",
             Verdict::Outdone => "covers the call, but a stronger rule decides",
+            Verdict::Watches => "covers the call, but is in shadow mode and decides nothing",
             Verdict::OtherPrincipal => "is about another principal",
             Verdict::OtherUpstream => "is about another upstream",
             Verdict::OtherCall => "is about another method or tool",
@@ -94,8 +97,9 @@ impl Policy {
         let tool = call.tool();
         let facts = Facts { upstream, method: &call.method, tool: tool.as_deref(), resource: None, arguments: call.arguments() };
         match self.condition(rule, who, &facts) {
-            Some(true) => Verdict::Decides,
             Some(false) => Verdict::OtherCondition,
+            _ if rule.is_shadow => Verdict::Watches,
+            Some(true) => Verdict::Decides,
             None => Verdict::Unjudged,
         }
     }

@@ -15,7 +15,7 @@ mod path;
 pub mod predicate;
 
 pub use compile::Policy;
-pub use decide::{Decision, Effect, Facts, Reason};
+pub use decide::{Decision, Effect, Facts, Reason, Shadow};
 pub use explain::{Judged, Verdict};
 pub use glob::Glob;
 pub use path::{Path, PathError};

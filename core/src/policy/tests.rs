@@ -13,6 +13,7 @@ use crate::mcp::envelope;
 
 mod conditions;
 mod predicates;
+mod shadow;
 
 const NOW: u64 = 1_790_000_000;
 const HEAD: &str = r#"version = 1
@@ -132,10 +133,25 @@ fn what_no_rule_permits_is_denied() {
     let allowed = stage.decide(&reader, "tools/call", Some("read_customer"), Some("{}"));
     assert_eq!(
         allowed,
-        Decision { effect: Effect::Allow, rule: "r", reason: Reason::Rule, credential: None, masks: false, terms: None }
+        Decision {
+            effect: Effect::Allow,
+            rule: "r",
+            reason: Reason::Rule,
+            credential: None,
+            masks: false,
+            terms: None,
+            shadow: None
+        }
     );
-    let denied =
-        Decision { effect: Effect::Block, rule: "", reason: Reason::DefaultDeny, credential: None, masks: false, terms: None };
+    let denied = Decision {
+        effect: Effect::Block,
+        rule: "",
+        reason: Reason::DefaultDeny,
+        credential: None,
+        masks: false,
+        terms: None,
+        shadow: None,
+    };
     assert_eq!(stage.decide(&reader, "tools/call", Some("write_customer"), Some("{}")), denied);
     assert_eq!(stage.decide_at(ERP, &reader, "tools/call", Some("read_customer"), Some("{}")), denied);
     assert_eq!(stage.decide_at(7, &reader, "tools/call", Some("read_customer"), Some("{}")), denied);

@@ -16,7 +16,7 @@ use crate::approval::request::Terms;
 use crate::credential::inject::Injection;
 use crate::http1::field::Known;
 use crate::mcp::era::Era;
-use crate::policy::Effect;
+use crate::policy::{Effect, Shadow};
 use crate::rt::now_unix_us;
 use crate::worker::Worker;
 
@@ -62,6 +62,8 @@ pub struct Asked<'a> {
     pub standing: Standing,
     /// The request for approval, where the call needs one; else empty.
     pub approval: String,
+    /// What the rules in shadow mode would have done.
+    pub shadow: Option<Shadow<'a>>,
 }
 
 impl<'a> Asked<'a> {
@@ -92,6 +94,7 @@ impl<'a> Asked<'a> {
             terms: None,
             standing: Standing::Unasked,
             approval: String::new(),
+            shadow: None,
         }
     }
 }
@@ -152,6 +155,8 @@ fn write(worker: &Worker, asked: &Asked<'_>, effect: sink::Effect) -> Result<Tic
         credential_version: credential.map_or(0, |held| held.version),
         credential_tag: credential.map_or("", |held| &held.tag),
         approval: &asked.approval,
+        shadow_decision: asked.shadow.map_or("", |shadow| shadow.effect.name()),
+        shadow_rule: asked.shadow.map_or("", |shadow| shadow.rule),
     })
 }
 
