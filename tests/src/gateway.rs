@@ -30,11 +30,13 @@ pub struct Setup {
     /// `[[credential]]` tables; the upstream's own is named `crm-key`.
     pub credentials: String,
     /// Files beside the configuration that only their owner may read: name and content.
-    pub secrets: Vec<(String, String)>,
+    pub secrets: Vec<(String, Vec<u8>)>,
     /// Variables of the process's environment.
     pub environment: Vec<(String, String)>,
     /// How long calls are held for approval, in seconds; `None` for a gateway without approvals.
     pub hold_s: Option<u64>,
+    /// Further keys of `[approval]`.
+    pub approval: String,
 }
 
 /// The credential of the documented sample.
@@ -79,9 +81,10 @@ impl Setup {
             rules: RULES.to_owned(),
             legacy_driver,
             credentials: STATIC_CREDENTIAL.to_owned(),
-            secrets: vec![("key".to_owned(), CREDENTIAL.to_owned())],
+            secrets: vec![("key".to_owned(), CREDENTIAL.into())],
             environment: Vec::new(),
             hold_s: None,
+            approval: String::new(),
         }
     }
 
@@ -92,8 +95,8 @@ impl Setup {
     }
 
     /// Another file that only its owner may read.
-    pub fn with_secret(mut self, name: &str, content: &str) -> Setup {
-        self.secrets.push((name.to_owned(), content.to_owned()));
+    pub fn with_secret(mut self, name: &str, content: impl Into<Vec<u8>>) -> Setup {
+        self.secrets.push((name.to_owned(), content.into()));
         self
     }
 
@@ -106,6 +109,12 @@ impl Setup {
     /// Approvals, with calls held this long.
     pub fn with_approvals(mut self, hold_s: u64) -> Setup {
         self.hold_s = Some(hold_s);
+        self
+    }
+
+    /// Approvals as of [`Setup::with_approvals`], with further keys in their table.
+    pub fn with_approval_keys(mut self, keys: &str) -> Setup {
+        self.approval.push_str(keys);
         self
     }
 
@@ -176,7 +185,8 @@ impl Gateway {
             Some(hold_s) => (
                 format!(", \"http://127.0.0.1:{port}/approvals\""),
                 format!(
-                    "[admin]\nlisten = \"127.0.0.1:{admin}\"\n[approval]\ndir = \"approvals\"\nhold_s = {hold_s}\ncooldown_s = 2\n"
+                    "[admin]\nlisten = \"127.0.0.1:{admin}\"\n[approval]\ndir = \"approvals\"\nhold_s = {hold_s}\ncooldown_s = 2\n{}\n",
+                    setup.approval
                 ),
             ),
             None => (String::new(), String::new()),
@@ -298,7 +308,7 @@ seal_interval_s = 1
 }
 
 /// Puts a file that only its owner may read into a directory, in the place of the one before, as whoever rotates secrets does.
-pub fn write_secret(dir: &Path, name: &str, content: &str) {
+pub fn write_secret(dir: &Path, name: &str, content: impl AsRef<[u8]>) {
     let (path, fresh) = (dir.join(name), dir.join(format!("{name}.new")));
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&fresh, content).unwrap();

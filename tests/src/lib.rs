@@ -9,6 +9,7 @@ pub mod authorization;
 pub mod client;
 pub mod gateway;
 pub mod issuer;
+pub mod postgres;
 pub mod real;
 pub mod upstream;
 pub mod vault;

@@ -15,6 +15,8 @@ impl<T: Read + Write> Wire for T {}
 pub struct Certified {
     /// The authority's certificate.
     pub authority: String,
+    certificate: String,
+    key: String,
     server: Arc<rustls::ServerConfig>,
 }
 
@@ -34,7 +36,13 @@ impl Certified {
             .with_no_client_auth()
             .with_single_cert(vec![leaf.der().clone()], key.serialize_der().try_into().unwrap())
             .unwrap();
-        Certified { authority: authority.pem(), server: Arc::new(server) }
+        let (certificate, key) = (leaf.pem(), key.serialize_pem());
+        Certified { authority: authority.pem(), certificate, key, server: Arc::new(server) }
+    }
+
+    /// The certificate and its key, in PEM, for a server that is not of these tests.
+    pub fn pem(&self) -> (String, String) {
+        (self.certificate.clone(), self.key.clone())
     }
 }
 

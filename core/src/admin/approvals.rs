@@ -17,11 +17,11 @@ use serde::Deserialize;
 use serde_json::json;
 use sluicegate_identity::{Principal, Refusal, bearer};
 
-use crate::approval::desk::open_book;
 use crate::approval::ledger::{Ledger, LedgerError};
 use crate::approval::request::{Approver, Identity, Refused, Request, Verdict};
 use crate::approval::show::shown;
-use crate::control::process::{Approvals, Observed};
+use crate::control::approvals::Approvals;
+use crate::control::process::Observed;
 use crate::rt::now_unix_s;
 
 /// Bytes of a decision's body.
@@ -50,6 +50,8 @@ enum Failure {
     Unidentified,
     /// The body is no decision.
     Malformed,
+    /// The ledger has too much to do, or is closed.
+    Busy,
     /// The ledger says no.
     Ledger(LedgerError),
 }
@@ -69,6 +71,7 @@ impl IntoResponse for Failure {
             Failure::Unidentified => {
                 (StatusCode::UNAUTHORIZED, "a valid bearer token for the audience of approvals is required".to_owned())
             }
+            Failure::Busy => (StatusCode::SERVICE_UNAVAILABLE, "approvals cannot be asked for now".to_owned()),
             Failure::Malformed => (StatusCode::BAD_REQUEST, "the body is not {\"reason\": \"…\"} in JSON".to_owned()),
             Failure::Ledger(error) => (status_of(error), error.to_string()),
         };
@@ -133,18 +136,28 @@ fn approver(principal: &Principal) -> Approver {
     }
 }
 
+/// Lets the ledger answer somebody.
+async fn ask<T: Send + 'static>(
+    approvals: &Approvals,
+    job: impl FnOnce(&mut Ledger) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    approvals.desk.with(job).await.ok_or(Failure::Busy)?
+}
+
 async fn list(State(observed): State<Arc<Observed>>, headers: HeaderMap) -> Result<Response, Failure> {
     let (who, approvals) = identified(&observed, &headers).await?;
-    let mut ledger = open_book(&approvals.ledger);
-    let mut own = ledger.list(now_unix_s()).into_iter().filter(|request| request.concerns(&who));
-    let listed: Vec<_> = own.by_ref().take(LISTED_MAX).map(shown).collect();
-    Ok(Json(json!({ "approvals": listed, "left_off": own.count() })).into_response())
+    let listed = ask(approvals, move |ledger| {
+        let mut own = ledger.list(now_unix_s()).into_iter().filter(|request| request.concerns(&who));
+        let listed: Vec<_> = own.by_ref().take(LISTED_MAX).map(shown).collect();
+        Ok(json!({ "approvals": listed, "left_off": own.count() }))
+    });
+    Ok(Json(listed.await?).into_response())
 }
 
 async fn show(State(observed): State<Arc<Observed>>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Failure> {
     let (who, approvals) = identified(&observed, &headers).await?;
-    let request = seen(&mut open_book(&approvals.ledger), &id, &who)?;
-    Ok(Json(shown(&request)).into_response())
+    let request = ask(approvals, move |ledger| seen(ledger, &id, &who));
+    Ok(Json(shown(&request.await?)).into_response())
 }
 
 /// A request that concerns somebody; to everybody else there is none.
@@ -177,16 +190,18 @@ async fn decide((State(observed), Path(id), headers, body): Asked, verdict: Verd
         b"" => Spoken::default(),
         body => serde_json::from_slice(body).map_err(|_| Failure::Malformed)?,
     };
-    let mut ledger = open_book(&approvals.ledger);
-    seen(&mut ledger, &id, &who)?;
-    let request = ledger.decide(&id, &who, verdict, &spoken.reason, now_unix_s())?;
-    Ok(Json(shown(&request)).into_response())
+    let request = ask(approvals, move |ledger| {
+        seen(ledger, &id, &who)?;
+        Ok(ledger.decide(&id, &who, verdict, &spoken.reason, now_unix_s())?)
+    });
+    Ok(Json(shown(&request.await?)).into_response())
 }
 
 async fn cancel(State(observed): State<Arc<Observed>>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Failure> {
     let (who, approvals) = identified(&observed, &headers).await?;
-    let mut ledger = open_book(&approvals.ledger);
-    seen(&mut ledger, &id, &who)?;
-    let request = ledger.cancel(&id, &who.identity, now_unix_s())?;
-    Ok(Json(shown(&request)).into_response())
+    let request = ask(approvals, move |ledger| {
+        seen(ledger, &id, &who)?;
+        Ok(ledger.cancel(&id, &who.identity, now_unix_s())?)
+    });
+    Ok(Json(shown(&request.await?)).into_response())
 }

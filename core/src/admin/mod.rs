@@ -15,7 +15,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 
-use crate::approval::desk::open_book;
 use crate::control::process::Observed;
 
 /// Serves until the process ends.
@@ -67,7 +66,7 @@ async fn metrics(State(observed): State<Arc<Observed>>) -> String {
     series("sluicegate_audit_corrupt_total", "counter", "Spool segments that could not be read whole.", audit.corrupt_total);
     series("sluicegate_audit_writable", "gauge", "1 while the audit can be written.", u64::from(audit.error.is_none()));
     if let Some(approvals) = &observed.approvals {
-        let is_available = u64::from(open_book(&approvals.ledger).is_available());
+        let is_available = u64::from(approvals.desk.is_available());
         series("sluicegate_approvals_available", "gauge", "1 while the store of approvals can be used.", is_available);
     }
     series("sluicegate_snapshot_generation", "gauge", "The generation in force.", observed.generation.load(Ordering::Relaxed));

@@ -1,53 +1,84 @@
-//! The workers' way of asking whether a held call may run.
+//! The ledger's own thread, and the ways to it: for workers, who must not wait, and for tasks of the control thread, who may.
 //!
-//! Invariant: a worker never waits for the control thread to take its question or to answer it: the queue is bounded, a full one is an
-//! answer, and the answer is looked for, not waited for.
+//! Invariant: the ledger is used by its thread alone, one job after the other, so a store that is slow delays approvals and nothing else.
+//! The queue is bounded and a full one is an answer; a worker's answer is looked for, not waited for.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crossbeam::queue::ArrayQueue;
-use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 
 use super::ledger::{Answer, Ask, Ledger};
 use crate::rt::now_unix_s;
 
-/// The longest queue of questions.
-const QUESTIONS_MAX: usize = 1024;
-/// How often what has ended is ended.
+/// The longest queue of jobs.
+const JOBS_MAX: usize = 1024;
+/// How often what has ended is ended, and what other gateways changed is looked for.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
 
-/// The ledger, as the control thread's tasks share it. No worker ever sees it.
-pub type SharedLedger = Arc<Mutex<Ledger>>;
-
-/// The ledger, for a moment. A task that panicked while it had it left it as it is on the disk or closed.
-pub fn open_book(ledger: &SharedLedger) -> MutexGuard<'_, Ledger> {
-    ledger.lock().unwrap_or_else(PoisonError::into_inner)
+/// What the ledger's thread is told.
+enum Job {
+    /// To let the ledger do something.
+    Do(Box<dyn FnOnce(&mut Ledger) + Send>),
+    /// To end.
+    End,
 }
 
-/// A question and the place for its answer.
-pub struct Question {
-    ask: Box<Ask>,
-    answer: Arc<ArrayQueue<Answer>>,
-}
-
-/// The workers' end of the queue.
+/// The way to the ledger.
 pub struct Desk {
-    questions: mpsc::Sender<Question>,
+    jobs: SyncSender<Job>,
+    is_available: Arc<AtomicBool>,
 }
 
 impl Desk {
-    /// A desk, and the control thread's end of its queue.
-    pub fn new() -> (Arc<Desk>, mpsc::Receiver<Question>) {
-        let (questions, queue) = mpsc::channel(QUESTIONS_MAX);
-        (Arc::new(Desk { questions }), queue)
+    /// Opens a ledger on a thread of its own.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn open(ledger: impl FnOnce() -> Ledger + Send + 'static) -> io::Result<(Arc<Desk>, JoinHandle<()>)> {
+        let (jobs, queue) = sync_channel(JOBS_MAX);
+        let is_available = Arc::new(AtomicBool::new(false));
+        let tell = Arc::clone(&is_available);
+        let thread = std::thread::Builder::new().name("approvals".to_owned()).spawn(move || serve(ledger(), &queue, &tell))?;
+        Ok((Arc::new(Desk { jobs, is_available }), thread))
     }
 
-    /// Puts a question. `None`: the queue is full, or nobody answers any more.
+    /// Puts a worker's question. `None`: the queue is full, or nobody answers any more.
     pub fn ask(&self, ask: Ask) -> Option<Asked> {
         let answer = Arc::new(ArrayQueue::new(1));
-        self.questions.try_send(Question { ask: Box::new(ask), answer: Arc::clone(&answer) }).ok()?;
+        let place = Arc::clone(&answer);
+        let job = Job::Do(Box::new(move |ledger| {
+            // There is room: a question is answered once.
+            let _ = place.push(ledger.ask(&ask, now_unix_s()));
+        }));
+        self.jobs.try_send(job).ok()?;
         Some(Asked { answer })
+    }
+
+    /// Lets the ledger do something, and waits for it. `None`: the queue is full, or the ledger is closed.
+    pub async fn with<T: Send + 'static>(&self, job: impl FnOnce(&mut Ledger) -> T + Send + 'static) -> Option<T> {
+        let (done, result) = oneshot::channel();
+        // Where nobody waits for it any more, what was done is done.
+        let job = Job::Do(Box::new(move |ledger| drop(done.send(job(ledger)))));
+        self.jobs.try_send(job).ok()?;
+        result.await.ok()
+    }
+
+    /// Ends the ledger's thread when it has done what was asked before; it writes down how the last calls ended. Called when no worker runs any
+    /// more.
+    pub fn close(&self) {
+        // An error means that the thread has ended.
+        let _ = self.jobs.send(Job::End);
+    }
+
+    /// Whether the store can be used.
+    pub fn is_available(&self) -> bool {
+        self.is_available.load(Ordering::Relaxed)
     }
 }
 
@@ -63,21 +94,23 @@ impl Asked {
     }
 }
 
-/// Answers questions until the process ends.
-pub async fn serve(mut questions: mpsc::Receiver<Question>, ledger: SharedLedger) {
-    let mut sweep = tokio::time::interval(SWEEP_EVERY);
-    sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+/// Does what is asked until it is told to end.
+fn serve(mut ledger: Ledger, queue: &Receiver<Job>, is_available: &AtomicBool) {
+    let mut swept = Instant::now();
     loop {
-        tokio::select! {
-            question = questions.recv() => {
-                let Some(Question { ask, answer }) = question else { return };
-                let found = open_book(&ledger).ask(&ask, now_unix_s());
-                // There is room: a question is answered once.
-                let _ = answer.push(found);
-            }
-            _ = sweep.tick() => open_book(&ledger).sweep(now_unix_s()),
+        is_available.store(ledger.is_available(), Ordering::Relaxed);
+        match queue.recv_timeout(SWEEP_EVERY.saturating_sub(swept.elapsed())) {
+            Ok(Job::Do(job)) => job(&mut ledger),
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(Job::End) | Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if swept.elapsed() >= SWEEP_EVERY {
+            ledger.sweep(now_unix_s());
+            swept = Instant::now();
         }
     }
+    // What the workers ran while they drained has ended by now.
+    ledger.sweep(now_unix_s());
 }
 
 #[cfg(test)]
@@ -89,8 +122,8 @@ mod tests {
     use crate::approval::sign::Signer;
     use crate::approval::stopped::Stopped;
     use crate::approval::store::{RedbStore, Store};
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Instant;
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicUsize;
 
     fn ask() -> Ask {
         let (group, upstream, method, tool) = ("dba".into(), "crm".into(), "tools/call".into(), "drop".into());
@@ -119,17 +152,14 @@ mod tests {
         let path = dir.path().to_owned();
         let open = Box::new(move || RedbStore::open(&path).map(|store| Box::new(store) as Box<dyn Store>));
         let bounds = Bounds { pending_per_principal_max: 16, cooldown_s: 60 };
-        let ledger = Ledger::new(open, Signer::open(dir.path()).unwrap(), bounds, now_unix_s());
-        let ledger: SharedLedger = Arc::new(Mutex::new(ledger));
-        let (desk, questions) = Desk::new();
-        let shared = Arc::clone(&ledger);
-        let control = std::thread::spawn(move || {
-            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(serve(questions, shared));
-        });
+        let signer = Signer::open(dir.path()).unwrap();
+        let (desk, thread) = Desk::open(move || Ledger::new("gate".into(), open, signer, bounds, now_unix_s())).unwrap();
         let Answer::Pending { id, moved, .. } = wait(&desk) else { panic!("not pending") };
         let (name, names) = (Identity { issuer: "corp".into(), subject: "ann".into() }, vec!["dba".into()]);
         let ann = Approver { identity: name, client: None, names };
-        open_book(&ledger).decide(&id, &ann, Verdict::Approve, "", now_unix_s()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let decide = move |ledger: &mut Ledger| ledger.decide(&id, &ann, Verdict::Approve, "", now_unix_s());
+        runtime.block_on(desk.with(decide)).unwrap().unwrap();
         assert!(moved.load(Ordering::Acquire));
         let (granted, running) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let grants = Mutex::new(Vec::new());
@@ -146,16 +176,19 @@ mod tests {
             }
         });
         assert_eq!((granted.into_inner(), running.into_inner()), (1, 63));
-        drop(desk);
-        control.join().unwrap();
+        desk.close();
+        thread.join().unwrap();
+        assert!(desk.ask(ask()).is_none());
     }
 
     #[test]
-    fn a_full_queue_is_an_answer() {
-        let (desk, queue) = Desk::new();
-        let asked: Vec<_> = (0..QUESTIONS_MAX).map(|_| desk.ask(ask()).unwrap()).collect();
-        assert!(desk.ask(ask()).is_none());
+    fn a_full_queue_and_a_closed_ledger_are_answers() {
+        let (jobs, queue) = sync_channel(JOBS_MAX);
+        let desk = Desk { jobs, is_available: Arc::default() };
+        let asked: Vec<_> = (0..JOBS_MAX).map(|_| desk.ask(ask()).unwrap()).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert!(desk.ask(ask()).is_none() && runtime.block_on(desk.with(|_| ())).is_none());
         drop((asked, queue));
-        assert!(desk.ask(ask()).is_none());
+        assert!(desk.ask(ask()).is_none() && runtime.block_on(desk.with(|_| ())).is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! All requests: finds the one of a call, lets it be decided, and hands out the right to run.
 //!
-//! Invariant: what is answered is on the disk. A request changes in the store first and in memory then; where the store fails, nothing
-//! is granted until it was opened anew and read again.
+//! Invariant: what is answered is in the store. Each change begins with what other gateways changed, and ends when it is durable; where the
+//! store fails, nothing is granted until it was opened anew and read again.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -69,6 +69,12 @@ pub enum LedgerError {
     Store(StoreError),
 }
 
+impl From<StoreError> for LedgerError {
+    fn from(error: StoreError) -> Self {
+        LedgerError::Store(error)
+    }
+}
+
 impl fmt::Display for LedgerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -91,8 +97,10 @@ pub struct Bounds {
 /// Opens a store; asked again after a failure.
 pub type Opener = Box<dyn Fn() -> Result<Box<dyn Store>, StoreError> + Send>;
 
-/// All requests of a gateway.
+/// All requests that a gateway knows of: all that its store has.
 pub struct Ledger {
+    /// Names this process to others that use the store.
+    gateway: String,
     open: Opener,
     store: Option<Box<dyn Store>>,
     /// When a store that failed is opened anew, in Unix seconds.
@@ -109,11 +117,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// A ledger over a store, which is opened at once; where that fails, at the next [`Ledger::sweep`].
-    pub fn new(open: Opener, signer: Signer, bounds: Bounds, now_s: u64) -> Ledger {
+    /// A ledger of the gateway of this name over a store, which is opened at once; where that fails, at the next [`Ledger::sweep`].
+    pub fn new(gateway: String, open: Opener, signer: Signer, bounds: Bounds, now_s: u64) -> Ledger {
         let (requests, newest, watched, runs) = Default::default();
-        let mut ledger = Ledger { open, store: None, reopen_at_s: now_s, signer, bounds, requests, newest, watched, runs };
-        ledger.reopen(now_s);
+        let store = None;
+        let mut ledger = Ledger { gateway, open, store, reopen_at_s: now_s, signer, bounds, requests, newest, watched, runs };
+        ledger.sweep(now_s);
         ledger
     }
 
@@ -124,8 +133,42 @@ impl Ledger {
 
     /// Answers a call. The same call finds the same request, however often it asks.
     pub fn ask(&mut self, ask: &Ask, now_s: u64) -> Answer {
-        let answer = self.find(ask, now_s).and_then(|found| found.map_or_else(|| self.add(ask, now_s), Ok));
+        let answer = self.change(|ledger| match ledger.find(ask, now_s)? {
+            Some(answer) => Ok(answer),
+            None => ledger.add(ask, now_s),
+        });
         answer.unwrap_or(Answer::Stopped(Stopped::Unavailable))
+    }
+
+    /// Makes one change: what others changed before is known to it, and it is durable when it has been made.
+    fn change<T, E: From<StoreError>>(&mut self, work: impl FnOnce(&mut Ledger) -> Result<T, E>) -> Result<T, E> {
+        let changed = self.with_store(|store| store.begin())?;
+        changed.into_iter().for_each(|request| self.learn(request));
+        let done = work(self);
+        self.with_store(|store| store.commit())?;
+        done
+    }
+
+    /// Asks the store for something. One that fails is not used again until it was opened and read anew.
+    fn with_store<T>(&mut self, asked: impl FnOnce(&mut dyn Store) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let Some(store) = &mut self.store else { return Err(StoreError::closed()) };
+        asked(store.as_mut()).inspect_err(|error| {
+            tracing::error!(%error, "the store of approvals cannot be used");
+            self.store = None;
+        })
+    }
+
+    /// Takes note of a request as it stands in the store.
+    fn learn(&mut self, request: Request) {
+        if request.state != State::Pending
+            && let Some(moved) = self.watched.remove(&request.id)
+        {
+            moved.store(true, Ordering::Release);
+        }
+        if !self.requests.contains_key(&request.id) {
+            self.newest.insert(request.digest.clone(), request.id.clone());
+        }
+        self.requests.insert(request.id.clone(), request);
     }
 
     /// The answer of the request that there is; `None` where a new one is due.
@@ -143,7 +186,7 @@ impl Ledger {
                 None
             }
             State::Approved => {
-                if request.start(now_s) {
+                if request.start(&self.gateway, now_s) {
                     Some(self.grant(request)?)
                 } else {
                     None
@@ -232,8 +275,13 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub fn get(&mut self, id: &str, now_s: u64) -> Result<Request, LedgerError> {
+        self.change(|ledger| ledger.settled(id, now_s))
+    }
+
+    /// One request, as it stands by now.
+    fn settled(&mut self, id: &str, now_s: u64) -> Result<Request, LedgerError> {
         let mut request = self.requests.get(id).cloned().ok_or(LedgerError::Unknown)?;
-        self.settle(&mut request, now_s).map_err(LedgerError::Store)?;
+        self.settle(&mut request, now_s)?;
         Ok(request)
     }
 
@@ -249,15 +297,18 @@ impl Ledger {
         reason: &str,
         now_s: u64,
     ) -> Result<Request, LedgerError> {
-        let mut request = self.get(id, now_s)?;
-        request.may_decide(who, verdict, reason, now_s).map_err(LedgerError::Refused)?;
-        let (approver, reason) = (who.identity.clone(), reason.to_owned());
-        let mut decision = Decision { approver, verdict, reason, at_s: now_s, signature: String::new() };
-        decision.signature = self.signer.sign(&request, &decision);
-        request.decide(decision);
-        self.keep(request.clone()).map_err(LedgerError::Store)?;
-        tracing::info!(id, approver = %who.identity, ?verdict, state = request.state.name(), "a request was decided about");
-        Ok(request)
+        let decided = self.change(|ledger| {
+            let mut request = ledger.settled(id, now_s)?;
+            request.may_decide(who, verdict, reason, now_s).map_err(LedgerError::Refused)?;
+            let (approver, reason) = (who.identity.clone(), reason.to_owned());
+            let mut decision = Decision { approver, verdict, reason, at_s: now_s, signature: String::new() };
+            decision.signature = ledger.signer.sign(&request, &decision);
+            request.decide(decision);
+            ledger.keep(request.clone())?;
+            Ok::<_, LedgerError>(request)
+        })?;
+        tracing::info!(id, approver = %who.identity, ?verdict, state = decided.state.name(), "a request was decided about");
+        Ok(decided)
     }
 
     /// Lets who asked take a request back.
@@ -265,28 +316,45 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub fn cancel(&mut self, id: &str, who: &Identity, now_s: u64) -> Result<Request, LedgerError> {
-        let mut request = self.get(id, now_s)?;
-        request.cancel(who, now_s).map_err(LedgerError::Refused)?;
-        self.keep(request.clone()).map_err(LedgerError::Store)?;
-        Ok(request)
+        self.change(|ledger| {
+            let mut request = ledger.settled(id, now_s)?;
+            request.cancel(who, now_s).map_err(LedgerError::Refused)?;
+            ledger.keep(request.clone())?;
+            Ok(request)
+        })
     }
 
-    /// Ends what has ended: calls that ran, requests over their time, requests that were kept long enough. Opens a store that failed.
+    /// Learns what other gateways changed, and ends what has ended: calls that ran, calls of gateways that are gone, requests over their
+    /// time, requests that were kept long enough. Opens a store that failed.
     pub fn sweep(&mut self, now_s: u64) {
         if self.store.is_none() && now_s >= self.reopen_at_s {
             self.reopen(now_s);
         }
+        if self.store.is_some() {
+            // Whatever failed is told already, and is tried again at the next one.
+            let _ = self.change(|ledger| ledger.end_what_is_over(now_s));
+        }
+    }
+
+    fn end_what_is_over(&mut self, now_s: u64) -> Result<(), StoreError> {
         let due = |request: &&Request| {
             self.runs.get(&request.id).is_some_and(|run| run.ended().is_some())
+                || self.is_lost(request)
                 || request.expires_at_s().is_some_and(|at| now_s >= at)
         };
         let due: Vec<Request> = self.requests.values().filter(due).cloned().collect();
         for mut request in due {
-            if self.settle(&mut request, now_s).is_err() {
-                return;
-            }
+            self.settle(&mut request, now_s)?;
         }
-        self.forget(now_s);
+        self.forget(now_s)
+    }
+
+    /// Whether a call was begun by somebody who will never say how it ended. It is not run again.
+    fn is_lost(&self, request: &Request) -> bool {
+        let is_run_here = request.runner == self.gateway && self.runs.contains_key(&request.id);
+        let is_run_elsewhere =
+            request.runner != self.gateway && self.store.as_ref().is_some_and(|store| store.is_alive(&request.runner));
+        request.state == State::Executing && !is_run_here && !is_run_elsewhere
     }
 
     /// Brings a request to the state that it has by now.
@@ -295,33 +363,24 @@ impl Ledger {
             request.finish(end, now_s);
             self.keep(request.clone())?;
             self.runs.remove(&request.id);
+        } else if self.is_lost(request) {
+            tracing::warn!(id = request.id, "a call was running when its gateway ended; how it ended is not known");
+            request.finish(End::Unknown, now_s);
+            self.keep(request.clone())?;
         } else if request.expire(now_s) {
             self.keep(request.clone())?;
         }
         Ok(())
     }
 
-    /// On the disk first. A store that fails is not used again until it was opened and read anew.
+    /// In the store first.
     fn keep(&mut self, request: Request) -> Result<(), StoreError> {
-        let Some(store) = &mut self.store else { return Err(StoreError::closed()) };
-        if let Err(error) = store.put(&request) {
-            tracing::error!(%error, "the store of approvals cannot be used");
-            self.store = None;
-            return Err(error);
-        }
-        if request.state != State::Pending
-            && let Some(moved) = self.watched.remove(&request.id)
-        {
-            moved.store(true, Ordering::Release);
-        }
-        if !self.requests.contains_key(&request.id) {
-            self.newest.insert(request.digest.clone(), request.id.clone());
-        }
-        self.requests.insert(request.id.clone(), request);
+        self.with_store(|store| store.put(&request))?;
+        self.learn(request);
         Ok(())
     }
 
-    fn forget(&mut self, now_s: u64) {
+    fn forget(&mut self, now_s: u64) -> Result<(), StoreError> {
         let mut ended: Vec<&Request> = self.requests.values().filter(|request| !request.state.is_open()).collect();
         ended.sort_by_key(|request| std::cmp::Reverse(request.changed_at_s));
         let is_old = |at: usize, request: &Request| at >= ENDED_MAX || now_s >= request.changed_at_s.saturating_add(ENDED_KEPT_S);
@@ -331,15 +390,10 @@ impl Ledger {
             .filter(|(at, request)| is_old(*at, request))
             .map(|(_, request)| request.id.clone())
             .collect();
-        let Some(store) = &mut self.store else { return };
         if old.is_empty() {
-            return;
+            return Ok(());
         }
-        if let Err(error) = store.remove(&old) {
-            tracing::error!(%error, "the store of approvals cannot be used");
-            self.store = None;
-            return;
-        }
+        self.with_store(|store| store.remove(&old))?;
         for id in &old {
             if let Some(request) = self.requests.remove(id)
                 && self.newest.get(&request.digest) == Some(id)
@@ -347,11 +401,16 @@ impl Ledger {
                 self.newest.remove(&request.digest);
             }
         }
+        Ok(())
     }
 
-    /// Opens the store and reads it. A call that ran when the process before ended is never run again.
+    /// Opens the store and reads it.
     fn reopen(&mut self, now_s: u64) {
-        let opened = (self.open)().and_then(|store| Ok((store.all()?, store)));
+        let opened = (self.open)().and_then(|mut store| {
+            let all = store.begin()?;
+            store.commit()?;
+            Ok((all, store))
+        });
         let (mut all, store) = match opened {
             Ok(opened) => opened,
             Err(error) => {
@@ -363,19 +422,10 @@ impl Ledger {
         self.store = Some(store);
         (self.requests, self.newest) = Default::default();
         all.sort_by_key(|request| (request.asked_at_s, request.state.is_open()));
-        for request in all {
+        all.into_iter().for_each(|request| {
             self.newest.insert(request.digest.clone(), request.id.clone());
             self.requests.insert(request.id.clone(), request);
-        }
-        let is_lost = |request: &&Request| request.state == State::Executing && !self.runs.contains_key(&request.id);
-        let lost: Vec<Request> = self.requests.values().filter(is_lost).cloned().collect();
-        for mut request in lost {
-            tracing::warn!(id = request.id, "a call was running when the gateway ended; how it ended is not known");
-            request.finish(End::Unknown, now_s);
-            if self.keep(request).is_err() {
-                return;
-            }
-        }
+        });
         // Whoever waits asks again, and learns what is true now.
         for (_, moved) in self.watched.drain() {
             moved.store(true, Ordering::Release);

@@ -210,13 +210,16 @@ pub struct Request {
     pub state: State,
     /// What was decided, in order.
     pub decisions: Vec<Decision>,
+    /// The gateway that began to run the call last; empty where none did.
+    #[serde(default)]
+    pub runner: String,
 }
 
 impl Request {
     /// A new request.
     pub fn new(id: String, digest: String, requester: Identity, call: HeldCall, terms: Terms, now_s: u64) -> Request {
-        let (state, decisions) = (State::Pending, Vec::new());
-        Request { id, digest, requester, call, terms, asked_at_s: now_s, changed_at_s: now_s, state, decisions }
+        let (state, decisions, runner) = (State::Pending, Vec::new(), String::new());
+        Request { id, digest, requester, call, terms, asked_at_s: now_s, changed_at_s: now_s, state, decisions, runner }
     }
 
     /// When the present state ends by itself, in Unix seconds; `None` for those that do not.
@@ -313,11 +316,12 @@ impl Request {
         Ok(())
     }
 
-    /// Begins to run the call. False: it may not, or it runs or ran already. Of all who try, one is told true.
-    pub fn start(&mut self, now_s: u64) -> bool {
+    /// Begins to run the call at a gateway. False: it may not, or it runs or ran already. Of all who try, one is told true.
+    pub fn start(&mut self, gateway: &str, now_s: u64) -> bool {
         self.expire(now_s);
         let may_start = self.state == State::Approved;
         if may_start {
+            gateway.clone_into(&mut self.runner);
             self.enter(State::Executing, now_s);
         }
         may_start
@@ -410,12 +414,12 @@ mod tests {
         let mut unused = request(1);
         decide(&mut unused, &approver("ann"), Verdict::Approve, 1099).unwrap();
         assert_eq!(unused.expires_at_s(), Some(1129));
-        assert!(!unused.start(1129));
+        assert!(!unused.start("gate", 1129));
         assert_eq!(unused.state, State::Expired);
         let mut revoked = request(1);
         decide(&mut revoked, &approver("ann"), Verdict::Approve, 1001).unwrap();
         decide(&mut revoked, &approver("bob"), Verdict::Deny, 1002).unwrap();
-        assert!(!revoked.start(1003));
+        assert!(!revoked.start("gate", 1003));
         assert_eq!(revoked.state, State::Revoked);
         let mut taken_back = request(1);
         assert_eq!(taken_back.cancel(&identity("ann"), 1001), Err(Refused::OthersRequest));
@@ -423,12 +427,12 @@ mod tests {
         assert_eq!(decide(&mut taken_back, &approver("ann"), Verdict::Approve, 1002), Err(Refused::TooLate(State::Cancelled)));
         let mut run = request(1);
         decide(&mut run, &approver("ann"), Verdict::Approve, 1001).unwrap();
-        assert!(run.start(1002) && !run.start(1002));
+        assert!(run.start("gate", 1002) && !run.start("gate", 1002));
         run.finish(End::Unused, 1003);
-        assert!(run.start(1003), "a call that did not begin takes nothing");
+        assert!(run.start("gate", 1003), "a call that did not begin takes nothing");
         run.finish(End::Unknown, 1003);
         run.finish(End::Known, 1004);
-        assert_eq!((run.state, run.start(1005)), (State::OutcomeUnknown, false));
+        assert_eq!((run.state, run.start("gate", 1005)), (State::OutcomeUnknown, false));
     }
 
     #[derive(Clone, Debug)]
@@ -473,7 +477,7 @@ mod tests {
                         }
                     }
                     Event::Start => {
-                        if request.start(now) {
+                        if request.start("gate", now) {
                             runs += 1;
                             prop_assert!(approved.len() >= quorum as usize && !denied && now < last + 30);
                         }

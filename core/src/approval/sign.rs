@@ -94,6 +94,11 @@ impl Signer {
         Ok(Signer(pair))
     }
 
+    /// The key with which its signatures are verified, in base64url.
+    pub fn public_key(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0.public_key())
+    }
+
     /// The signature over a decision about a request, in base64url.
     pub fn sign(&self, request: &Request, decision: &Decision) -> String {
         URL_SAFE_NO_PAD.encode(self.0.sign(&statement(request, decision)))

@@ -109,7 +109,7 @@ impl Checker<'_, '_> {
             Some(server) => self.named.upstreams.iter().map(|name| server.resource(name)).collect(),
             None => Vec::new(),
         };
-        let approval = raw.approval.as_ref().zip(server.as_ref()).and_then(|(raw, server)| self.approval(raw, server));
+        let approval = raw.approval.as_ref().zip(server.as_ref()).and_then(|(raw, server)| self.approval(raw, server, &limits));
         let mut audiences = resources.clone();
         audiences.extend(approval.as_ref().map(|approval| approval.audience.clone()));
         let issuers = self.issuers(&raw.issuer, &audiences);

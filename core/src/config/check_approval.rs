@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::check::Checker;
 use super::checked::{Approval, Server};
+use super::limits::Limits;
 use super::raw::{RawApproval, RawApprove, RawConfig};
 use crate::approval::request::Terms;
 
@@ -22,7 +23,7 @@ pub(super) fn revision(text: &str) -> String {
 }
 
 impl Checker<'_, '_> {
-    pub(super) fn approval(&mut self, raw: &Spanned<RawApproval>, server: &Server) -> Option<Approval> {
+    pub(super) fn approval(&mut self, raw: &Spanned<RawApproval>, server: &Server, limits: &Limits) -> Option<Approval> {
         let raw = raw.get_ref();
         let path = format!("{}/approvals", server.public_url.path.trim_end_matches('/'));
         let audience = raw.audience.as_ref().map_or_else(|| server.base() + &path, |audience| audience.get_ref().clone());
@@ -37,8 +38,8 @@ impl Checker<'_, '_> {
             self.problems.add(raw.dir.span(), "approval.dir", "is empty", hint);
             return None;
         }
-        let dir = self.dir.join(raw.dir.get_ref());
-        Some(Approval { dir, audience, hold: std::time::Duration::from_secs(hold_s), cooldown_s })
+        let (dir, database) = (self.dir.join(raw.dir.get_ref()), self.database(raw, limits));
+        Some(Approval { dir, database, audience, hold: std::time::Duration::from_secs(hold_s), cooldown_s })
     }
 
     fn is_an_endpoint(&self, audience: &str, server: &Server) -> bool {

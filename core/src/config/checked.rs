@@ -11,6 +11,7 @@ use sluicegate_identity::IssuerPolicy;
 use super::limits::Limits;
 use super::url::HttpUrl;
 use crate::approval::request::Terms;
+use crate::approval::store::Database;
 use crate::credential::placement::Placement;
 use crate::credential::source::Source;
 use crate::pin::book::FirstSight;
@@ -231,6 +232,8 @@ pub enum Done {
 pub struct Approval {
     /// Where requests and the key that signs decisions are kept.
     pub dir: PathBuf,
+    /// The database that keeps requests in the place of a file, where several gateways share them.
+    pub database: Option<Database>,
     /// The audience of tokens of those who decide.
     pub audience: String,
     /// How long a call waits for a decision before it is answered that it is pending.

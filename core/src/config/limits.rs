@@ -101,6 +101,8 @@ limits! {
     approvals_pending_per_principal_max: usize = 16, 1..=1000;
     /// Time a call waits to learn whether it may run; then the answer is that approvals are unavailable.
     approval_ask_time_max_ms: u64 = 5_000, 10..=60_000;
+    /// Time the database of approvals may take for a statement; then it cannot be used, and approvals are unavailable.
+    approval_store_time_max_ms: u64 = 2_000, 50..=60_000;
     /// Time that calls have to end after SIGTERM; then they are cut off.
     drain_time_max_ms: u64 = 10_000, 0..=3_600_000;
 }

@@ -7,6 +7,7 @@ mod check_approval;
 mod check_args;
 mod check_budgets;
 mod check_credentials;
+mod check_database;
 mod check_dlp;
 mod check_rules;
 mod checked;

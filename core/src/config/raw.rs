@@ -308,6 +308,9 @@ pub(super) struct RawPlace {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawApproval {
     pub dir: Text,
+    pub store: Option<Text>,
+    pub store_password_file: Option<Text>,
+    pub store_ca: Option<Text>,
     pub audience: Option<Text>,
     pub hold_s: Option<Spanned<i64>>,
     pub cooldown_s: Option<Spanned<i64>>,

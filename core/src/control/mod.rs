@@ -1,5 +1,6 @@
 //! The cold path: one thread with a tokio runtime that builds snapshots, fetches keys and serves the admin listener.
 
+pub mod approvals;
 pub mod credentials;
 pub mod fetch;
 pub mod issuers;

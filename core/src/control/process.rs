@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -16,6 +15,7 @@ use sluicegate_sink as sink;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::approvals::{self, Approvals};
 use super::credentials::{self, CredentialChanged, CredentialTask, RefusalDesk, RefusedCredential};
 use super::issuers::{IssuerTask, KeysChanged};
 use super::keys::{KeyDesk, UnknownKey};
@@ -23,11 +23,7 @@ use super::pins::PinBoard;
 use super::snapshot::{Blueprint, Snapshot};
 use super::{fetch, resolve};
 use crate::admin;
-use crate::approval::desk::{self, Desk, Question, SharedLedger};
-use crate::approval::ledger::{Bounds, Ledger};
-use crate::approval::sign::Signer;
-use crate::approval::store::{RedbStore, Store};
-use crate::config::{Config, Limits};
+use crate::config::Config;
 use crate::credential::held::Kept;
 use crate::mcp::session::Sealer;
 use crate::pin::desk::{PinDesk, Sighting};
@@ -95,18 +91,6 @@ pub struct Observed {
     pub approvals: Option<Approvals>,
 }
 
-/// What the admin listener decides with.
-pub struct Approvals {
-    /// All requests.
-    pub ledger: SharedLedger,
-    /// The audience of tokens of those who decide.
-    pub audience: String,
-    /// Where an issuer's keys are asked for.
-    pub keys: Arc<KeyDesk>,
-    /// The bounds.
-    pub limits: Limits,
-}
-
 /// Runs the gateway until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -126,8 +110,7 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
     let board = board.map_err(ProcessError::Pins)?;
     let (refused, refusals) = RefusalDesk::new();
     let held = credentials::at_start(&config);
-    let (approvals, approval_desk) = open_approvals(&config, &desk)?.unzip();
-    let (approval_desk, asking) = approval_desk.unzip();
+    let (approvals, approvals_thread) = approvals::open(&config, &desk).map_err(system)?.unzip();
     let blueprint = Blueprint::new(config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
     let addresses = runtime.block_on(resolve::all(&blueprint.config().upstreams, &[]));
@@ -153,16 +136,13 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
             keys: Arc::clone(&desk),
             pin_desk: pin_desk.clone(),
             refused: Arc::clone(&refused),
-            approvals: approval_desk.clone(),
+            approvals: approvals.as_ref().map(|approvals| Arc::clone(&approvals.desk)),
             metrics,
             stop: Arc::clone(&stop),
         })?);
     }
     let (ready, newest) = (AtomicBool::new(false), Mutex::new(Arc::clone(&first)));
     let observed = Arc::new(Observed { counters, sink, ready, generation: 1.into(), newest, approvals });
-    if let Some((approvals, asking)) = observed.approvals.as_ref().zip(asking) {
-        runtime.spawn(desk::serve(asking, Arc::clone(&approvals.ledger)));
-    }
     tracing::info!(%address, workers, "listening");
     let observed_by = Arc::clone(&observed);
     let control =
@@ -175,32 +155,14 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
             return Err(ProcessError::Worker(error));
         }
     }
-    // What the workers ran while they drained has ended by now.
-    if let Some(approvals) = &observed.approvals {
-        desk::open_book(&approvals.ledger).sweep(rt::now_unix_s());
-    }
     // Ends the admin listener, which holds the other handle.
     drop(runtime);
     let observed = Arc::into_inner(observed).ok_or_else(|| system("the audit is still in use"))?;
+    if let Some((approvals, thread)) = observed.approvals.zip(approvals_thread) {
+        approvals.desk.close();
+        thread.join().map_err(|_| system("the approvals ended badly"))?;
+    }
     observed.sink.shutdown().map_err(ProcessError::Audit)
-}
-
-type ApprovalParts = (Approvals, (Arc<Desk>, mpsc::Receiver<Question>));
-
-/// The ledger and the desk, where the configuration asks for approvals. A store that cannot be opened is tried again later; without the
-/// key there is nothing to sign with, and the process does not start.
-fn open_approvals(config: &Config, keys: &Arc<KeyDesk>) -> Result<Option<ApprovalParts>, ProcessError> {
-    let Some(approval) = &config.approval else { return Ok(None) };
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&approval.dir);
-    made.map_err(|error| system(format_args!("{}: {error}", approval.dir.display())))?;
-    let signer = Signer::open(&approval.dir).map_err(system)?;
-    let dir = approval.dir.clone();
-    let open = Box::new(move || RedbStore::open(&dir).map(|store| Box::new(store) as Box<dyn Store>));
-    let bounds =
-        Bounds { pending_per_principal_max: config.limits.approvals_pending_per_principal_max, cooldown_s: approval.cooldown_s };
-    let ledger = Arc::new(Mutex::new(Ledger::new(open, signer, bounds, rt::now_unix_s())));
-    let (audience, limits) = (approval.audience.clone(), config.limits.clone());
-    Ok(Some((Approvals { ledger, audience, keys: Arc::clone(keys), limits }, Desk::new())))
 }
 
 fn audit_options(config: &Config, workers: usize) -> sink::Options {

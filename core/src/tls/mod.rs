@@ -66,16 +66,7 @@ impl ClientTls {
     pub fn new(host: &str, authorities: Option<&[u8]>) -> Result<Self, TlsError> {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host).map_err(|_| TlsError::Name)?;
-        let roots = match authorities {
-            Some(pem) => own_roots(pem)?,
-            None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
-        };
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(rustls::ALL_VERSIONS)
-            .map_err(|_| TlsError::Provider)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let mut config = client_config(authorities)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(ClientTls { config: Arc::new(config), name })
     }
@@ -84,6 +75,20 @@ impl ClientTls {
     fn session(&self) -> Result<rustls::ClientConnection, rustls::Error> {
         rustls::ClientConnection::new(Arc::clone(&self.config), self.name.clone())
     }
+}
+
+/// TLS 1.2 and 1.3 without ALPN, with the authorities in a PEM text; without one, with those that browsers trust.
+///
+/// # Errors
+/// [`TlsError`].
+pub fn client_config(authorities: Option<&[u8]>) -> Result<ClientConfig, TlsError> {
+    let roots = match authorities {
+        Some(pem) => own_roots(pem)?,
+        None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+    };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(rustls::ALL_VERSIONS);
+    Ok(config.map_err(|_| TlsError::Provider)?.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn own_roots(pem: &[u8]) -> Result<RootCertStore, TlsError> {

@@ -14,7 +14,7 @@ fn opener(dir: &Path) -> Opener {
 }
 
 fn ledger(dir: &Path, now_s: u64) -> Ledger {
-    Ledger::new(opener(dir), Signer::open(dir).unwrap(), BOUNDS, now_s)
+    Ledger::new("gate".into(), opener(dir), Signer::open(dir).unwrap(), BOUNDS, now_s)
 }
 
 fn identity(subject: &str) -> Identity {
@@ -153,7 +153,7 @@ fn an_approval_that_is_not_used_in_time_is_over() {
 /// Changes a stored request as somebody could who can write to the store.
 fn tamper(dir: &Path, id: &str, change: impl Fn(&mut Request)) {
     let mut store = RedbStore::open(dir).unwrap();
-    let mut request = store.all().unwrap().into_iter().find(|request| request.id == id).unwrap();
+    let mut request = store.begin().unwrap().into_iter().find(|request| request.id == id).unwrap();
     change(&mut request);
     store.put(&request).unwrap();
 }
@@ -238,8 +238,16 @@ impl Store for Failing {
         self.0.remove(ids)
     }
 
-    fn all(&self) -> Result<Vec<Request>, StoreError> {
-        self.0.all()
+    fn begin(&mut self) -> Result<Vec<Request>, StoreError> {
+        self.0.begin()
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.0.commit()
+    }
+
+    fn is_alive(&self, gateway: &str) -> bool {
+        self.0.is_alive(gateway)
     }
 }
 
@@ -253,7 +261,7 @@ fn nothing_is_granted_while_the_store_fails_and_everything_is_there_afterwards()
         let store = RedbStore::open(&path)?;
         Ok(Box::new(Failing(store, Arc::clone(&down))))
     });
-    let ledger = Mutex::new(Ledger::new(open, Signer::open(dir.path()).unwrap(), BOUNDS, NOW));
+    let ledger = Mutex::new(Ledger::new("gate".into(), open, Signer::open(dir.path()).unwrap(), BOUNDS, NOW));
     let mut ledger = ledger.lock().unwrap();
     let (id, moved) = pending(ledger.ask(&ask("a", 1), NOW));
     approve(&mut ledger, &id, "ann", NOW + 1);
