@@ -18,7 +18,7 @@ use serde_json::json;
 use sluicegate_identity::{Principal, Refusal, bearer};
 
 use crate::approval::ledger::{Ledger, LedgerError};
-use crate::approval::request::{Approver, Identity, Refused, Request, Verdict};
+use crate::approval::request::{Approver, Identity, Method, Refused, Request, Verdict};
 use crate::approval::show::shown;
 use crate::control::approvals::Approvals;
 use crate::control::process::Observed;
@@ -133,6 +133,7 @@ fn approver(principal: &Principal) -> Approver {
         identity: Identity { issuer: principal.issuer_name().to_owned(), subject: principal.subject().to_owned() },
         client: principal.client_id().map(str::to_owned),
         names: principal.roles().iter().chain(principal.groups()).cloned().collect(),
+        method: Method::Bearer,
     }
 }
 

@@ -118,7 +118,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::approval::ledger::Bounds;
-    use crate::approval::request::{Approver, HeldCall, Identity, Terms, Verdict};
+    use crate::approval::request::{Approver, HeldCall, Identity, Method, Terms, Verdict};
     use crate::approval::sign::Signer;
     use crate::approval::stopped::Stopped;
     use crate::approval::store::{RedbStore, Store};
@@ -156,7 +156,7 @@ mod tests {
         let (desk, thread) = Desk::open(move || Ledger::new("gate".into(), open, signer, bounds, now_unix_s())).unwrap();
         let Answer::Pending { id, moved, .. } = wait(&desk) else { panic!("not pending") };
         let (name, names) = (Identity { issuer: "corp".into(), subject: "ann".into() }, vec!["dba".into()]);
-        let ann = Approver { identity: name, client: None, names };
+        let ann = Approver { identity: name, client: None, names, method: Method::Bearer };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let decide = move |ledger: &mut Ledger| ledger.decide(&id, &ann, Verdict::Approve, "", now_unix_s());
         runtime.block_on(desk.with(decide)).unwrap().unwrap();

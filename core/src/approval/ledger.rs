@@ -300,14 +300,15 @@ impl Ledger {
         let decided = self.change(|ledger| {
             let mut request = ledger.settled(id, now_s)?;
             request.may_decide(who, verdict, reason, now_s).map_err(LedgerError::Refused)?;
-            let (approver, reason) = (who.identity.clone(), reason.to_owned());
-            let mut decision = Decision { approver, verdict, reason, at_s: now_s, signature: String::new() };
+            let (approver, method, reason) = (who.identity.clone(), Some(who.method), reason.to_owned());
+            let mut decision = Decision { approver, method, verdict, reason, at_s: now_s, signature: String::new() };
             decision.signature = ledger.signer.sign(&request, &decision);
             request.decide(decision);
             ledger.keep(request.clone())?;
             Ok::<_, LedgerError>(request)
         })?;
-        tracing::info!(id, approver = %who.identity, ?verdict, state = decided.state.name(), "a request was decided about");
+        let method = who.method.name();
+        tracing::info!(id, approver = %who.identity, method, ?verdict, state = decided.state.name(), "a request was decided about");
         Ok(decided)
     }
 

@@ -117,11 +117,37 @@ pub enum Verdict {
     Deny,
 }
 
+/// How somebody who decides has proved who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// With a token of their issuer.
+    Bearer,
+    /// By Slack's word for who pressed the button.
+    Slack,
+    /// On the page, after a login at their issuer.
+    Page,
+}
+
+impl Method {
+    /// Its name in answers and under signatures.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Bearer => "bearer",
+            Method::Slack => "slack",
+            Method::Page => "page",
+        }
+    }
+}
+
 /// What one person decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// Who.
     pub approver: Identity,
+    /// How they proved who they are; `None` in what was decided before that was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<Method>,
     /// What.
     pub verdict: Verdict,
     /// Why, in their words; may be empty.
@@ -132,7 +158,7 @@ pub struct Decision {
     pub signature: String,
 }
 
-/// Somebody who wants to decide, as their token says now.
+/// Somebody who wants to decide, as their token says now, or the configuration of who they are in Slack.
 #[derive(Clone, Debug)]
 pub struct Approver {
     /// Who.
@@ -141,6 +167,8 @@ pub struct Approver {
     pub client: Option<String>,
     /// The roles and groups.
     pub names: Vec<String>,
+    /// How they have proved who they are.
+    pub method: Method,
 }
 
 impl Approver {
@@ -373,13 +401,18 @@ mod tests {
     }
 
     fn approver(subject: &str) -> Approver {
-        Approver { identity: identity(subject), client: Some("console".into()), names: vec!["dba".into()] }
+        Approver {
+            identity: identity(subject),
+            client: Some("console".into()),
+            names: vec!["dba".into()],
+            method: Method::Bearer,
+        }
     }
 
     fn decide(request: &mut Request, who: &Approver, verdict: Verdict, now_s: u64) -> Result<(), Refused> {
         request.may_decide(who, verdict, "", now_s)?;
-        let decision =
-            Decision { approver: who.identity.clone(), verdict, reason: String::new(), at_s: now_s, signature: String::new() };
+        let (approver, method) = (who.identity.clone(), Some(who.method));
+        let decision = Decision { approver, method, verdict, reason: String::new(), at_s: now_s, signature: String::new() };
         request.decide(decision);
         Ok(())
     }

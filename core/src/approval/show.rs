@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::request::{Request, Verdict};
+use super::request::{Method, Request, Verdict};
 use crate::inert::inert;
 
 /// A request as JSON: all that an approver has to know, every text inert.
@@ -14,6 +14,7 @@ pub fn shown(request: &Request) -> Value {
     let decisions = request.decisions.iter().map(|decision| {
         json!({
             "approver": inert(&decision.approver.to_string()),
+            "method": decision.method.map(Method::name),
             "verdict": if decision.verdict == Verdict::Approve { "approve" } else { "deny" },
             "reason": inert(&decision.reason),
             "at": decision.at_s,

@@ -16,8 +16,6 @@ use zeroize::Zeroizing;
 use super::request::{Decision, Request, Verdict};
 use crate::canonical::jcs;
 
-/// The form of the signed document.
-const VERSION: u32 = 1;
 /// The key's file, beside the store.
 const KEY_FILE: &str = "decision-key";
 /// The longest key file that is read, in bytes; a PKCS #8 document of an Ed25519 key has some eighty.
@@ -112,7 +110,8 @@ impl Signer {
     }
 }
 
-/// What is signed: the RFC 8785 form of the decision and of what it is about. The names stand in the order that it asks for.
+/// What is signed: the decision and what it is about, in the form of RFC 8785. Version 1 had no method, and `v` at its end; a decision that
+/// was signed so has none and still counts.
 fn statement(request: &Request, decision: &Decision) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     let mut text = |before: &str, text: &str| {
@@ -124,8 +123,63 @@ fn statement(request: &Request, decision: &Decision) -> Vec<u8> {
     text("},\"at\":", &decision.at_s.to_string());
     text(",\"digest\":", &request.digest);
     text(",\"id\":", &request.id);
+    if let Some(method) = decision.method {
+        text(",\"method\":", method.name());
+    }
     text(",\"reason\":", &decision.reason);
-    text(",\"verdict\":", if decision.verdict == Verdict::Approve { "approve" } else { "deny" });
-    out.extend_from_slice(format!(",\"v\":{VERSION}}}").as_bytes());
+    let (before, after) = match decision.method {
+        Some(_) => (",\"v\":2,\"verdict\":", "}"),
+        None => (",\"verdict\":", ",\"v\":1}"),
+    };
+    text(before, if decision.verdict == Verdict::Approve { "approve" } else { "deny" });
+    out.extend_from_slice(after.as_bytes());
     out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::approval::request::{HeldCall, Identity, Method, Terms};
+
+    fn request() -> Request {
+        let (upstream, method, tool) = ("crm".into(), "tools/call".into(), "drop".into());
+        let call =
+            HeldCall { upstream, method, tool, params: "{}".into(), masked: false, rule: "r".into(), client: String::new() };
+        let terms = Terms { group: "dba".into(), quorum: 1, ttl_s: 900, use_ttl_s: 300, allow_machine_approver: false };
+        let requester = Identity { issuer: "corp".into(), subject: "agent".into() };
+        Request::new("APR-1".into(), "00".into(), requester, call, terms, 1)
+    }
+
+    fn decision(method: Option<Method>) -> Decision {
+        let approver = Identity { issuer: "corp".into(), subject: "ann".into() };
+        Decision { approver, method, verdict: Verdict::Approve, reason: "ok".into(), at_s: 7, signature: String::new() }
+    }
+
+    #[test]
+    fn r124_what_is_signed_names_the_method_and_what_was_signed_before_that_is_as_it_was() {
+        let signed = |method| String::from_utf8(statement(&request(), &decision(method))).unwrap();
+        let before = r#"{"approver":{"issuer":"corp","subject":"ann"},"at":"7","digest":"00","id":"APR-1","#;
+        assert_eq!(signed(None), format!(r#"{before}"reason":"ok","verdict":"approve","v":1}}"#));
+        assert_eq!(signed(Some(Method::Slack)), format!(r#"{before}"method":"slack","reason":"ok","v":2,"verdict":"approve"}}"#));
+    }
+
+    #[test]
+    fn r124_an_old_decision_still_counts_and_a_method_cannot_be_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let signer = Signer::open(dir.path()).unwrap();
+        for method in [None, Some(Method::Bearer)] {
+            let mut decision = decision(method);
+            decision.signature = signer.sign(&request(), &decision);
+            // As it comes back from the store; an old decision has no such member there.
+            let kept = serde_json::to_string(&decision).unwrap();
+            assert_eq!(kept.contains("method"), method.is_some());
+            let read: Decision = serde_json::from_str(&kept).unwrap();
+            assert!(signer.has_signed(&request(), &read));
+            for other in [None, Some(Method::Bearer), Some(Method::Slack)] {
+                let changed = Decision { method: other, ..read.clone() };
+                assert_eq!(signer.has_signed(&request(), &changed), other == method, "{method:?} to {other:?}");
+            }
+        }
+    }
 }

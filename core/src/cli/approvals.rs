@@ -212,7 +212,11 @@ fn show(request: &Value) -> String {
     for decision in request["decisions"].as_array().into_iter().flatten() {
         let reason = text(decision, "reason");
         let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-        line(&text(decision, "verdict"), format!("{} {}{because}", text(decision, "approver"), instant(&decision["at"])));
+        let by = match decision["method"].as_str() {
+            Some(method) => format!("{} ({method})", text(decision, "approver")),
+            None => text(decision, "approver"),
+        };
+        line(&text(decision, "verdict"), format!("{by} {}{because}", instant(&decision["at"])));
     }
     out
 }

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::approval::request::Method;
 use crate::approval::store::RedbStore;
 use std::path::Path;
 use std::sync::Mutex;
@@ -22,7 +23,7 @@ fn identity(subject: &str) -> Identity {
 }
 
 fn approver(subject: &str) -> Approver {
-    Approver { identity: identity(subject), client: Some("console".into()), names: vec!["dba".into()] }
+    Approver { identity: identity(subject), client: Some("console".into()), names: vec!["dba".into()], method: Method::Bearer }
 }
 
 fn ask(digest: &str, quorum: u32) -> Ask {
@@ -167,6 +168,7 @@ fn r124_who_writes_to_the_store_alone_cannot_approve() {
         (1, {
             let forged = Decision {
                 approver: identity("ann"),
+                method: Some(Method::Bearer),
                 verdict: Verdict::Approve,
                 reason: String::new(),
                 at_s: NOW + 1,
