@@ -4,3 +4,4 @@
 
 pub mod jcs;
 pub mod sha256;
+pub mod utc;

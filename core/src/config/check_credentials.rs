@@ -9,11 +9,11 @@ use toml::Spanned;
 
 use super::check::{CA_HINT, Checker, read};
 use super::checked::{Credential, Rule, Upstream};
-use super::raw::{RawCredential, RawOAuth, RawVault, RawVaultAuth, Text};
+use super::raw::{RawCredential, RawKey, RawOAuth, RawVault, RawVaultAuth, Text};
 use super::url::HttpUrl;
 use crate::credential::oauth::{ClientAuth, ClientCredentials, Server};
 use crate::credential::placement::{Placement, PlacementError};
-use crate::credential::source::{self, Source, SourceError};
+use crate::credential::source::{self, Secret, Source, SourceError};
 use crate::credential::vault::{Vault, VaultAuth};
 use crate::tls::ClientTls;
 
@@ -106,6 +106,24 @@ impl Checker<'_, '_> {
         }
     }
 
+    /// The secret that a file or a variable holds, where it is named, and the key there.
+    pub(super) fn secret<'r>(&mut self, raw: &'r Spanned<RawKey>, key: &str) -> Option<(Secret, &'r Text, String)> {
+        let (at, field, read) = match raw.get_ref() {
+            RawKey { file: Some(file), env: None } => (file, "file", source::from_file(&self.dir.join(file.get_ref()))),
+            RawKey { file: None, env: Some(name) } => (name, "env", source::from_env(name.get_ref())),
+            RawKey { file: Some(at), env: Some(_) } => {
+                self.problems.add(at.span(), key, "has two sources", "keep one of `file` and `env`");
+                return None;
+            }
+            RawKey { file: None, env: None } => {
+                self.problems.add(raw.span(), key, "has no source", "add `file = \"…\"` or `env = \"…\"`");
+                return None;
+            }
+        };
+        let key = format!("{key}.{field}");
+        self.local(at, &key, read).map(|secret| (secret, at, key))
+    }
+
     fn local<T>(&mut self, at: &Text, key: &str, read: Result<T, SourceError>) -> Option<T> {
         read.map_err(|error| self.problems.add(at.span(), key, error.to_string(), error.hint())).ok()
     }
@@ -180,7 +198,7 @@ impl Checker<'_, '_> {
     }
 
     /// The URL of a service that gives out secrets.
-    fn service(&mut self, text: &Text, key: &str) -> Option<HttpUrl> {
+    pub(super) fn service(&mut self, text: &Text, key: &str) -> Option<HttpUrl> {
         match HttpUrl::parse(text.get_ref()) {
             Ok(url) if !url.origin.is_tls && !url.origin.is_loopback() => {
                 self.problems.add(text.span(), key, "would be reached without TLS", TLS_HINT);
@@ -195,7 +213,7 @@ impl Checker<'_, '_> {
     }
 
     /// The authorities to trust for a service, in PEM.
-    fn service_ca(&mut self, ca: Option<&Text>, url: &HttpUrl, key: &str) -> Option<Option<Vec<u8>>> {
+    pub(super) fn service_ca(&mut self, ca: Option<&Text>, url: &HttpUrl, key: &str) -> Option<Option<Vec<u8>>> {
         let Some(ca) = ca else { return Some(None) };
         let message = match read(&self.dir.join(ca.get_ref())) {
             _ if !url.origin.is_tls => "stands beside a plain http:// URL".to_owned(),
@@ -227,8 +245,7 @@ impl Checker<'_, '_> {
         let refresh_s = self.number(raw.refresh_s.as_ref(), &format!("{key}.refresh_s"), 2..=86_400, 300);
         let authorities = self.service_ca(raw.ca.as_ref(), url.as_ref()?, &format!("{key}.ca"));
         let url = url?;
-        let scheme = if url.origin.is_tls { "https" } else { "http" };
-        let address = format!("{scheme}://{}", url.authority);
+        let address = url.site();
         Some(Vault {
             address,
             namespace: namespace?,

@@ -11,32 +11,16 @@ use toml::Spanned;
 use super::check::Checker;
 use super::checked::{Direction, DlpRule, Done};
 use super::raw::{RawDlp, RawDlpRule, RawKey, Text};
-use crate::credential::source;
 use crate::policy::Glob;
 
 impl Checker<'_, '_> {
     /// The keys of hashes and tokens.
     pub(super) fn keyring(&mut self, key: &Spanned<RawKey>) -> Option<Arc<Keyring>> {
-        let raw = key.get_ref();
-        let (at, field, secret) = match (&raw.file, &raw.env) {
-            (Some(file), None) => (file, "file", source::from_file(&self.dir.join(file.get_ref()))),
-            (None, Some(name)) => (name, "env", source::from_env(name.get_ref())),
-            (Some(at), Some(_)) => {
-                self.problems.add(at.span(), "dlp.key", "has two sources", "keep one of `file` and `env`");
-                return None;
-            }
-            (None, None) => {
-                self.problems.add(key.span(), "dlp.key", "has no source", "add `file = \"…\"` or `env = \"…\"`");
-                return None;
-            }
-        };
-        let secret = secret.map_err(|error| {
-            self.problems.add(at.span(), format!("dlp.key.{field}"), error.to_string(), error.hint());
-        });
-        let keyring = Keyring::derive(secret.ok()?.bytes(), "gateway").map(Arc::new);
+        let (secret, at, field) = self.secret(key, "dlp.key")?;
+        let keyring = Keyring::derive(secret.bytes(), "gateway").map(Arc::new);
         if keyring.is_none() {
             let message = format!("is shorter than {MASTER_BYTES_MIN} characters");
-            self.problems.add(at.span(), format!("dlp.key.{field}"), message, "make one with `openssl rand -base64 32`");
+            self.problems.add(at.span(), field, message, "make one with `openssl rand -base64 32`");
         }
         keyring
     }

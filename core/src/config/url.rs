@@ -85,6 +85,12 @@ impl HttpUrl {
         let authority = if port == standard { host.clone() } else { format!("{host}:{port}") };
         Ok(HttpUrl { origin: Origin { is_tls, host, port }, path, authority })
     }
+
+    /// Scheme, host and port, without a path.
+    pub fn site(&self) -> String {
+        let scheme = if self.origin.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority)
+    }
 }
 
 impl Origin {

@@ -43,11 +43,9 @@ impl Schedule {
 
     /// No value came. `jitter`: 0 to 1.
     pub fn failed(&mut self, now_ms: u64, jitter: f64) {
-        let wait_ms = (BACK_OFF_MS << self.failures.min(16)).min(BACK_OFF_MAX_MS);
+        self.next_ms = now_ms.saturating_add(back_off_ms(self.failures, jitter));
         self.failures = self.failures.saturating_add(1);
         self.fetched_ms = Some(now_ms);
-        let early = (wait_ms as f64 * 0.25 * jitter.clamp(0.0, 1.0)) as u64;
-        self.next_ms = now_ms.saturating_add(wait_ms - early);
     }
 
     /// An upstream refused this version: whether to fetch at once. Once a version, and not before [`FETCH_GAP_MS`] since the last fetch.
@@ -59,6 +57,13 @@ impl Schedule {
         self.forced = Some(version);
         true
     }
+}
+
+/// Milliseconds to wait after a failure: a second, doubled with each failure before it, a minute at most, and up to a quarter less.
+/// `jitter`: 0 to 1.
+pub fn back_off_ms(failures_before: u32, jitter: f64) -> u64 {
+    let wait_ms = (BACK_OFF_MS << failures_before.min(16)).min(BACK_OFF_MAX_MS);
+    wait_ms - (wait_ms as f64 * 0.25 * jitter.clamp(0.0, 1.0)) as u64
 }
 
 #[cfg(test)]
