@@ -22,6 +22,8 @@ pub enum DiscoveryError {
     ForeignKeys,
     /// It names no token endpoint of the issuer's own origin.
     NoTokenEndpoint,
+    /// It names no authorization endpoint of the issuer's own origin.
+    NoAuthorizationEndpoint,
 }
 
 impl fmt::Display for DiscoveryError {
@@ -32,6 +34,9 @@ impl fmt::Display for DiscoveryError {
             DiscoveryError::NoKeys => "the discovery document has no jwks_uri",
             DiscoveryError::ForeignKeys => "the jwks_uri is at another origin than the issuer",
             DiscoveryError::NoTokenEndpoint => "the discovery document has no token_endpoint at the issuer's origin",
+            DiscoveryError::NoAuthorizationEndpoint => {
+                "the discovery document has no authorization_endpoint at the issuer's origin"
+            }
         })
     }
 }
@@ -59,6 +64,15 @@ pub fn keys_url(document: &[u8], issuer: &str) -> Result<String, DiscoveryError>
 pub fn token_endpoint(document: &[u8], issuer: &str) -> Result<String, DiscoveryError> {
     let endpoint = member(document, issuer, "token_endpoint")?;
     endpoint.filter(|endpoint| is_own(endpoint, issuer)).ok_or(DiscoveryError::NoTokenEndpoint)
+}
+
+/// Reads a discovery document and returns where people log in.
+///
+/// # Errors
+/// [`DiscoveryError`].
+pub fn authorization_endpoint(document: &[u8], issuer: &str) -> Result<String, DiscoveryError> {
+    let endpoint = member(document, issuer, "authorization_endpoint")?;
+    endpoint.filter(|endpoint| is_own(endpoint, issuer)).ok_or(DiscoveryError::NoAuthorizationEndpoint)
 }
 
 fn member(document: &[u8], issuer: &str, name: &str) -> Result<Option<String>, DiscoveryError> {

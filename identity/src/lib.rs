@@ -10,6 +10,7 @@ mod issuer;
 mod json;
 mod jwk;
 mod jwks;
+mod login;
 pub mod metadata;
 #[cfg(any(test, feature = "mint"))]
 pub mod mint;
@@ -27,6 +28,7 @@ pub use cache::TokenCache;
 pub use issuer::{IssuerPolicy, IssuerPolicyError, IssuerState};
 pub use jwk::{Algorithm, JwkError};
 pub use jwks::{DroppedKey, JwksError, KeySet};
+pub use login::Login;
 pub use metadata::challenge;
 pub use pointer::{Pointer, PointerError};
 pub use principal::Principal;

@@ -61,6 +61,8 @@ pub enum Refusal {
     MalformedClaim(&'static str),
     /// `aud` does not name the resource asked for, or the issuer may not speak for that resource.
     WrongAudience,
+    /// `nonce` is not the one of the login that the token should answer.
+    WrongNonce,
     /// `exp` has passed.
     Expired,
     /// `nbf` has not been reached.
@@ -98,6 +100,7 @@ impl Refusal {
             Refusal::MissingClaim(_) => "missing-claim",
             Refusal::MalformedClaim(_) => "malformed-claim",
             Refusal::WrongAudience => "wrong-audience",
+            Refusal::WrongNonce => "wrong-nonce",
             Refusal::Expired => "expired",
             Refusal::NotYetValid => "not-yet-valid",
             Refusal::IssuedInFuture => "issued-in-future",

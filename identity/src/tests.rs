@@ -289,6 +289,80 @@ fn discovery_names_its_own_issuer_and_keys() {
 }
 
 #[test]
+fn people_log_in_at_the_issuers_own_origin_only() {
+    let of = |endpoint: Value| {
+        let document = json!({"issuer": ISS, "authorization_endpoint": endpoint}).to_string();
+        discovery::authorization_endpoint(document.as_bytes(), ISS)
+    };
+    assert_eq!(of(json!("https://idp.test/auth")), Ok("https://idp.test/auth".to_owned()));
+    for endpoint in
+        [json!("https://evil.test/auth"), json!("http://idp.test/auth"), json!("https://idp.test@evil.test/"), json!(7)]
+    {
+        assert_eq!(of(endpoint), Err(discovery::DiscoveryError::NoAuthorizationEndpoint));
+    }
+}
+
+/// An ID token that answers a login, and what makes it answer none (OpenID Connect Core 1.0 section 3.1.3.7).
+#[test]
+fn r14_an_id_token_answers_its_own_login_only() {
+    let key = key(Algorithm::Es256);
+    let other = SigningKey::generate(Algorithm::Es256, "k2").unwrap();
+    let (keys, _) = KeySet::parse(&SigningKey::jwks(&[&key])).unwrap();
+    let (lab_keys, _) = KeySet::parse(&SigningKey::jwks(&[&other])).unwrap();
+    let lab = IssuerPolicy::new("lab", "https://lab.test", vec![AUD.to_owned()]).unwrap();
+    let states = vec![
+        IssuerState { policy: policy(), keys: Some(Arc::new(keys)) },
+        IssuerState { policy: lab, keys: Some(Arc::new(lab_keys)) },
+    ];
+    let verifier = Verifier::new(states, 1);
+    let header = json!({"alg": "ES256", "kid": "k1"});
+    let good = json!({"iss": ISS, "aud": "gate-ui", "sub": "ann", "iat": NOW - 10, "exp": NOW + 300, "nonce": "n1", "at_hash": "x",
+        "roles": ["dba"], "groups": ["ops"]});
+    let judge = |claims: &Value| {
+        let login = Login { issuer: 0, client_id: "gate-ui", nonce: "n1" };
+        verifier.verify_login(key.sign_with(&header, claims).unwrap().as_bytes(), login, NOW)
+    };
+    let person = judge(&good).unwrap();
+    assert_eq!((person.id(), person.client_id(), person.roles()), ("corp:ann", Some("gate-ui"), &["dba".to_owned()][..]));
+    assert_eq!((person.groups(), person.expires_at()), (&["corp:ops".to_owned()][..], NOW + 330));
+    for (name, value, refusal) in [
+        ("nonce", json!("n2"), Refusal::WrongNonce),
+        ("nonce", json!(["n1"]), Refusal::WrongNonce),
+        ("nonce", Value::Null, Refusal::MissingClaim("nonce")),
+        ("aud", json!(AUD), Refusal::WrongAudience),
+        ("aud", json!(["gate-ui", "other"]), Refusal::WrongAudience),
+        ("azp", json!("other"), Refusal::WrongAudience),
+        ("exp", json!(NOW - 30), Refusal::Expired),
+        ("iss", json!("https://lab.test"), Refusal::UnknownKey { issuer: 1, kid: "k1".into() }),
+        ("iss", json!("https://evil.test"), Refusal::UnknownIssuer),
+        ("sub", json!(""), Refusal::MalformedClaim("sub")),
+        ("exp", Value::Null, Refusal::MissingClaim("exp")),
+    ] {
+        let mut claims = good.clone();
+        claims[name] = value.clone();
+        if value.is_null() {
+            claims.as_object_mut().unwrap().remove(name);
+        }
+        assert_eq!(judge(&claims).unwrap_err(), refusal, "{name}: {value}");
+    }
+    let several = json!({"aud": ["gate-ui", "other"], "azp": "gate-ui"});
+    let mut claims = good.clone();
+    several.as_object().unwrap().iter().for_each(|(name, value)| claims[name] = value.clone());
+    assert!(judge(&claims).is_ok());
+    // Another issuer of the same gate, whose token is good in itself, did not answer this login.
+    let foreign =
+        json!({"iss": "https://lab.test", "aud": "gate-ui", "sub": "ann", "iat": NOW - 10, "exp": NOW + 300, "nonce": "n1"});
+    let foreign = other.sign_with(&json!({"alg": "ES256", "kid": "k2"}), &foreign).unwrap();
+    let login = |issuer| Login { issuer, client_id: "gate-ui", nonce: "n1" };
+    assert_eq!(verifier.verify_login(foreign.as_bytes(), login(0), NOW).unwrap_err(), Refusal::UnknownIssuer);
+    assert!(verifier.verify_login(foreign.as_bytes(), login(1), NOW).is_ok());
+    // An ID token opens no endpoint, and an access token answers no login.
+    let id_token = key.sign_with(&header, &with("nonce", json!("n1"))).unwrap();
+    assert_eq!(verifier.verify(id_token.as_bytes(), AUD, NOW).unwrap_err(), Refusal::WrongType);
+    assert_eq!(judge(&with("aud", json!("gate-ui"))).unwrap_err(), Refusal::MissingClaim("nonce"));
+}
+
+#[test]
 fn tokens_are_asked_for_at_the_issuers_own_origin_only() {
     let document = |issuer: &str, endpoint: &str| json!({"issuer": issuer, "token_endpoint": endpoint}).to_string().into_bytes();
     let own = "https://idp.test/token";

@@ -43,6 +43,12 @@ impl Verifier {
     /// # Errors
     /// The first check that fails.
     pub fn verify(&self, token: &[u8], audience: &str, now: u64) -> Result<Principal, Refusal> {
+        let (issuer, token) = self.proven(token)?;
+        principal(issuer, &self.issuers[issuer].policy, &token, audience, now)
+    }
+
+    /// Reads a token and proves that one of the issuers signed it; returns which. Nothing else that it says is believed yet.
+    pub(crate) fn proven<'t>(&self, token: &'t [u8]) -> Result<(usize, Token<'t>), Refusal> {
         let token = token::read(token)?;
         let iss = match token.claims.get("iss") {
             Some(Value::String(iss)) => iss,
@@ -56,7 +62,12 @@ impl Verifier {
         if !key.verifies(token.signed, &token.signature) {
             return Err(Refusal::BadSignature);
         }
-        principal(issuer, &state.policy, &token, audience, now)
+        Ok((issuer, token))
+    }
+
+    /// How the tokens of the issuer at this position are judged.
+    pub(crate) fn policy(&self, issuer: usize) -> Option<&IssuerPolicy> {
+        self.issuers.get(issuer).map(|state| &state.policy)
     }
 }
 
@@ -66,12 +77,8 @@ fn principal(issuer: usize, policy: &IssuerPolicy, token: &Token<'_>, audience: 
     if !policy.audiences().iter().any(|one| one == audience) || !audiences.iter().any(|one| one == audience) {
         return Err(Refusal::WrongAudience);
     }
-    let (not_before, expires_at) = times(claims, policy, now)?;
-    let subject = match claims.get("sub") {
-        Some(Value::String(sub)) if is_subject(sub) => sub.clone(),
-        Some(_) => return Err(Refusal::MalformedClaim("sub")),
-        None => return Err(Refusal::MissingClaim("sub")),
-    };
+    let counts = times(claims, policy, now)?;
+    let subject = subject(claims)?;
     // An ID token says who logged in somewhere; it is not made for access (RFC 8725 section 3.12).
     for claim in ["nonce", "at_hash", "c_hash"] {
         if claims.contains_key(claim) {
@@ -82,28 +89,59 @@ fn principal(issuer: usize, policy: &IssuerPolicy, token: &Token<'_>, audience: 
     if claims.contains_key("cnf") {
         return Err(Refusal::MalformedClaim("cnf"));
     }
-    let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+    let client_id = text(claims, "client_id").or_else(|| text(claims, "azp"));
+    mapped(issuer, policy, claims, Named { subject, client_id, audiences }, counts)
+}
+
+/// Who a token is about, which client it was given to, and for whom it is.
+pub(crate) struct Named {
+    pub(crate) subject: String,
+    pub(crate) client_id: Option<String>,
+    pub(crate) audiences: Vec<String>,
+}
+
+/// The principal, with roles and groups as the issuer's policy finds them in the claims; `counts` is from when and until when it does.
+pub(crate) fn mapped(
+    issuer: usize,
+    policy: &IssuerPolicy,
+    claims: &Map<String, Value>,
+    Named { subject, client_id, audiences }: Named,
+    (not_before, expires_at): (u64, u64),
+) -> Result<Principal, Refusal> {
     let groups = names(claims, policy.groups(), "groups")?.into_iter().map(|group| format!("{}:{group}", policy.name()));
     Ok(Principal {
         id: format!("{}:{subject}", policy.name()),
         issuer_index: issuer,
         issuer_name: policy.name().to_owned(),
         subject,
-        client_id: text("client_id").or_else(|| text("azp")),
+        client_id,
         roles: names(claims, policy.roles(), "roles")?,
         groups: groups.collect(),
         audiences,
-        jti: text("jti"),
+        jti: text(claims, "jti"),
         not_before,
         expires_at,
     })
+}
+
+/// A claim that is a text.
+fn text(claims: &Map<String, Value>, name: &str) -> Option<String> {
+    claims.get(name).and_then(Value::as_str).map(str::to_owned)
+}
+
+pub(crate) fn subject(claims: &Map<String, Value>) -> Result<String, Refusal> {
+    match claims.get("sub") {
+        Some(Value::String(sub)) if is_subject(sub) => Ok(sub.clone()),
+        Some(_) => Err(Refusal::MalformedClaim("sub")),
+        None => Err(Refusal::MissingClaim("sub")),
+    }
 }
 
 fn is_subject(sub: &str) -> bool {
     !sub.is_empty() && sub.len() <= SUBJECT_BYTES_MAX && !sub.chars().any(char::is_control)
 }
 
-fn audiences(claims: &Map<String, Value>) -> Result<Vec<String>, Refusal> {
+pub(crate) fn audiences(claims: &Map<String, Value>) -> Result<Vec<String>, Refusal> {
     match claims.get("aud") {
         None => Err(Refusal::MissingClaim("aud")),
         Some(Value::String(one)) if !one.is_empty() => Ok(vec![one.clone()]),
@@ -117,7 +155,7 @@ fn audiences(claims: &Map<String, Value>) -> Result<Vec<String>, Refusal> {
 
 /// Checks `exp`, `nbf` and `iat`, and that the token does not live longer than its issuer may let it. Returns from when and
 /// until when it counts.
-fn times(claims: &Map<String, Value>, policy: &IssuerPolicy, now: u64) -> Result<(u64, u64), Refusal> {
+pub(crate) fn times(claims: &Map<String, Value>, policy: &IssuerPolicy, now: u64) -> Result<(u64, u64), Refusal> {
     let leeway = u64::from(policy.leeway_s());
     let expires = time(claims, "exp")?.ok_or(Refusal::MissingClaim("exp"))?;
     let issued = time(claims, "iat")?.ok_or(Refusal::MissingClaim("iat"))?;
