@@ -4,6 +4,7 @@
 //! Invariant: nothing changes anything and nothing shows a payload but the approvals, which ask who asks; nothing shows a token or a
 //! credential.
 
+mod access;
 mod approvals;
 
 use std::fmt::Write as _;

@@ -63,6 +63,8 @@ pub enum Answer {
 pub enum LedgerError {
     /// There is no such request.
     Unknown,
+    /// Too much is asked at once, or the ledger is closed.
+    Busy,
     /// It may not be decided so.
     Refused(Refused),
     /// The store cannot be used.
@@ -80,6 +82,7 @@ impl fmt::Display for LedgerError {
         match self {
             LedgerError::Unknown => f.write_str("there is no such request"),
             LedgerError::Refused(refused) => refused.fmt(f),
+            LedgerError::Busy => f.write_str("approvals cannot be asked for now"),
             LedgerError::Store(_) => f.write_str("the store of approvals cannot be used now"),
         }
     }

@@ -17,7 +17,7 @@ use super::check_budgets::budgets;
 use super::check_credentials::choose_credentials;
 use super::check_dlp::dlp_rules;
 use super::check_rules::rules;
-use super::checked::{Admin, Audit, Config, Issuer, PinSetup, Server, Upstream};
+use super::checked::{Audit, Config, Issuer, PinSetup, Server, Upstream};
 use super::problem::{Problem, Problems, nearest};
 use super::raw::{RawAudit, RawConfig, RawIssuer, RawPins, RawServer, RawUpstream, Text};
 use super::shape;
@@ -109,7 +109,8 @@ impl Checker<'_, '_> {
             Some(server) => self.named.upstreams.iter().map(|name| server.resource(name)).collect(),
             None => Vec::new(),
         };
-        let approval = raw.approval.as_ref().zip(server.as_ref()).and_then(|(raw, server)| self.approval(raw, server, &limits));
+        let admin = raw.admin.as_ref().and_then(|admin| self.admin(admin));
+        let approval = server.as_ref().and_then(|server| self.approval(&raw, server, admin.as_ref(), &limits));
         let mut audiences = resources.clone();
         audiences.extend(approval.as_ref().map(|approval| approval.audience.clone()));
         let issuers = self.issuers(&raw.issuer, &audiences);
@@ -122,7 +123,6 @@ impl Checker<'_, '_> {
         let dlp_rules = dlp_rules(&mut self, &raw.dlp, &catalogue, keyring.as_ref());
         let pins = raw.pins.as_ref().and_then(|pins| self.pins(pins));
         let audit = self.audit(&raw.audit);
-        let admin = raw.admin.as_ref().and_then(|admin| self.admin(&admin.listen));
         let dlp_keyring = keyring;
         Some(Config {
             server: server?,
@@ -162,7 +162,7 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn address(&mut self, text: &Text, key: &str) -> Option<SocketAddr> {
+    pub(super) fn address(&mut self, text: &Text, key: &str) -> Option<SocketAddr> {
         let parsed = text.get_ref().parse().ok();
         if parsed.is_none() {
             self.problems.add(
@@ -393,14 +393,5 @@ impl Checker<'_, '_> {
         }
         let first_sight = if accepts? { FirstSight::Accept } else { FirstSight::Quarantine };
         Some(PinSetup { dir: self.dir.join(raw.dir.get_ref()), first_sight, refuse_undeclared: refuse_undeclared? })
-    }
-
-    fn admin(&mut self, listen: &Text) -> Option<Admin> {
-        let address = self.address(listen, "admin.listen")?;
-        if !address.ip().is_loopback() {
-            let hint = "use 127.0.0.1 or [::1]; it asks nobody who they are";
-            self.problems.add(listen.span(), "admin.listen", "is not a loopback address", hint);
-        }
-        Some(Admin { listen: address })
     }
 }

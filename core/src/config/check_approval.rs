@@ -6,9 +6,9 @@ use aws_lc_rs::digest;
 use toml::Spanned;
 
 use super::check::Checker;
-use super::checked::{Approval, Server};
+use super::checked::{Admin, Approval, Server};
 use super::limits::Limits;
-use super::raw::{RawApproval, RawApprove, RawConfig};
+use super::raw::{RawApprove, RawConfig, RawIssuer};
 use crate::approval::request::Terms;
 
 /// The longest name of a group, in bytes.
@@ -23,8 +23,14 @@ pub(super) fn revision(text: &str) -> String {
 }
 
 impl Checker<'_, '_> {
-    pub(super) fn approval(&mut self, raw: &Spanned<RawApproval>, server: &Server, limits: &Limits) -> Option<Approval> {
-        let raw = raw.get_ref();
+    pub(super) fn approval(
+        &mut self,
+        whole: &RawConfig,
+        server: &Server,
+        admin: Option<&Admin>,
+        limits: &Limits,
+    ) -> Option<Approval> {
+        let raw = whole.approval.as_ref()?.get_ref();
         let path = format!("{}/approvals", server.public_url.path.trim_end_matches('/'));
         let audience = raw.audience.as_ref().map_or_else(|| server.base() + &path, |audience| audience.get_ref().clone());
         if let Some(given) = raw.audience.as_ref().filter(|given| self.is_an_endpoint(given.get_ref(), server)) {
@@ -33,13 +39,15 @@ impl Checker<'_, '_> {
         }
         let hold_s = self.number(raw.hold_s.as_ref(), "approval.hold_s", 0..=600, 50);
         let cooldown_s = self.number(raw.cooldown_s.as_ref(), "approval.cooldown_s", 0..=86_400, 60);
+        let login = raw.login.as_ref().map(|login| self.login(login, whole, admin));
         if raw.dir.get_ref().is_empty() {
             let hint = "name a directory that only the gateway's user can read";
             self.problems.add(raw.dir.span(), "approval.dir", "is empty", hint);
             return None;
         }
         let (dir, database) = (self.dir.join(raw.dir.get_ref()), self.database(raw, limits));
-        Some(Approval { dir, database, audience, hold: std::time::Duration::from_secs(hold_s), cooldown_s })
+        let (hold, login) = (std::time::Duration::from_secs(hold_s), login.flatten());
+        Some(Approval { dir, database, audience, hold, cooldown_s, login })
     }
 
     fn is_an_endpoint(&self, audience: &str, server: &Server) -> bool {
@@ -77,7 +85,11 @@ impl Checker<'_, '_> {
         }
         let Some(approval) = approval else { return };
         let takes = |audience: &Spanned<String>| *audience.get_ref() == approval.audience;
-        let mut speaking = raw.issuer.iter().filter(|issuer| issuer.audiences.get_ref().iter().any(takes)).peekable();
+        let login = raw.approval.as_ref().and_then(|raw| raw.get_ref().login.as_ref());
+        let is_logged_in_at = |name: &str| login.is_some_and(|login| login.get_ref().issuer.get_ref() == name);
+        let may_speak =
+            |issuer: &&RawIssuer| issuer.audiences.get_ref().iter().any(takes) || is_logged_in_at(issuer.name.get_ref());
+        let mut speaking = raw.issuer.iter().filter(may_speak).peekable();
         if speaking.peek().is_none() {
             let message = format!("holds calls, and nobody could decide: no issuer has the audience {:?}", approval.audience);
             missing(message, "add it to the `audiences` of the [[issuer]] of those who decide");

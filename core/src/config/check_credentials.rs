@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::check::{CA_HINT, Checker, read};
 use super::checked::{Credential, Rule, Upstream};
-use super::raw::{RawCredential, RawKey, RawOAuth, RawVault, RawVaultAuth, Text};
+use super::raw::{RawCredential, RawOAuth, RawSecret, RawVault, RawVaultAuth, Text};
 use super::url::HttpUrl;
 use crate::credential::oauth::{ClientAuth, ClientCredentials, Server};
 use crate::credential::placement::{Placement, PlacementError};
@@ -106,22 +106,24 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// The secret that a file or a variable holds, where it is named, and the key there.
-    pub(super) fn secret<'r>(&mut self, raw: &'r Spanned<RawKey>, key: &str) -> Option<(Secret, &'r Text, String)> {
-        let (at, field, read) = match raw.get_ref() {
-            RawKey { file: Some(file), env: None } => (file, "file", source::from_file(&self.dir.join(file.get_ref()))),
-            RawKey { file: None, env: Some(name) } => (name, "env", source::from_env(name.get_ref())),
-            RawKey { file: Some(at), env: Some(_) } => {
-                self.problems.add(at.span(), key, "has two sources", "keep one of `file` and `env`");
-                return None;
-            }
-            RawKey { file: None, env: None } => {
-                self.problems.add(raw.span(), key, "has no source", "add `file = \"…\"` or `env = \"…\"`");
-                return None;
-            }
+    /// A secret in a file or in a variable, and where it is read again whenever it is needed.
+    pub(super) fn local_secret(&mut self, raw: &Spanned<RawSecret>, key: &str) -> Option<(Source, Secret)> {
+        let Some((field, at)) = raw.get_ref().place() else {
+            let (message, hint) = match raw.get_ref().file {
+                Some(_) => ("has two sources", "keep one of `file` and `env`"),
+                None => ("has no source", "add `file = \"…\"` or `env = \"…\"`"),
+            };
+            self.problems.add(raw.span(), key, message, hint);
+            return None;
         };
-        let key = format!("{key}.{field}");
-        self.local(at, &key, read).map(|secret| (secret, at, key))
+        let (source, read) = if field == "file" {
+            let path = self.dir.join(at.get_ref());
+            let read = source::from_file(&path);
+            (Source::File(path), read)
+        } else {
+            (Source::Env(at.get_ref().clone()), source::from_env(at.get_ref()))
+        };
+        self.local(at, &format!("{key}.{field}"), read).map(|secret| (source, secret))
     }
 
     fn local<T>(&mut self, at: &Text, key: &str, read: Result<T, SourceError>) -> Option<T> {
@@ -166,7 +168,7 @@ impl Checker<'_, '_> {
     }
 
     /// A text of 1 to 512 printable characters.
-    fn text(&mut self, text: &Text, key: &str) -> Option<String> {
+    pub(super) fn text(&mut self, text: &Text, key: &str) -> Option<String> {
         let is_good =
             (1..=TEXT_BYTES_MAX).contains(&text.get_ref().len()) && text.get_ref().bytes().all(|b| (0x20..0x7f).contains(&b));
         if !is_good {

@@ -10,17 +10,17 @@ use toml::Spanned;
 
 use super::check::Checker;
 use super::checked::{Direction, DlpRule, Done};
-use super::raw::{RawDlp, RawDlpRule, RawKey, Text};
+use super::raw::{RawDlp, RawDlpRule, RawSecret, Text};
 use crate::policy::Glob;
 
 impl Checker<'_, '_> {
     /// The keys of hashes and tokens.
-    pub(super) fn keyring(&mut self, key: &Spanned<RawKey>) -> Option<Arc<Keyring>> {
-        let (secret, at, field) = self.secret(key, "dlp.key")?;
+    pub(super) fn keyring(&mut self, key: &Spanned<RawSecret>) -> Option<Arc<Keyring>> {
+        let (_, secret) = self.local_secret(key, "dlp.key")?;
         let keyring = Keyring::derive(secret.bytes(), "gateway").map(Arc::new);
-        if keyring.is_none() {
+        if let Some((field, at)) = key.get_ref().place().filter(|_| keyring.is_none()) {
             let message = format!("is shorter than {MASTER_BYTES_MIN} characters");
-            self.problems.add(at.span(), field, message, "make one with `openssl rand -base64 32`");
+            self.problems.add(at.span(), format!("dlp.key.{field}"), message, "make one with `openssl rand -base64 32`");
         }
         keyring
     }

@@ -240,6 +240,28 @@ pub struct Approval {
     pub hold: Duration,
     /// Seconds after a denial during which the same call is not asked for again.
     pub cooldown_s: u64,
+    /// How people log in to decide on the page; without it there is no page.
+    pub login: Option<Arc<Login>>,
+}
+
+/// How people log in (OpenID Connect Core 1.0 section 3.1).
+pub struct Login {
+    /// Index of the issuer that says who they are.
+    pub issuer: usize,
+    /// Its identifier.
+    pub issuer_url: String,
+    /// The page's own identifier there.
+    pub client_id: String,
+    /// The page's secret there; `None` for a public client, which PKCE alone protects.
+    pub client_secret: Option<Source>,
+    /// What the page asks to know of them.
+    pub scope: String,
+    /// Where people find the admin listener; it has no path.
+    pub public_url: HttpUrl,
+    /// Seconds without a question after which a session ends.
+    pub idle_s: u64,
+    /// Seconds after the login at which a session ends at the latest.
+    pub session_s: u64,
 }
 
 /// How the audit is kept.
@@ -268,4 +290,6 @@ pub struct PinSetup {
 pub struct Admin {
     /// The address; loopback only.
     pub listen: SocketAddr,
+    /// Where people find it, where that is known: an origin with `https`, or on loopback.
+    pub public_url: Option<HttpUrl>,
 }

@@ -99,6 +99,10 @@ limits! {
     approval_params_bytes_max: usize = 65_536, 1024..=1_048_576;
     /// Requests for approval that one principal may have pending; with more its calls are denied.
     approvals_pending_per_principal_max: usize = 16, 1..=1000;
+    /// Logins at the approvals page that were begun and not ended; one more takes the place of the oldest.
+    approval_logins_max: usize = 1024, 1..=100_000;
+    /// People logged in at the approvals page; one more ends the session that was used least lately.
+    approval_sessions_max: usize = 1024, 1..=100_000;
     /// Time a call waits to learn whether it may run; then the answer is that approvals are unavailable.
     approval_ask_time_max_ms: u64 = 5_000, 10..=60_000;
     /// Time the database of approvals may take for a statement; then it cannot be used, and approvals are unavailable.

@@ -9,6 +9,7 @@ mod check_budgets;
 mod check_credentials;
 mod check_database;
 mod check_dlp;
+mod check_login;
 mod check_rules;
 mod checked;
 mod limits;
@@ -19,7 +20,7 @@ pub mod url;
 
 pub use check::load;
 pub use checked::{
-    Admin, Approval, ArgPredicate, Audit, Budget, Config, Credential, Direction, DlpRule, Done, Issuer, PinSetup, Rule,
+    Admin, Approval, ArgPredicate, Audit, Budget, Config, Credential, Direction, DlpRule, Done, Issuer, Login, PinSetup, Rule,
     RuleEffect, Server, Upstream, What, Who,
 };
 pub use limits::Limits;

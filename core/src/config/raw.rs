@@ -264,7 +264,7 @@ pub(super) struct RawPath {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawDlp {
-    pub key: Option<Spanned<RawKey>>,
+    pub key: Option<Spanned<RawSecret>>,
     #[serde(default)]
     pub detector: Vec<Written>,
     #[serde(default)]
@@ -289,9 +289,20 @@ pub(super) struct RawDlpRule {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawKey {
+pub(super) struct RawSecret {
     pub file: Option<Text>,
     pub env: Option<Text>,
+}
+
+impl RawSecret {
+    /// The one key that is given, and its value; `None` where it is none or both.
+    pub(super) fn place(&self) -> Option<(&'static str, &Text)> {
+        match (&self.file, &self.env) {
+            (Some(file), None) => Some(("file", file)),
+            (None, Some(name)) => Some(("env", name)),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -314,6 +325,18 @@ pub(super) struct RawApproval {
     pub audience: Option<Text>,
     pub hold_s: Option<Spanned<i64>>,
     pub cooldown_s: Option<Spanned<i64>>,
+    pub login: Option<Spanned<RawLogin>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLogin {
+    pub issuer: Text,
+    pub client_id: Text,
+    pub client_secret: Option<Spanned<RawSecret>>,
+    pub scope: Option<Text>,
+    pub idle_s: Option<Spanned<i64>>,
+    pub session_s: Option<Spanned<i64>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -337,4 +360,5 @@ pub(super) struct RawPins {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawAdmin {
     pub listen: Text,
+    pub public_url: Option<Text>,
 }

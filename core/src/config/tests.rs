@@ -396,3 +396,63 @@ fn a_missing_file_is_a_problem() {
     let endless = load(Path::new("/dev/zero")).err().unwrap();
     assert!(endless[0].message.contains("longer than 4 MiB"), "{}", endless[0]);
 }
+
+/// A configuration in which people log in to decide, with more in `[approval.login]` and `[admin]`.
+fn with_login(login: &str, admin: &str) -> Result<Config, Vec<String>> {
+    let login = format!("[approval.login]\nissuer = \"corp\"\nclient_id = \"gate-ui\"\n{login}");
+    let admin = format!("[admin]\nlisten = \"127.0.0.1:8081\"\n{admin}");
+    let text = SAMPLE
+        .replace("effect = \"block\"", "effect = \"approve\"\napprove = { group = \"dba\" }")
+        .replace("[audit]", &format!("{admin}\n[approval]\ndir = \"approvals\"\n{login}\n[audit]"));
+    load_text(&text)
+}
+
+/// Who logs in needs no token, so the issuer needs no audience for approvals.
+#[test]
+fn people_log_in_at_an_issuer() {
+    let admin = "public_url = \"https://Gate-Admin.example/\"";
+    let config = with_login("", admin).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let login = config.approval.unwrap().login.unwrap();
+    assert_eq!((login.issuer, login.issuer_url.as_str(), login.client_id.as_str()), (0, "http://127.0.0.1:3480", "gate-ui"));
+    assert_eq!((login.scope.as_str(), login.idle_s, login.session_s), ("openid", 900, 3600));
+    assert_eq!(login.public_url.authority, "gate-admin.example");
+    assert!(login.client_secret.is_none());
+    let more = "client_secret = { file = \"key\" }\nscope = \"openid groups\"\nidle_s = 60";
+    let config = with_login(more, "public_url = \"http://localhost:8081\"").unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let login = config.approval.unwrap().login.unwrap();
+    assert!(login.client_secret.is_some() && login.idle_s == 60 && login.scope == "openid groups");
+}
+
+#[test]
+fn a_login_that_cannot_work_is_found() {
+    let good = "public_url = \"https://gate-admin.example\"";
+    for (login, admin, said) in [
+        ("", "", "gate.toml:42:1: approval.login: does not know where browsers find the page"),
+        ("", "public_url = \"http://gate-admin.example\"", "gate.toml:39:14: admin.public_url: would be reached without TLS"),
+        ("", "public_url = \"https://gate.example/admin\"", "admin.public_url: has the path \"/admin\""),
+        ("", "public_url = \"gate.example\"", "admin.public_url: the URL must start with"),
+        ("scope = \"profile\"", good, "gate.toml:45:9: approval.login.scope: has no \"openid\""),
+        ("idle_s = 5", good, "approval.login.idle_s: is out of bounds"),
+        ("session_s = 90000", good, "approval.login.session_s: is out of bounds"),
+        ("client_secret = { file = \"nokey\" }", good, "approval.login.client_secret.file: the credential's file cannot be read"),
+        ("client_secret = { file = \"key\", env = \"K\" }", good, "approval.login.client_secret: has two sources"),
+        ("client_secret = {}", good, "approval.login.client_secret: has no source"),
+        ("redirect = \"x\"", good, "approval.login.redirect: unknown key `redirect`"),
+    ] {
+        let found = with_login(login, admin).err().unwrap_or_default();
+        assert!(found.len() == 1 && found[0].contains(said), "{login:?} {admin:?} gave {found:#?}, not {said:?}");
+        assert!(found[0].contains("\n  hint: "), "{found:#?}");
+    }
+    let text = SAMPLE
+        .replace("roles = { claim = \"/roles\" }\ngroups = { claim = \"/groups\" }\n", "")
+        .replace(", roles = [\"reader\"]", "");
+    let login = "[admin]\nlisten = \"127.0.0.1:8081\"\npublic_url = \"http://127.0.0.1:8081\"\n[approval]\ndir = \"a\"\n";
+    for (issuer, said) in [
+        ("corp", "approval.login.issuer: does not say who is in which group"),
+        ("crop", "approval.login.issuer: no [[issuer]] is named \"crop\"\n  hint: did you mean \"corp\"?"),
+    ] {
+        let login = format!("{login}[approval.login]\nissuer = \"{issuer}\"\nclient_id = \"gate-ui\"\n[audit]");
+        let found = load_text(&text.replace("[audit]", &login)).err().unwrap_or_default();
+        assert!(found.iter().any(|problem| problem.contains(said)), "{found:#?}");
+    }
+}
