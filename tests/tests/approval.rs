@@ -31,6 +31,17 @@ id = "soon"
 what = { upstream = "crm", tool = "soon" }
 effect = "approve"
 approve = { group = "dba", ttl_s = 10 }
+[[rule]]
+id = "pages"
+what = { upstream = "crm", tool = "query" }
+args = [{ at = "/sql", sql = { dialect = "postgres", class = ["read"] } }]
+effect = "approve"
+approve = { group = "dba", window_s = 600 }
+[[rule]]
+id = "urgent"
+what = { upstream = "crm", tool = "urgent" }
+effect = "approve"
+approve = { group = "dba", quorum = 3, break_glass = "lead" }
 "#;
 
 /// Echoes the arguments; for `{"sql": "stream"}` in events, of which the second holds what must be masked.
@@ -224,6 +235,59 @@ fn r123_a_quorum_takes_several_people_and_a_denial_is_told_with_its_reason() {
     stage.decide(&id, "approve", &stage.dba("bob"));
     assert!(stage.gateway.call(&agent, "two", "{}").json()["result"]["isError"].is_null());
     assert_eq!(stage.ran("two"), 1);
+}
+
+#[test]
+fn r122_an_approval_for_a_time_is_for_the_calls_that_lie_wholly_within_the_rule() {
+    let mut stage = Stage::new(0);
+    let agent = stage.agent();
+    let query = |sql: &str| stage.gateway.call(&agent, "query", &json!({ "sql": sql }).to_string());
+    let (id, status) = meta(&query("SELECT name FROM customers"));
+    assert_eq!(status, "pending");
+    // What the rule is about is one request, whatever the call is; what it is about only in part is another.
+    assert_eq!(meta(&query("SELECT 1")).0, id);
+    let mixed = "SELECT 1; DELETE FROM customers";
+    let (whole, _) = meta(&query(mixed));
+    assert_ne!(whole, id);
+    let shown = stage.ask("GET", &format!("/approvals/{id}"), &stage.dba("ann"), "").json();
+    assert_eq!(shown["window_s"], 600);
+    assert!(shown["scope"].as_str().unwrap().contains("class = [\"read\"]"), "{shown}");
+    let shown = stage.ask("GET", &format!("/approvals/{whole}"), &stage.dba("ann"), "").json();
+    assert!(shown["window_s"].is_null() && shown["params"].as_str().unwrap().contains("DELETE FROM"), "{shown}");
+    stage.decide(&id, "approve", &stage.dba("ann"));
+    for sql in ["SELECT 1", "SELECT name FROM customers", "SELECT 2"] {
+        assert!(query(sql).json()["result"]["isError"].is_null(), "{sql}");
+    }
+    assert_eq!(meta(&query(mixed)), (whole, "pending".to_owned()));
+    assert_eq!(stage.ran("query"), 3);
+    stage.decide(&id, "deny", &stage.dba("bob"));
+    assert_eq!(meta(&query("SELECT 1")).1, "denied");
+    stage.gateway.terminate();
+    let rows = audit::rows(&stage.gateway.audit(), "calls");
+    assert_eq!(rows.iter().filter(|row| row["approval"] == id && row["reason"] == "approved").count(), 3);
+}
+
+#[test]
+fn r127_the_glass_is_broken_with_a_reason_an_alarm_and_a_record() {
+    let mut stage = Stage::new(0);
+    let agent = stage.agent();
+    let (id, _) = meta(&stage.gateway.call(&agent, "urgent", "{}"));
+    let lead = stage.decider("ann", "console", &["lead"]);
+    let breaking = |token: &str, body: &str| stage.ask("POST", &format!("/approvals/{id}/break-glass"), token, body).status;
+    assert_eq!(breaking(&lead, "{}"), 400);
+    assert_eq!(breaking(&stage.dba("bob"), "{\"reason\":\"fire\"}"), 403);
+    assert_eq!(breaking(&stage.decider("agent-a", "console", &["lead"]), "{\"reason\":\"fire\"}"), 403);
+    assert_eq!(breaking(&lead, "{\"reason\":\"the site is down\"}"), 200);
+    assert!(stage.gateway.call(&agent, "urgent", "{}").json()["result"]["isError"].is_null());
+    assert_eq!(stage.ran("urgent"), 1);
+    wait_until("the alarm", || {
+        let metrics = stage.ask("GET", "/metrics", "", "").body;
+        metrics.contains("sluicegate_approvals_glass_broken_total 1\n")
+    });
+    assert!(stage.gateway.log().contains("ERROR the glass is broken"), "{}", stage.gateway.log());
+    stage.gateway.terminate();
+    let rows = audit::rows(&stage.gateway.audit(), "calls");
+    assert!(rows.iter().any(|row| row["approval"] == id && row["reason"] == "break-glass" && row["status"] == "ok"));
 }
 
 #[test]

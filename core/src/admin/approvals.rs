@@ -35,6 +35,7 @@ pub(super) fn routes() -> Router<Arc<Observed>> {
         .route("/approvals/{id}", get(show))
         .route("/approvals/{id}/approve", post(approve))
         .route("/approvals/{id}/deny", post(deny))
+        .route("/approvals/{id}/break-glass", post(break_glass))
         .route("/approvals/{id}/cancel", post(cancel))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
@@ -82,7 +83,7 @@ pub(super) fn status_of(error: &LedgerError) -> StatusCode {
     match error {
         LedgerError::Unknown => StatusCode::NOT_FOUND,
         LedgerError::Refused(Refused::TooLate(_) | Refused::Twice) => StatusCode::CONFLICT,
-        LedgerError::Refused(Refused::LongReason) => StatusCode::BAD_REQUEST,
+        LedgerError::Refused(Refused::LongReason | Refused::NoReason) => StatusCode::BAD_REQUEST,
         LedgerError::Refused(_) => StatusCode::FORBIDDEN,
         LedgerError::Busy | LedgerError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -126,6 +127,15 @@ async fn approve(state: State<Arc<Observed>>, id: Path<String>, headers: HeaderM
 
 async fn deny(state: State<Arc<Observed>>, id: Path<String>, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
     decide((state, id, headers, body), Verdict::Deny).await
+}
+
+async fn break_glass(
+    state: State<Arc<Observed>>,
+    id: Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Failure> {
+    decide((state, id, headers, body), Verdict::BreakGlass).await
 }
 
 /// What may stand in the body of a decision.

@@ -67,6 +67,8 @@ async fn metrics(State(observed): State<Arc<Observed>>) -> String {
     series("sluicegate_audit_corrupt_total", "counter", "Spool segments that could not be read whole.", audit.corrupt_total);
     series("sluicegate_audit_writable", "gauge", "1 while the audit can be written.", u64::from(audit.error.is_none()));
     if let Some(approvals) = &observed.approvals {
+        let broken = "Calls that one person let run alone.";
+        series("sluicegate_approvals_glass_broken_total", "counter", broken, approvals.desk.glass_broken());
         let is_available = u64::from(approvals.desk.is_available());
         series("sluicegate_approvals_available", "gauge", "1 while the store of approvals can be used.", is_available);
     }

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -32,7 +32,14 @@ enum Job {
 /// The way to the ledger.
 pub struct Desk {
     jobs: SyncSender<Job>,
-    is_available: Arc<AtomicBool>,
+    gauges: Arc<Gauges>,
+}
+
+/// What the ledger's thread shows of it.
+#[derive(Default)]
+struct Gauges {
+    is_available: AtomicBool,
+    glass_broken: AtomicU64,
 }
 
 impl Desk {
@@ -42,10 +49,10 @@ impl Desk {
     /// The system gives no thread.
     pub fn open(ledger: impl FnOnce() -> Ledger + Send + 'static) -> io::Result<(Arc<Desk>, JoinHandle<()>)> {
         let (jobs, queue) = sync_channel(JOBS_MAX);
-        let is_available = Arc::new(AtomicBool::new(false));
-        let tell = Arc::clone(&is_available);
-        let thread = std::thread::Builder::new().name("approvals".to_owned()).spawn(move || serve(ledger(), &queue, &tell))?;
-        Ok((Arc::new(Desk { jobs, is_available }), thread))
+        let gauges: Arc<Gauges> = Arc::default();
+        let shown = Arc::clone(&gauges);
+        let thread = std::thread::Builder::new().name("approvals".to_owned()).spawn(move || serve(ledger(), &queue, &shown))?;
+        Ok((Arc::new(Desk { jobs, gauges }), thread))
     }
 
     /// Puts a worker's question. `None`: the queue is full, or nobody answers any more.
@@ -78,7 +85,12 @@ impl Desk {
 
     /// Whether the store can be used.
     pub fn is_available(&self) -> bool {
-        self.is_available.load(Ordering::Relaxed)
+        self.gauges.is_available.load(Ordering::Relaxed)
+    }
+
+    /// How often somebody let a call run alone, since the start.
+    pub fn glass_broken(&self) -> u64 {
+        self.gauges.glass_broken.load(Ordering::Relaxed)
     }
 }
 
@@ -95,10 +107,11 @@ impl Asked {
 }
 
 /// Does what is asked until it is told to end.
-fn serve(mut ledger: Ledger, queue: &Receiver<Job>, is_available: &AtomicBool) {
+fn serve(mut ledger: Ledger, queue: &Receiver<Job>, gauges: &Gauges) {
     let mut swept = Instant::now();
     loop {
-        is_available.store(ledger.is_available(), Ordering::Relaxed);
+        gauges.is_available.store(ledger.is_available(), Ordering::Relaxed);
+        gauges.glass_broken.store(ledger.glass_broken(), Ordering::Relaxed);
         match queue.recv_timeout(SWEEP_EVERY.saturating_sub(swept.elapsed())) {
             Ok(Job::Do(job)) => job(&mut ledger),
             Err(RecvTimeoutError::Timeout) => {}
@@ -130,7 +143,15 @@ mod tests {
         let call =
             HeldCall { upstream, method, tool, params: "{}".into(), masked: false, rule: "r".into(), client: String::new() };
         let requester = Identity { issuer: "corp".into(), subject: "agent".into() };
-        let terms = Terms { group, quorum: 1, ttl_s: 900, use_ttl_s: 300, allow_machine_approver: false };
+        let terms = Terms {
+            group,
+            quorum: 1,
+            ttl_s: 900,
+            use_ttl_s: 300,
+            allow_machine_approver: false,
+            window: None,
+            break_glass: None,
+        };
         Ask { digest: "d".into(), requester, call, terms, known: None }
     }
 
@@ -184,7 +205,7 @@ mod tests {
     #[test]
     fn a_full_queue_and_a_closed_ledger_are_answers() {
         let (jobs, queue) = sync_channel(JOBS_MAX);
-        let desk = Desk { jobs, is_available: Arc::default() };
+        let desk = Desk { jobs, gauges: Arc::default() };
         let asked: Vec<_> = (0..JOBS_MAX).map(|_| desk.ask(ask()).unwrap()).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         assert!(desk.ask(ask()).is_none() && runtime.block_on(desk.with(|_| ())).is_none());

@@ -9,7 +9,7 @@ use crate::canonical::jcs;
 use crate::canonical::sha256::Sha256;
 
 /// The form of the hashed document; it counts up when the form changes, so that old approvals fit nothing.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What is bound together.
 #[derive(Clone, Copy, Debug)]
@@ -26,14 +26,30 @@ pub struct Bound<'a> {
     pub endpoint: &'a str,
     /// The JSON-RPC method.
     pub method: &'a str,
-    /// `params`: the tool, its arguments, and everything else but `_meta`, which clients fill with what changes from call to call.
-    pub params: Option<Value<'a>>,
+    /// What was accepted of what the tool says of itself, as a hash in hexadecimal digits; empty where tools are not pinned.
+    pub definition: &'a str,
+    /// What the call is about.
+    pub what: What<'a>,
     /// The rule that asks for approval.
     pub rule: &'a str,
     /// The revision of all rules.
     pub revision: &'a str,
     /// The name of the credential that the upstream is given, empty where there is none.
     pub credential: &'a str,
+}
+
+/// What an approval is about.
+#[derive(Clone, Copy, Debug)]
+pub enum What<'a> {
+    /// One call, by its `params`: the tool, its arguments, and everything else but `_meta`, which clients fill with what changes from call to call.
+    Call(Option<Value<'a>>),
+    /// All calls of a tool that lie within a rule.
+    Scope {
+        /// The tool.
+        tool: &'a str,
+        /// The rule as it is written.
+        scope: &'a str,
+    },
 }
 
 impl Bound<'_> {
@@ -46,18 +62,25 @@ impl Bound<'_> {
         };
         // The names stand in the order that RFC 8785 asks for.
         text(&mut out, "{\"credential\":", self.credential);
+        text(&mut out, ",\"definition\":", self.definition);
         text(&mut out, ",\"method\":", self.method);
-        out.extend_from_slice(b",\"params\":");
-        match self.params {
-            Some(params) if params.kind() != Kind::Object => jcs::write(&mut out, params),
-            Some(params) => jcs::write_members(&mut out, params.members().filter(|(name, _)| name.text() != "_meta")),
-            None => out.extend_from_slice(b"null"),
+        if let What::Call(params) = self.what {
+            out.extend_from_slice(b",\"params\":");
+            match params {
+                Some(params) if params.kind() != Kind::Object => jcs::write(&mut out, params),
+                Some(params) => jcs::write_members(&mut out, params.members().filter(|(name, _)| name.text() != "_meta")),
+                None => out.extend_from_slice(b"null"),
+            }
         }
         text(&mut out, ",\"principal\":{\"client\":", self.client);
         text(&mut out, ",\"issuer\":", self.issuer);
         text(&mut out, ",\"subject\":", self.subject);
         text(&mut out, "},\"revision\":", self.revision);
         text(&mut out, ",\"rule\":", self.rule);
+        if let What::Scope { tool, scope } = self.what {
+            text(&mut out, ",\"scope\":", scope);
+            text(&mut out, ",\"tool\":", tool);
+        }
         text(&mut out, ",\"upstream\":{\"endpoint\":", self.endpoint);
         text(&mut out, ",\"name\":", self.upstream);
         out.extend_from_slice(format!("}},\"v\":{VERSION}}}").as_bytes());
@@ -78,7 +101,8 @@ mod tests {
         upstream: "crm",
         endpoint: "https://crm.example/mcp",
         method: "tools/call",
-        params: None,
+        definition: "ab",
+        what: What::Call(None),
         rule: "dba",
         revision: "00",
         credential: "crm-key",
@@ -87,7 +111,7 @@ mod tests {
     fn of(params: &str, bound: Bound<'_>) -> Sha256 {
         let mut tape = Tape::new();
         tape.parse(params.as_bytes(), &Bounds { depth_max: 64, nodes_max: 1000, refuse_duplicates: true }).unwrap();
-        Bound { params: Some(tape.root(params.as_bytes())), ..bound }.digest()
+        Bound { what: What::Call(Some(tape.root(params.as_bytes()))), ..bound }.digest()
     }
 
     #[test]
@@ -115,9 +139,23 @@ mod tests {
             Bound { rule: "other", ..BOUND },
             Bound { revision: "01", ..BOUND },
             Bound { credential: "other", ..BOUND },
+            Bound { definition: "cd", ..BOUND },
         ] {
             assert_ne!(of(call, other), digest, "{other:?}");
         }
+    }
+
+    #[test]
+    fn r122_a_scope_is_bound_as_it_is_written_and_is_no_call() {
+        let of = |tool, scope| Bound { what: What::Scope { tool, scope }, ..BOUND }.digest();
+        let digest = of("run", "class = [\"read\"]");
+        assert_eq!(of("run", "class = [\"read\"]"), digest);
+        for other in
+            [of("other", "class = [\"read\"]"), of("run", "class = [\"write\"]"), Bound { subject: "b", ..BOUND }.digest()]
+        {
+            assert_ne!(other, digest);
+        }
+        assert_ne!(Bound { what: What::Call(None), ..BOUND }.digest(), of("", ""));
     }
 
     #[test]

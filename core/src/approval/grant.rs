@@ -44,13 +44,14 @@ impl Run {
 pub struct Grant {
     id: String,
     digest: String,
+    breaks_glass: bool,
     run: Arc<Run>,
 }
 
 impl Grant {
-    pub(super) fn new(id: String, digest: String) -> (Grant, Arc<Run>) {
+    pub(super) fn new(id: String, digest: String, breaks_glass: bool) -> (Grant, Arc<Run>) {
         let run = Arc::new(Run::default());
-        (Grant { id, digest, run: Arc::clone(&run) }, run)
+        (Grant { id, digest, breaks_glass, run: Arc::clone(&run) }, run)
     }
 
     /// The id of the request that was approved.
@@ -61,6 +62,11 @@ impl Grant {
     /// The digest of the call that may run, in hexadecimal digits.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// Whether somebody alone let the call through.
+    pub fn breaks_glass(&self) -> bool {
+        self.breaks_glass
     }
 
     /// Says that the call begins: from now on it may have an effect.

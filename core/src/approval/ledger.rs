@@ -115,6 +115,8 @@ pub struct Ledger {
     newest: HashMap<String, String>,
     /// Who waits for a pending request to move.
     watched: HashMap<String, Arc<AtomicBool>>,
+    /// How often somebody let a call run alone.
+    glass_broken: u64,
     /// The calls that run now.
     runs: HashMap<String, Arc<Run>>,
 }
@@ -124,7 +126,9 @@ impl Ledger {
     pub fn new(gateway: String, open: Opener, signer: Signer, bounds: Bounds, now_s: u64) -> Ledger {
         let (requests, newest, watched, runs) = Default::default();
         let store = None;
-        let mut ledger = Ledger { gateway, open, store, reopen_at_s: now_s, signer, bounds, requests, newest, watched, runs };
+        let glass_broken = 0;
+        let mut ledger =
+            Ledger { glass_broken, gateway, open, store, reopen_at_s: now_s, signer, bounds, requests, newest, watched, runs };
         ledger.sweep(now_s);
         ledger
     }
@@ -132,6 +136,11 @@ impl Ledger {
     /// Whether the store can be used.
     pub fn is_available(&self) -> bool {
         self.store.is_some()
+    }
+
+    /// How often somebody let a call run alone, since the start.
+    pub fn glass_broken(&self) -> u64 {
+        self.glass_broken
     }
 
     /// Answers a call. The same call finds the same request, however often it asks.
@@ -188,6 +197,10 @@ impl Ledger {
                 tracing::error!(id, "an approved request is not what was signed; it is not used");
                 None
             }
+            // Everything that it was approved for may run as long as it counts; nothing is used up.
+            State::Approved if request.terms.window.is_some() => {
+                Some(Answer::Granted(Grant::new(id, request.digest.clone(), false).0))
+            }
             State::Approved => {
                 if request.start(&self.gateway, now_s) {
                     Some(self.grant(request)?)
@@ -208,7 +221,7 @@ impl Ledger {
 
     /// Writes down that the call runs; only then is there a grant.
     fn grant(&mut self, request: Request) -> Result<Answer, StoreError> {
-        let (grant, run) = Grant::new(request.id.clone(), request.digest.clone());
+        let (grant, run) = Grant::new(request.id.clone(), request.digest.clone(), request.is_glass_broken());
         let id = request.id.clone();
         self.keep(request)?;
         self.runs.insert(id, run);
@@ -229,7 +242,8 @@ impl Ledger {
             && request.terms == ask.terms
             && request.denial().is_none()
             && !people.contains(&&ask.requester)
-            && people.len() >= ask.terms.quorum.max(1) as usize
+            && (people.len() >= ask.terms.quorum.max(1) as usize || request.is_glass_broken() && ask.terms.break_glass.is_some())
+            && !people.is_empty()
             && people.len() == request.approvals().count()
     }
 
@@ -311,6 +325,10 @@ impl Ledger {
             Ok::<_, LedgerError>(request)
         })?;
         let method = who.method.name();
+        if verdict == Verdict::BreakGlass {
+            self.glass_broken += 1;
+            tracing::error!(id, approver = %who.identity, rule = decided.call.rule, "the glass is broken: a call runs by one person's word");
+        }
         tracing::info!(id, approver = %who.identity, method, ?verdict, state = decided.state.name(), "a request was decided about");
         Ok(decided)
     }

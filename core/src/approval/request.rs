@@ -11,6 +11,8 @@ use super::grant::End;
 
 /// The longest reason of a decision, in bytes.
 pub const REASON_BYTES_MAX: usize = 1024;
+/// Seconds in which a call has to run that one alone let through.
+const BREAK_GLASS_USE_S: u64 = 60;
 
 /// Where a request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +88,21 @@ pub struct Terms {
     pub use_ttl_s: u64,
     /// Whether machines may decide too.
     pub allow_machine_approver: bool,
+    /// Where an approval is for more than one call: for how long, and for which.
+    #[serde(default)]
+    pub window: Option<Window>,
+    /// Who may let one call run at once and alone, with a reason: a role or a group.
+    #[serde(default)]
+    pub break_glass: Option<String>,
+}
+
+/// What an approval for a time is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Seconds from the last approval.
+    pub seconds: u64,
+    /// The rule as it is written: every call that lies wholly within it may run.
+    pub scope: String,
 }
 
 /// What a call does, as an approver is shown it.
@@ -115,6 +132,19 @@ pub enum Verdict {
     Approve,
     /// It may not.
     Deny,
+    /// The call may run at once, because somebody who may say so alone takes the blame.
+    BreakGlass,
+}
+
+impl Verdict {
+    /// Its name in answers and under signatures.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Approve => "approve",
+            Verdict::Deny => "deny",
+            Verdict::BreakGlass => "break_glass",
+        }
+    }
 }
 
 /// How somebody who decides has proved who they are.
@@ -201,6 +231,8 @@ pub enum Refused {
     Twice,
     /// The reason is too long.
     LongReason,
+    /// There is no reason, and this needs one.
+    NoReason,
 }
 
 impl fmt::Display for Refused {
@@ -212,6 +244,7 @@ impl fmt::Display for Refused {
             Refused::NotInGroup => f.write_str("you are not in the group that decides about this request"),
             Refused::Machine => f.write_str("a machine cannot decide (the rule does not set allow_machine_approver)"),
             Refused::Twice => f.write_str("you have approved it already"),
+            Refused::NoReason => f.write_str("breaking the glass needs a reason"),
             Refused::LongReason => write!(f, "the reason is longer than {REASON_BYTES_MAX} bytes"),
         }
     }
@@ -257,20 +290,39 @@ impl Request {
             State::Approved => {
                 // From what is signed, not from what the store says of the state.
                 let last = self.approvals().map(|decision| decision.at_s).max()?;
-                Some(last.saturating_add(self.terms.use_ttl_s))
+                Some(last.saturating_add(self.lasts_s()))
             }
             _ => None,
         }
     }
 
-    /// Whether somebody may know of the request: who asked for it, and who may be asked about it.
-    pub fn concerns(&self, who: &Approver) -> bool {
-        who.identity == self.requester || who.belongs_to(&self.terms.group)
+    /// Seconds that an approval counts.
+    fn lasts_s(&self) -> u64 {
+        match &self.terms.window {
+            _ if self.is_glass_broken() => self.terms.use_ttl_s.min(BREAK_GLASS_USE_S),
+            Some(window) => window.seconds,
+            None => self.terms.use_ttl_s,
+        }
     }
 
-    /// Those who have approved.
+    /// Whether somebody alone let the call through.
+    pub fn is_glass_broken(&self) -> bool {
+        self.decisions.iter().any(|decision| decision.verdict == Verdict::BreakGlass)
+    }
+
+    /// Whether somebody may know of the request: who asked for it, and who may be asked about it.
+    pub fn concerns(&self, who: &Approver) -> bool {
+        who.identity == self.requester || who.belongs_to(&self.terms.group) || self.may_break_glass(who)
+    }
+
+    /// Whether somebody is in the group that may let the call through alone.
+    pub fn may_break_glass(&self, who: &Approver) -> bool {
+        self.terms.break_glass.as_ref().is_some_and(|group| who.belongs_to(group))
+    }
+
+    /// What lets the call run.
     pub fn approvals(&self) -> impl Iterator<Item = &Decision> {
-        self.decisions.iter().filter(|decision| decision.verdict == Verdict::Approve)
+        self.decisions.iter().filter(|decision| decision.verdict != Verdict::Deny)
     }
 
     /// What the one who denied it wrote.
@@ -294,12 +346,18 @@ impl Request {
     pub fn may_decide(&self, approver: &Approver, verdict: Verdict, reason: &str, now_s: u64) -> Result<(), Refused> {
         let is_over = self.expires_at_s().is_some_and(|at| now_s >= at);
         let is_open = match verdict {
-            Verdict::Approve => self.state == State::Pending,
+            Verdict::Approve | Verdict::BreakGlass => self.state == State::Pending,
             Verdict::Deny => matches!(self.state, State::Pending | State::Approved),
+        };
+        let belongs = match verdict {
+            Verdict::BreakGlass => self.may_break_glass(approver),
+            // Who may let it through alone may say no to it, too.
+            Verdict::Deny => approver.belongs_to(&self.terms.group) || self.may_break_glass(approver),
+            Verdict::Approve => approver.belongs_to(&self.terms.group),
         };
         if approver.identity == self.requester {
             Err(Refused::OwnRequest)
-        } else if !approver.belongs_to(&self.terms.group) {
+        } else if !belongs {
             Err(Refused::NotInGroup)
         } else if approver.is_machine() && !self.terms.allow_machine_approver {
             Err(Refused::Machine)
@@ -309,6 +367,8 @@ impl Request {
             Err(Refused::Twice)
         } else if reason.len() > REASON_BYTES_MAX {
             Err(Refused::LongReason)
+        } else if verdict == Verdict::BreakGlass && reason.trim().is_empty() {
+            Err(Refused::NoReason)
         } else {
             Ok(())
         }
@@ -321,6 +381,7 @@ impl Request {
         match (verdict, self.state) {
             (Verdict::Deny, State::Pending) => self.enter(State::Denied, at_s),
             (Verdict::Deny, State::Approved) => self.enter(State::Revoked, at_s),
+            (Verdict::BreakGlass, State::Pending) => self.enter(State::Approved, at_s),
             (Verdict::Approve, State::Pending) if self.approvals().count() >= self.terms.quorum.max(1) as usize => {
                 self.enter(State::Approved, at_s);
             }
@@ -380,7 +441,15 @@ mod tests {
     use proptest::prelude::*;
 
     fn terms(quorum: u32) -> Terms {
-        Terms { group: "dba".into(), quorum, ttl_s: 100, use_ttl_s: 30, allow_machine_approver: false }
+        Terms {
+            group: "dba".into(),
+            quorum,
+            ttl_s: 100,
+            use_ttl_s: 30,
+            allow_machine_approver: false,
+            window: None,
+            break_glass: None,
+        }
     }
 
     fn identity(subject: &str) -> Identity {
@@ -437,6 +506,28 @@ mod tests {
             request.may_decide(&approver("bob"), Verdict::Deny, &"x".repeat(REASON_BYTES_MAX + 1), 1002),
             Err(Refused::LongReason)
         );
+    }
+
+    #[test]
+    fn r127_the_glass_is_broken_by_one_of_a_group_of_its_own_with_a_reason_and_for_a_minute() {
+        let lead = Approver { names: vec!["lead".into()], ..approver("ann") };
+        let judge = |request: &Request, who: &Approver, reason| request.may_decide(who, Verdict::BreakGlass, reason, 1001);
+        let mut request = request(3);
+        assert_eq!(judge(&request, &lead, "fire"), Err(Refused::NotInGroup));
+        (request.terms.break_glass, request.terms.use_ttl_s) = (Some("lead".into()), 300);
+        assert_eq!(judge(&request, &approver("bob"), "fire"), Err(Refused::NotInGroup));
+        assert_eq!(judge(&request, &Approver { identity: identity("agent"), ..lead.clone() }, "fire"), Err(Refused::OwnRequest));
+        assert_eq!(judge(&request, &Approver { client: Some("ann".into()), ..lead.clone() }, "fire"), Err(Refused::Machine));
+        assert_eq!(judge(&request, &lead, " \n"), Err(Refused::NoReason));
+        // To approve as one of several is for the rule's own group.
+        assert_eq!(request.may_decide(&lead, Verdict::Approve, "fire", 1001), Err(Refused::NotInGroup));
+        decide(&mut request, &approver("bob"), Verdict::Approve, 1001).unwrap();
+        assert_eq!(request.state, State::Pending);
+        judge(&request, &lead, "fire").unwrap();
+        let (approver, method, reason) = (lead.identity, Some(Method::Bearer), "fire".to_owned());
+        let (verdict, signature) = (Verdict::BreakGlass, String::new());
+        request.decide(Decision { approver, method, verdict, reason, at_s: 1002, signature });
+        assert_eq!((request.state, request.expires_at_s()), (State::Approved, Some(1062)));
     }
 
     #[test]

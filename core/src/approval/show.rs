@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::request::{Method, Request, Verdict};
+use super::request::{Method, Request};
 use crate::inert::inert;
 
 /// A request as JSON: all that an approver has to know, every text inert.
@@ -15,7 +15,7 @@ pub fn shown(request: &Request) -> Value {
         json!({
             "approver": inert(&decision.approver.to_string()),
             "method": decision.method.map(Method::name),
-            "verdict": if decision.verdict == Verdict::Approve { "approve" } else { "deny" },
+            "verdict": decision.verdict.name(),
             "reason": inert(&decision.reason),
             "at": decision.at_s,
         })
@@ -33,6 +33,9 @@ pub fn shown(request: &Request) -> Value {
         "masked": call.masked,
         "group": inert(&request.terms.group),
         "quorum": request.terms.quorum,
+        "break_glass": request.terms.break_glass.as_deref().map(inert),
+        "window_s": request.terms.window.as_ref().map(|window| window.seconds),
+        "scope": request.terms.window.as_ref().map(|window| inert(&window.scope)),
         "asked_at": request.asked_at_s,
         "changed_at": request.changed_at_s,
         "expires_at": request.expires_at_s(),

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use super::request::{Decision, Request, Verdict};
+use super::request::{Decision, Request};
 use crate::canonical::jcs;
 
 /// The key's file, beside the store.
@@ -131,7 +131,7 @@ fn statement(request: &Request, decision: &Decision) -> Vec<u8> {
         Some(_) => (",\"v\":2,\"verdict\":", "}"),
         None => (",\"verdict\":", ",\"v\":1}"),
     };
-    text(before, if decision.verdict == Verdict::Approve { "approve" } else { "deny" });
+    text(before, decision.verdict.name());
     out.extend_from_slice(after.as_bytes());
     out
 }
@@ -140,13 +140,21 @@ fn statement(request: &Request, decision: &Decision) -> Vec<u8> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::approval::request::{HeldCall, Identity, Method, Terms};
+    use crate::approval::request::{HeldCall, Identity, Method, Terms, Verdict};
 
     fn request() -> Request {
         let (upstream, method, tool) = ("crm".into(), "tools/call".into(), "drop".into());
         let call =
             HeldCall { upstream, method, tool, params: "{}".into(), masked: false, rule: "r".into(), client: String::new() };
-        let terms = Terms { group: "dba".into(), quorum: 1, ttl_s: 900, use_ttl_s: 300, allow_machine_approver: false };
+        let terms = Terms {
+            group: "dba".into(),
+            quorum: 1,
+            ttl_s: 900,
+            use_ttl_s: 300,
+            allow_machine_approver: false,
+            window: None,
+            break_glass: None,
+        };
         let requester = Identity { issuer: "corp".into(), subject: "agent".into() };
         Request::new("APR-1".into(), "00".into(), requester, call, terms, 1)
     }

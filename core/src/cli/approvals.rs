@@ -53,6 +53,8 @@ enum Command {
     Approve(DecisionArguments),
     /// Do not let it run; after an approval, take that back
     Deny(DecisionArguments),
+    /// Let it run at once and alone, in an emergency; needs a reason, and raises an alarm
+    BreakGlass(DecisionArguments),
     /// Take back a request of your own
     Cancel {
         #[command(flatten)]
@@ -112,6 +114,7 @@ fn run(command: &Command) -> Result<String, String> {
         }
         Command::Approve(decision) => decision.gateway.tell(&decision.id, "approve", &decision.reason),
         Command::Deny(decision) => decision.gateway.tell(&decision.id, "deny", &decision.reason),
+        Command::BreakGlass(decision) => decision.gateway.tell(&decision.id, "break-glass", &decision.reason),
         Command::Cancel { gateway, id } => gateway.tell(id, "cancel", ""),
     }
 }
@@ -206,6 +209,10 @@ fn show(request: &Value) -> String {
     }
     if request["masked"] == true {
         line("masked", "values in params are masked".to_owned());
+    }
+    if let Some(seconds) = request["window_s"].as_u64() {
+        line("for", format!("{seconds} seconds, every call of this requester that is:"));
+        text(request, "scope").split("\\n").for_each(|part| line("", part.to_owned()));
     }
     line("asked", instant(&request["asked_at"]));
     line("expires", instant(&request["expires_at"]));

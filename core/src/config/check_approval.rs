@@ -8,11 +8,14 @@ use toml::Spanned;
 use super::check::Checker;
 use super::checked::{Admin, Approval, Server};
 use super::limits::Limits;
-use super::raw::{RawApprove, RawConfig, RawIssuer};
-use crate::approval::request::Terms;
+use super::raw::{RawApprove, RawConfig, RawIssuer, RawRule, Text};
+use crate::approval::request::{Terms, Window};
+use crate::policy::Glob;
 
 /// The longest name of a group, in bytes.
 const GROUP_BYTES_MAX: usize = 256;
+/// The longest window, in seconds.
+const WINDOW_S_MAX: u64 = 8 * 3600;
 
 /// A hash of the rules as they are written, in hexadecimal digits; comments, spaces and everything else in the file do not count.
 pub(super) fn revision(text: &str) -> String {
@@ -20,6 +23,14 @@ pub(super) fn revision(text: &str) -> String {
     table.retain(|key, _| key == "rule");
     let hash = digest::digest(&digest::SHA256, table.to_string().as_bytes());
     hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What a rule is about, as it is written.
+fn scope(text: &str, index: usize) -> Option<String> {
+    let table: toml::Table = text.parse().ok()?;
+    let mut rule = table.get("rule")?.as_array()?.get(index)?.as_table()?.clone();
+    rule.retain(|key, _| ["what", "args", "when"].contains(&key));
+    Some(rule.to_string())
 }
 
 impl Checker<'_, '_> {
@@ -54,21 +65,61 @@ impl Checker<'_, '_> {
         self.named.upstreams.iter().any(|name| server.resource(name) == audience)
     }
 
-    pub(super) fn terms(&mut self, raw: &Spanned<RawApprove>, key: &str) -> Terms {
-        let raw = raw.get_ref();
-        let group = raw.group.get_ref();
-        if group.is_empty() || group.len() > GROUP_BYTES_MAX || group.chars().any(char::is_control) {
-            let hint = "name a role, or a group as \"<issuer name>:<group>\"";
-            self.problems.add(raw.group.span(), format!("{key}.group"), "is not the name of a group", hint);
+    /// What a rule asks for; `index` is its place in the file, from 0.
+    pub(super) fn terms(&mut self, rule: &RawRule, raw: &Spanned<RawApprove>, index: usize) -> Terms {
+        let (raw, key) = (raw.get_ref(), format!("rule[{}].approve", index + 1));
+        self.group(&raw.group, &format!("{key}.group"));
+        if let Some(group) = &raw.break_glass {
+            self.group(group, &format!("{key}.break_glass"));
+            if group.get_ref() == raw.group.get_ref() && raw.quorum.as_ref().is_none_or(|quorum| *quorum.get_ref() == 1) {
+                let hint = "name the few who answer for emergencies, or remove it";
+                let message = "is the group that decides alone anyway";
+                self.problems.add(group.span(), format!("{key}.break_glass"), message, hint);
+            }
         }
         let quorum = self.number(raw.quorum.as_ref(), &format!("{key}.quorum"), 1..=16, 1);
+        let window = raw.window_s.as_ref().and_then(|seconds| self.window(rule, seconds, index));
+        if let (Some(window), true) = (&raw.window_s, raw.break_glass.is_some()) {
+            let hint = "remove one of the two; the glass is broken for one call";
+            self.problems.add(window.span(), format!("{key}.window_s"), "stands beside `break_glass`", hint);
+        }
+        if let (Some(use_ttl), true) = (&raw.use_ttl_s, raw.window_s.is_some()) {
+            let hint = "remove one of the two: a window begins with the last approval";
+            self.problems.add(use_ttl.span(), format!("{key}.use_ttl_s"), "stands beside `window_s`", hint);
+        }
         Terms {
-            group: group.clone(),
+            group: raw.group.get_ref().clone(),
             quorum: u32::try_from(quorum).unwrap_or(1),
             ttl_s: self.number(raw.ttl_s.as_ref(), &format!("{key}.ttl_s"), 10..=604_800, 900),
             use_ttl_s: self.number(raw.use_ttl_s.as_ref(), &format!("{key}.use_ttl_s"), 10..=86_400, 300),
             allow_machine_approver: raw.allow_machine_approver,
+            window,
+            break_glass: raw.break_glass.as_ref().map(|group| group.get_ref().clone()),
         }
+    }
+
+    fn group(&mut self, group: &Text, key: &str) {
+        let name = group.get_ref();
+        if name.is_empty() || name.len() > GROUP_BYTES_MAX || name.chars().any(char::is_control) {
+            let hint = "name a role, or a group as \"<issuer name>:<group>\"";
+            self.problems.add(group.span(), key, "is not the name of a group", hint);
+        }
+    }
+
+    /// An approval for a time has to say for which calls, so that people know what they approve.
+    fn window(&mut self, rule: &RawRule, seconds: &Spanned<i64>, index: usize) -> Option<Window> {
+        let key = format!("rule[{}].approve.window_s", index + 1);
+        let names_one = |name: &Option<Text>| name.as_ref().is_some_and(|name| Glob::new(name.get_ref()).is_literal());
+        if !names_one(&rule.what.tool) || !names_one(&rule.what.upstream) {
+            let hint = "name one upstream and one tool in `what`, without `*`";
+            self.problems.add(seconds.span(), &*key, "would let more than one tool run", hint);
+        } else if rule.args.is_empty() && rule.when.is_none() {
+            let hint = "say in `args` or `when` which calls, or remove it";
+            self.problems.add(seconds.span(), &*key, "would let every call of the tool run", hint);
+        }
+        let seconds = self.number(Some(seconds), &key, 60..=WINDOW_S_MAX, 3600);
+        let scope = scope(self.problems.text(), index)?;
+        Some(Window { seconds, scope })
     }
 
     /// A rule that holds calls for nobody would deny them slowly.

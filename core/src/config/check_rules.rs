@@ -28,7 +28,7 @@ pub(super) fn rules(
     let mut rules = Vec::new();
     for (index, rule) in raw.iter().take(RULES_MAX).enumerate() {
         let key = format!("rule[{}]", index + 1);
-        let mut one = OneRule { checker, key, raw: rule.get_ref() };
+        let mut one = OneRule { checker, key, index, raw: rule.get_ref() };
         if let Some(rule) = one.check(issuers, upstreams, resources) {
             rules.push((index, rule));
         }
@@ -69,7 +69,7 @@ pub(super) fn scope(
         credential: None,
         approve: None,
     };
-    OneRule { checker, key: key.to_owned(), raw: &raw }.check(issuers, upstreams, resources)
+    OneRule { checker, key: key.to_owned(), index: 0, raw: &raw }.check(issuers, upstreams, resources)
 }
 
 /// Whether `by` blocks everything that `rule` permits. True is certain; a covering by several rules together is not looked for.
@@ -109,6 +109,8 @@ fn covers(by: Option<&Glob>, of: Option<&Glob>) -> bool {
 struct OneRule<'c, 'p, 't, 'r> {
     checker: &'c mut Checker<'p, 't>,
     key: String,
+    /// Its place in the file, from 0.
+    index: usize,
     raw: &'r RawRule,
 }
 
@@ -207,7 +209,7 @@ impl OneRule<'_, '_, '_, '_> {
     fn approve(&mut self, effect: Option<RuleEffect>) -> Option<Terms> {
         let raw = self.raw;
         match (effect, &raw.approve) {
-            (Some(RuleEffect::Approve), Some(approve)) => Some(self.checker.terms(approve, &format!("{}.approve", self.key))),
+            (Some(RuleEffect::Approve), Some(approve)) => Some(self.checker.terms(raw, approve, self.index)),
             (Some(RuleEffect::Approve), None) => {
                 self.add(&raw.effect, "approve", "is missing", "say who decides: `approve = { group = \"…\" }`");
                 None

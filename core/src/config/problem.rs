@@ -43,6 +43,11 @@ pub(super) struct Problems<'t> {
 }
 
 impl<'t> Problems<'t> {
+    /// The file's text.
+    pub(super) fn text(&self) -> &'t str {
+        self.text
+    }
+
     pub(super) fn new(file: &Path, text: &'t str) -> Self {
         Problems { file: file.to_owned(), text, found: Vec::new() }
     }

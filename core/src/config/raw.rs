@@ -166,6 +166,8 @@ pub(super) struct RawApprove {
     pub quorum: Option<Spanned<i64>>,
     pub ttl_s: Option<Spanned<i64>>,
     pub use_ttl_s: Option<Spanned<i64>>,
+    pub window_s: Option<Spanned<i64>>,
+    pub break_glass: Option<Text>,
     #[serde(default)]
     pub allow_machine_approver: bool,
 }

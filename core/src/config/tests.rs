@@ -270,6 +270,31 @@ fn what_is_wrong_is_said() {
             "effect = \"approve\"\napprove = { group = \"dba\" }\n[admin]\nlisten = \"127.0.0.1:1\"\n[approval]\ndir = \"a\"",
             "rule[2].effect: holds calls, and nobody could decide: no issuer has the audience \"http://127.0.0.1:8080/approvals\"",
         ),
+        (
+            "effect = \"block\"",
+            "effect = \"approve\"\napprove = { group = \"dba\", window_s = 60 }",
+            "rule[2].approve.window_s: would let more than one tool run",
+        ),
+        (
+            "effect = \"block\"",
+            "effect = \"approve\"\napprove = { group = \"dba\", window_s = 28801 }",
+            "rule[2].approve.window_s: is out of bounds",
+        ),
+        (
+            "effect = \"block\"",
+            "effect = \"approve\"\napprove = { group = \"dba\", break_glass = \"dba\" }",
+            "rule[2].approve.break_glass: is the group that decides alone anyway",
+        ),
+        (
+            "effect = \"block\"",
+            "effect = \"approve\"\napprove = { group = \"dba\", window_s = 60, break_glass = \"lead\" }",
+            "rule[2].approve.window_s: stands beside `break_glass`",
+        ),
+        (
+            "effect = \"block\"",
+            "effect = \"approve\"\napprove = { group = \"dba\", window_s = 60, use_ttl_s = 60 }",
+            "rule[2].approve.use_ttl_s: stands beside `window_s`",
+        ),
         ("[audit]", "[approval]\ndir = \"a\"\nhold_s = 601\n[audit]", "approval.hold_s: is out of bounds"),
         (
             "[audit]",

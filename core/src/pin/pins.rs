@@ -76,6 +76,11 @@ impl Unfit {
 }
 
 impl Pins {
+    /// What was accepted of what a tool says of itself.
+    pub fn accepted(&self, upstream: usize, tool: &str) -> Option<Sha256> {
+        self.upstreams.get(upstream)?.pins.get(tool)?.sha256
+    }
+
     /// The pins of these books, in the order of the upstreams.
     pub fn new<'b>(books: impl IntoIterator<Item = &'b Book>, first_sight: FirstSight, refuse_undeclared: bool) -> Self {
         let pins = |book: &Book| {

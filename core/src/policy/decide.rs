@@ -13,7 +13,7 @@ use super::method::{is_housekeeping, is_named_call};
 use super::predicate::Polarity;
 use super::{Glob, Policy};
 use crate::approval::request::Terms;
-use crate::config::{Rule, RuleEffect};
+use crate::config::{ArgPredicate, Rule, RuleEffect};
 use crate::mcp::call::Call;
 
 /// What becomes of a call.
@@ -101,6 +101,8 @@ pub struct Decision<'p> {
     pub masks: bool,
     /// What it takes to approve the call, where it is held.
     pub terms: Option<&'p Terms>,
+    /// Whether a call that is held lies wholly within the rule that holds it, so that an approval for a time can be for it.
+    pub is_within: bool,
     /// What would have been decided if the rules in shadow mode were enforced, where one of them would have decided.
     pub shadow: Option<Shadow<'p>>,
 }
@@ -108,7 +110,7 @@ pub struct Decision<'p> {
 impl Decision<'static> {
     /// A decision that no rule made.
     const fn without_rule(effect: Effect, reason: Reason) -> Self {
-        Decision { effect, rule: "", reason, credential: None, masks: false, terms: None, shadow: None }
+        Decision { effect, rule: "", reason, credential: None, masks: false, terms: None, is_within: false, shadow: None }
     }
 }
 
@@ -167,6 +169,7 @@ impl Policy {
                 credential: rule.credential,
                 masks: rule.effect == RuleEffect::Mask || rule.effect == RuleEffect::Approve && self.also_masks(who, facts),
                 terms: rule.approve.as_ref(),
+                is_within: rule.effect == RuleEffect::Approve && args_permit(rule, facts.arguments),
                 shadow: None,
             },
             None if is_housekeeping(facts.method) && self.may_use(who, facts.upstream) => HOUSEKEEPING,
@@ -257,13 +260,20 @@ pub(super) fn covers(rule: &Rule, method: &str, tool: Option<&str>) -> bool {
     covers_method && rule.what.tool.as_ref().is_none_or(|glob: &Glob| tool.is_some_and(|name| glob.matches(name)))
 }
 
-pub(super) fn args_hold(rule: &Rule, arguments: Option<Value<'_>>) -> bool {
+/// Whether all that a rule looks at is as it says, as an allowing rule needs it, whatever the rule does.
+fn args_permit(rule: &Rule, arguments: Option<Value<'_>>) -> bool {
     let Some(arguments) = arguments else { return rule.args.is_empty() };
-    rule.args.iter().all(|predicate| {
-        let test = |polarity| move |text: &str| predicate.test.holds(text, polarity);
-        match rule.effect {
-            RuleEffect::Block | RuleEffect::Approve => predicate.at.any(arguments, &mut test(Polarity::Stops)),
-            RuleEffect::Allow | RuleEffect::Mask => predicate.at.all(arguments, &mut test(Polarity::Permits)),
-        }
-    })
+    let permits =
+        |predicate: &ArgPredicate| predicate.at.all(arguments, &mut |text: &str| predicate.test.holds(text, Polarity::Permits));
+    rule.args.iter().all(permits)
+}
+
+pub(super) fn args_hold(rule: &Rule, arguments: Option<Value<'_>>) -> bool {
+    if matches!(rule.effect, RuleEffect::Allow | RuleEffect::Mask) {
+        return args_permit(rule, arguments);
+    }
+    let Some(arguments) = arguments else { return rule.args.is_empty() };
+    let stops =
+        |predicate: &ArgPredicate| predicate.at.any(arguments, &mut |text: &str| predicate.test.holds(text, Polarity::Stops));
+    rule.args.iter().all(stops)
 }

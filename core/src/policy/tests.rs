@@ -140,6 +140,7 @@ fn what_no_rule_permits_is_denied() {
             credential: None,
             masks: false,
             terms: None,
+            is_within: false,
             shadow: None
         }
     );
@@ -150,6 +151,7 @@ fn what_no_rule_permits_is_denied() {
         credential: None,
         masks: false,
         terms: None,
+        is_within: false,
         shadow: None,
     };
     assert_eq!(stage.decide(&reader, "tools/call", Some("write_customer"), Some("{}")), denied);

@@ -13,10 +13,10 @@ use super::downstream::Downstream;
 use super::mask::MaskRoom;
 use super::receive::Framed;
 use super::record::Asked;
-use crate::approval::digest::Bound;
+use crate::approval::digest::{Bound, What};
 use crate::approval::grant::Grant;
 use crate::approval::ledger::{Answer, Ask};
-use crate::approval::request::{HeldCall, Identity, Terms};
+use crate::approval::request::{HeldCall, Identity, Terms, Window};
 use crate::approval::stopped::Stopped;
 use crate::http1::field::Known;
 use crate::mcp::call::Call;
@@ -24,8 +24,8 @@ use crate::mcp::reply;
 use crate::rt::{Stopwatch, sleep};
 use crate::worker::Worker;
 
-/// How often a call that has asked looks whether its answer is there.
-const ANSWER_POLL: Duration = Duration::from_millis(20);
+/// How often a call that has asked looks whether its answer is there: soon at first, then ever less often.
+const ANSWER_POLLS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(20)];
 /// How often a held call looks whether its request has moved and whether its client is still there. People take longer, and a worker
 /// that holds a thousand calls should have little to do.
 const HELD_POLL: Duration = Duration::from_millis(100);
@@ -88,7 +88,8 @@ pub fn held(
             rule: asked.rule.to_owned(),
             client: principal.and_then(|principal| principal.client_id()).unwrap_or_default().to_owned(),
         },
-        terms: terms.clone(),
+        // A call that only in part is what the rule is about is asked for by itself.
+        terms: Terms { window: window(asked).cloned(), ..terms.clone() },
         known: None,
     };
     let progress_token = call.params.and_then(progress_token).and_then(|token| doc.get(token.span())).map(<[u8]>::to_vec);
@@ -101,9 +102,17 @@ fn progress_token(params: Value<'_>) -> Option<Value<'_>> {
     token.filter(|token| matches!(token.kind(), Kind::String | Kind::Number))
 }
 
-/// The digest of exactly this call, in hexadecimal digits.
+/// What an approval for a time would be for, where the call lies within it.
+fn window<'a>(asked: &Asked<'a>) -> Option<&'a Window> {
+    asked.terms.and_then(|terms| terms.window.as_ref()).filter(|_| asked.is_within)
+}
+
+/// The digest of exactly this call, or of the scope that it lies within, in hexadecimal digits.
 pub fn digest(asked: &Asked<'_>, call: &Call<'_>) -> String {
     let (route, principal) = (asked.framed.route(), asked.principal);
+    let tool = call.tool().unwrap_or_default();
+    let pins = asked.framed.snapshot.pins.as_ref();
+    let definition = pins.and_then(|pins| pins.accepted(route.index, &tool)).map(|hash| hash.to_string()).unwrap_or_default();
     let bound = Bound {
         issuer: principal.map_or("", |principal| principal.issuer_name()),
         subject: principal.map_or("", |principal| principal.subject()),
@@ -111,7 +120,11 @@ pub fn digest(asked: &Asked<'_>, call: &Call<'_>) -> String {
         upstream: &route.name,
         endpoint: &route.endpoint,
         method: &call.method,
-        params: call.params,
+        definition: &definition,
+        what: match window(asked) {
+            Some(window) => What::Scope { tool: &tool, scope: &window.scope },
+            None => What::Call(call.params),
+        },
         rule: asked.rule,
         revision: asked.framed.snapshot.policy.revision(),
         credential: asked.credential.as_ref().map_or("", |chosen| &chosen.held().name),
@@ -149,11 +162,13 @@ async fn put(worker: &Worker, ask: &Ask) -> Answer {
     }
     let Some(asked) = worker.approvals.as_ref().and_then(|desk| desk.ask(ask.clone())) else { return unavailable };
     let started = Stopwatch::start();
+    let [mut pause, pause_max] = ANSWER_POLLS;
     while started.elapsed_us() < worker.limits.approval_ask_time_max_ms * 1000 {
         if let Some(answer) = asked.take() {
             return answer;
         }
-        sleep(ANSWER_POLL).await;
+        sleep(pause).await;
+        pause = (pause * 2).min(pause_max);
     }
     unavailable
 }

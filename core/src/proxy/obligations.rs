@@ -102,7 +102,7 @@ pub(super) fn approved(
             }
         },
         Standing::Granted(grant) if grant.digest() == hold::digest(asked, call) => {
-            asked.reason = "approved";
+            asked.reason = if grant.breaks_glass() { "break-glass" } else { "approved" };
             grant.id().clone_into(&mut asked.approval);
             return Ok(Some(grant));
         }

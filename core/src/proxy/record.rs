@@ -62,6 +62,8 @@ pub struct Asked<'a> {
     pub standing: Standing,
     /// The request for approval, where the call needs one; else empty.
     pub approval: String,
+    /// Whether the call lies wholly within the rule that holds it.
+    pub is_within: bool,
     /// What the rules in shadow mode would have done.
     pub shadow: Option<Shadow<'a>>,
 }
@@ -94,6 +96,7 @@ impl<'a> Asked<'a> {
             terms: None,
             standing: Standing::Unasked,
             approval: String::new(),
+            is_within: false,
             shadow: None,
         }
     }

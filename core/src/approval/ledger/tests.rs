@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::approval::request::Method;
+use crate::approval::request::{Method, Window};
 use crate::approval::store::RedbStore;
 use std::path::Path;
 use std::sync::Mutex;
@@ -36,7 +36,15 @@ fn ask(digest: &str, quorum: u32) -> Ask {
         rule: "r".into(),
         client: "cli".into(),
     };
-    let terms = Terms { group: "dba".into(), quorum, ttl_s: 900, use_ttl_s: 300, allow_machine_approver: false };
+    let terms = Terms {
+        group: "dba".into(),
+        quorum,
+        ttl_s: 900,
+        use_ttl_s: 300,
+        allow_machine_approver: false,
+        window: None,
+        break_glass: None,
+    };
     Ask { digest: digest.into(), requester: identity("agent"), call, terms, known: None }
 }
 
@@ -84,6 +92,84 @@ fn r121_an_approved_call_runs_once_and_the_next_asks_anew() {
     drop(grant);
     ledger.sweep(NOW + 3);
     assert_eq!(ledger.get(&id, NOW + 3).unwrap().state, State::OutcomeUnknown);
+}
+
+#[test]
+fn r122_what_is_approved_for_a_time_runs_as_often_as_it_is_called_until_it_is_over_or_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = ledger(dir.path(), NOW);
+    let window = |scope: &str| {
+        let mut ask = ask(scope, 1);
+        ask.terms.window = Some(Window { seconds: 600, scope: scope.into() });
+        ask
+    };
+    let (id, _) = pending(ledger.ask(&window("a"), NOW));
+    approve(&mut ledger, &id, "ann", NOW + 10);
+    for now_s in [NOW + 11, NOW + 12, NOW + 609] {
+        let first = granted(ledger.ask(&window("a"), now_s));
+        let second = granted(ledger.ask(&window("a"), now_s));
+        assert_eq!((first.id(), second.id()), (id.as_str(), id.as_str()));
+        first.begin();
+        drop(first);
+        second.finish(true);
+        ledger.sweep(now_s);
+        assert_eq!(ledger.get(&id, now_s).unwrap().state, State::Approved);
+    }
+    // Whoever asks for more, or for something else, asks people.
+    let mut longer = window("a");
+    longer.terms.window.as_mut().unwrap().seconds = 6000;
+    assert_ne!(pending(ledger.ask(&longer, NOW + 20)).0, id);
+    assert_ne!(pending(ledger.ask(&window("b"), NOW + 20)).0, id);
+}
+
+#[test]
+fn r122_a_window_ends_by_its_time_and_by_a_denial() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = ledger(dir.path(), NOW);
+    let window = |digest: &str| {
+        let mut ask = ask(digest, 1);
+        ask.terms.window = Some(Window { seconds: 600, scope: String::new() });
+        ask
+    };
+    let (over, _) = pending(ledger.ask(&window("over"), NOW));
+    let (revoked, _) = pending(ledger.ask(&window("revoked"), NOW));
+    approve(&mut ledger, &over, "ann", NOW + 10);
+    approve(&mut ledger, &revoked, "ann", NOW + 10);
+    granted(ledger.ask(&window("revoked"), NOW + 11));
+    ledger.decide(&revoked, &approver("bob"), Verdict::Deny, "enough", NOW + 12).unwrap();
+    assert!(matches!(ledger.ask(&window("revoked"), NOW + 13), Answer::Stopped(Stopped::Denied { .. })));
+    assert_ne!(pending(ledger.ask(&window("over"), NOW + 610)).0, over);
+    assert_eq!(ledger.get(&over, NOW + 610).unwrap().state, State::Expired);
+}
+
+#[test]
+fn r127_one_who_may_lets_the_call_run_alone_and_no_forger_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let ask = || {
+        let mut ask = ask("a", 3);
+        ask.terms.break_glass = Some("lead".into());
+        ask
+    };
+    let lead = Approver { names: vec!["lead".into()], ..approver("ann") };
+    let id = {
+        let mut ledger = ledger(dir.path(), NOW);
+        let (id, _) = pending(ledger.ask(&ask(), NOW));
+        approve(&mut ledger, &id, "bob", NOW + 1);
+        id
+    };
+    // A signed approval that is made an order of one alone is not what was signed.
+    tamper(dir.path(), &id, |request| {
+        (request.state, request.decisions[0].verdict) = (State::Approved, Verdict::BreakGlass);
+    });
+    let mut ledger = ledger(dir.path(), NOW + 2);
+    let (id, moved) = pending(ledger.ask(&ask(), NOW + 2));
+    ledger.decide(&id, &lead, Verdict::BreakGlass, "the site is down", NOW + 3).unwrap();
+    assert!(moved.load(Ordering::Acquire) && ledger.glass_broken() == 1);
+    let grant = granted(ledger.ask(&ask(), NOW + 4));
+    assert!(grant.breaks_glass());
+    grant.finish(true);
+    ledger.sweep(NOW + 5);
+    assert_eq!(ledger.get(&id, NOW + 5).unwrap().state, State::Done);
 }
 
 #[test]
