@@ -1,6 +1,6 @@
-// npm's oidc-provider, a certified OpenID provider: discovery, keys, client credentials. `/_test/` adds what tests need beside it:
+// npm's oidc-provider, a certified OpenID provider: discovery, keys, client credentials, token exchange. `/_test/` adds what tests need beside it:
 // tokens that are wrong in one way, and a change of keys.
-import Provider from 'oidc-provider';
+import Provider, { errors } from 'oidc-provider';
 import * as jose from 'jose';
 import { serve } from './net.mjs';
 
@@ -8,17 +8,53 @@ const standard = process.env.AUDIENCE;
 const lifetime = 3600;
 const make = async (kid, alg) => {
   const pair = await jose.generateKeyPair(alg, { extractable: true });
-  return { private: pair.privateKey, jwk: { ...(await jose.exportJWK(pair.privateKey)), kid, alg, use: 'sig' } };
+  return { private: pair.privateKey, public: pair.publicKey, jwk: { ...(await jose.exportJWK(pair.privateKey)), kid, alg, use: 'sig' } };
+};
+
+const exchangeGrant = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token';
+
+// RFC 8693, on the provider's own keys, clients and tokens. Both tokens must be ones that the provider signed and that count now; the one
+// that comes back is the subject's, for the resource that was asked for, and names who acts for the subject.
+const addExchange = (provider, keys, url) => {
+  const genuine = async (token, audience) => {
+    const key = ({ kid }) => keys.find(({ jwk }) => jwk.kid === kid)?.public;
+    try {
+      return (await jose.jwtVerify(token, key, { issuer: url, audience })).payload;
+    } catch (error) {
+      throw new errors.InvalidRequest(`the token is not good: ${error.code}`);
+    }
+  };
+  const parameters = ['subject_token', 'subject_token_type', 'actor_token', 'actor_token_type', 'requested_token_type', 'resource', 'scope'];
+  provider.registerGrantType(exchangeGrant, async (context) => {
+    const { client, params } = context.oidc;
+    if (params.subject_token_type !== accessTokenType) throw new errors.InvalidRequest('subject_token_type');
+    const subject = await genuine(params.subject_token, standard);
+    const actor = params.actor_token && await genuine(params.actor_token);
+    const token = new provider.AccessToken({
+      client, accountId: subject.sub, scope: 'mcp:use', gty: 'token_exchange', extra: actor && { act: { sub: actor.sub } },
+    });
+    token.resourceServer = new provider.ResourceServer(params.resource, {
+      scope: 'mcp:use', accessTokenTTL: lifetime, accessTokenFormat: 'jwt', jwt: { sign: { alg: keys[0].jwk.alg, kid: keys[0].jwk.kid } },
+    });
+    context.body = {
+      access_token: await token.save(), issued_token_type: accessTokenType, token_type: 'Bearer', expires_in: token.expiration,
+      scope: token.scope,
+    };
+  }, parameters);
 };
 
 await serve(async (url) => {
   let keys = [await make('k1', process.env.ALG ?? 'RS256')];
-  const provider = () => new Provider(url, {
+  const configuration = () => ({
     jwks: { keys: keys.map((key) => key.jwk) },
     scopes: ['mcp:use'],
     clients: [{
       client_id: 'agent-a', client_secret: 's3cret-a', grant_types: ['client_credentials'], redirect_uris: [], response_types: [],
       id_token_signed_response_alg: keys[0].jwk.alg, scope: 'mcp:use',
+    }, {
+      client_id: 'gateway', client_secret: 's3cret-gate', grant_types: ['client_credentials', exchangeGrant], redirect_uris: [],
+      response_types: [], id_token_signed_response_alg: keys[0].jwk.alg, scope: 'mcp:use',
     }],
     enabledJWA: { idTokenSigningAlgValues: ['RS256', 'ES256', 'EdDSA', 'Ed25519'] },
     features: {
@@ -34,8 +70,13 @@ await serve(async (url) => {
         }),
       },
     },
-    extraTokenClaims: () => ({ roles: ['reader'], groups: ['ops'] }),
-  }).callback();
+    extraTokenClaims: (_context, token) => ({ roles: ['reader'], groups: ['ops'], ...token.extra }),
+  });
+  const provider = () => {
+    const made = new Provider(url, configuration());
+    addExchange(made, keys, url);
+    return made.callback();
+  };
   let handler = provider();
 
   const sign = async (kind, audience) => {

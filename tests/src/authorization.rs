@@ -1,4 +1,5 @@
-//! An authorization server's token endpoint: client credentials with a secret or a signed assertion, each checked as its RFC says.
+//! An authorization server's token endpoint: client credentials with a secret or a signed assertion, and token exchange, each checked as
+//! its RFC says; and with faults.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,13 +22,39 @@ const PUBLIC_KEY: &str = "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE";
 /// The names and values of a form, decoded.
 pub type Form = Vec<(String, String)>;
 
+/// The grant type of RFC 8693.
+pub const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+/// How the server answers where it would give a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// As it should.
+    None,
+    /// After this many milliseconds.
+    Slow(u64),
+    /// With this status and no JSON.
+    Status(u16),
+    /// With this error code.
+    Refuses(&'static str),
+    /// With more than anybody wants to read.
+    Huge,
+    /// With these members in the place of its own; `null` takes one out.
+    With(&'static str),
+    /// With bytes that are no JSON.
+    Garbage,
+    /// By ending the connection.
+    Closes,
+}
+
 /// The server, running.
 pub struct AuthorizationServer {
     /// Its issuer identifier.
     pub issuer: String,
     /// What it gave tokens for.
     pub grants: Arc<Mutex<Vec<Form>>>,
-    _listener: Upstream,
+    fault: Arc<Mutex<Fault>>,
+    listener: Upstream,
 }
 
 impl AuthorizationServer {
@@ -35,8 +62,23 @@ impl AuthorizationServer {
     pub fn start(life_s: u64) -> AuthorizationServer {
         let grants: Arc<Mutex<Vec<Form>>> = Arc::default();
         let (all, used) = (Arc::clone(&grants), Mutex::new(Vec::new()));
-        let listener = Upstream::start(move |request| answer(request, life_s, &all, &used));
-        AuthorizationServer { issuer: listener.url.trim_end_matches("/mcp").to_owned(), grants, _listener: listener }
+        let fault = Arc::new(Mutex::new(Fault::None));
+        let current = Arc::clone(&fault);
+        let listener = Upstream::start(move |request| {
+            let fault = current.lock().unwrap().clone();
+            answer(request, life_s, &fault, &all, &used)
+        });
+        AuthorizationServer { issuer: listener.url.trim_end_matches("/mcp").to_owned(), grants, fault, listener }
+    }
+
+    /// Answers like this from now on.
+    pub fn set_fault(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = fault;
+    }
+
+    /// How many requests came for tokens by exchange, whether or not they were granted.
+    pub fn exchanges(&self) -> usize {
+        self.listener.requests.lock().unwrap().iter().filter(|request| request.body.contains("token-exchange")).count()
     }
 
     /// How many tokens it gave.
@@ -49,7 +91,7 @@ fn refuse(status: u16, error: &str) -> Vec<Step> {
     upstream::json(status, &json!({ "error": error }).to_string())
 }
 
-fn answer(request: &Request, life_s: u64, grants: &Mutex<Vec<Form>>, used: &Mutex<Vec<String>>) -> Vec<Step> {
+fn answer(request: &Request, life_s: u64, fault: &Fault, grants: &Mutex<Vec<Form>>, used: &Mutex<Vec<String>>) -> Vec<Step> {
     let issuer = format!("http://{}", request.field("Host").unwrap_or_default());
     match request.line() {
         ("GET", "/.well-known/openid-configuration") => {
@@ -65,25 +107,78 @@ fn answer(request: &Request, life_s: u64, grants: &Mutex<Vec<Form>>, used: &Mute
         .filter_map(|pair| pair.split_once('='))
         .map(|(name, value)| (decoded(name), decoded(value)))
         .collect();
-    let value = |name: &str| form.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    if value("grant_type") != Some("client_credentials") {
-        return refuse(400, "unsupported_grant_type");
-    }
-    let is_client = match (request.field("Authorization"), value("client_assertion")) {
-        (Some(basic), None) => is_basic(basic),
-        (None, Some(assertion)) => {
-            let is_bearer = value("client_assertion_type") == Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
-            is_bearer && is_assertion(assertion, &issuer, &mut used.lock().unwrap())
-        }
-        _ => false,
-    };
-    if !is_client {
+    if !is_client(request, &form, &issuer, used) {
         return refuse(401, "invalid_client");
     }
-    let mut grants = grants.lock().unwrap();
-    grants.push(form);
-    let token = format!("access-token-{}", grants.len());
-    upstream::json(200, &json!({ "access_token": token, "token_type": "Bearer", "expires_in": life_s }).to_string())
+    let token = match value(&form, "grant_type") {
+        Some("client_credentials") => {
+            let mut grants = grants.lock().unwrap();
+            grants.push(form);
+            let token = format!("access-token-{}", grants.len());
+            return upstream::json(
+                200,
+                &json!({ "access_token": token, "token_type": "Bearer", "expires_in": life_s }).to_string(),
+            );
+        }
+        Some(EXCHANGE) => match subject(&form) {
+            Some(subject) => {
+                let mut grants = grants.lock().unwrap();
+                grants.push(form);
+                let token = format!("exchanged-{}-for-{subject}", grants.len());
+                json!({ "access_token": token, "token_type": "Bearer", "expires_in": life_s, "issued_token_type": ACCESS_TOKEN })
+            }
+            None => return refuse(400, "invalid_request"),
+        },
+        _ => return refuse(400, "unsupported_grant_type"),
+    };
+    with_fault(fault, token)
+}
+
+fn with_fault(fault: &Fault, mut token: Value) -> Vec<Step> {
+    let mut steps = upstream::json(200, &token.to_string());
+    match fault {
+        Fault::None => {}
+        Fault::Slow(ms) => steps.insert(0, Step::Pause(*ms)),
+        Fault::Status(status) => steps = upstream::json(*status, "<html>"),
+        Fault::Refuses(error) => steps = refuse(400, error),
+        Fault::Huge => {
+            token["padding"] = "x".repeat(1 << 20).into();
+            steps = upstream::json(200, &token.to_string());
+        }
+        Fault::With(members) => {
+            let members: Value = serde_json::from_str(members).unwrap();
+            members.as_object().unwrap().iter().for_each(|(name, value)| token[name] = value.clone());
+            steps = upstream::json(200, &token.to_string());
+        }
+        Fault::Garbage => steps = upstream::json(200, "<html>"),
+        Fault::Closes => steps = vec![Step::Close],
+    }
+    steps
+}
+
+fn value<'f>(form: &'f Form, name: &str) -> Option<&'f str> {
+    form.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}
+
+/// The subject of the token that is to be exchanged (RFC 8693 section 2.1). Whether it is genuine, a real provider tells in `real.rs`.
+fn subject(form: &Form) -> Option<String> {
+    let has_types = value(form, "subject_token_type") == Some(ACCESS_TOKEN)
+        && value(form, "actor_token").is_some() == (value(form, "actor_token_type") == Some(ACCESS_TOKEN));
+    let claims = URL_SAFE_NO_PAD.decode(value(form, "subject_token")?.split('.').nth(1)?).ok()?;
+    let claims: Value = serde_json::from_slice(&claims).ok()?;
+    claims["sub"].as_str().filter(|_| has_types).map(str::to_owned)
+}
+
+fn is_client(request: &Request, form: &Form, issuer: &str, used: &Mutex<Vec<String>>) -> bool {
+    match (request.field("Authorization"), value(form, "client_assertion")) {
+        (Some(basic), None) => is_basic(basic),
+        (None, Some(assertion)) => {
+            let is_bearer =
+                value(form, "client_assertion_type") == Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+            is_bearer && is_assertion(assertion, issuer, &mut used.lock().unwrap())
+        }
+        _ => false,
+    }
 }
 
 /// A form's value: `+` is a space, then percent-decoding.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::check::report;
-use crate::config::{self, Credential};
+use crate::config::{self, Credential, Limits};
 use crate::credential::remote::{Asking, ObtainError};
 use crate::credential::source::{Issued, Source};
 use crate::rt::now_unix_s;
@@ -39,7 +39,7 @@ pub(super) fn credential(command: &CredentialCommand) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let now_s = now_unix_s();
-    match ask(credential, now_s) {
+    match ask(credential, &config.limits, now_s) {
         Ok(issued) => {
             println!("{name}: reachable, {}, version {}, {}", kind(&credential.source), issued.version, end(&issued, now_s));
             ExitCode::SUCCESS
@@ -51,11 +51,11 @@ pub(super) fn credential(command: &CredentialCommand) -> ExitCode {
     }
 }
 
-fn ask(credential: &Credential, now_s: u64) -> Result<Issued, ObtainError> {
+fn ask(credential: &Credential, limits: &Limits, now_s: u64) -> Result<Issued, ObtainError> {
     // The HTTP client wants the process to have chosen; a second choice would only say that there is one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ObtainError::System)?;
-    runtime.block_on(async { Asking::new(&credential.source)?.ask(now_s).await })
+    runtime.block_on(async { Asking::new(&credential.source, limits)?.ask(now_s).await })
 }
 
 fn kind(source: &Source) -> &'static str {
@@ -64,6 +64,7 @@ fn kind(source: &Source) -> &'static str {
         Source::Env(_) => "from the environment",
         Source::Vault(_) => "from a vault",
         Source::OAuth(_) => "from an authorization server",
+        Source::Exchange(_) => "by token exchange",
     }
 }
 

@@ -9,9 +9,8 @@ use toml::Spanned;
 
 use super::check::{CA_HINT, Checker, read};
 use super::checked::{Credential, Rule, Upstream};
-use super::raw::{RawCredential, RawOAuth, RawSecret, RawVault, RawVaultAuth, Text};
+use super::raw::{RawCredential, RawSecret, RawVault, RawVaultAuth, Text};
 use super::url::HttpUrl;
-use crate::credential::oauth::{ClientAuth, ClientCredentials, Server};
 use crate::credential::placement::{Placement, PlacementError};
 use crate::credential::source::{self, Secret, Source, SourceError};
 use crate::credential::vault::{Vault, VaultAuth};
@@ -74,6 +73,7 @@ impl Checker<'_, '_> {
             ("systemd", raw.systemd.as_ref().map(Spanned::span)),
             ("vault", raw.vault.as_ref().map(Spanned::span)),
             ("oauth", raw.oauth.as_ref().map(Spanned::span)),
+            ("exchange", raw.exchange.as_ref().map(Spanned::span)),
         ];
         let mut given = given.into_iter().filter_map(|(name, span)| Some((name, span?)));
         let first = given.next();
@@ -98,8 +98,11 @@ impl Checker<'_, '_> {
             RawCredential { oauth: Some(oauth), .. } => {
                 self.oauth(oauth, &format!("{key}.oauth")).map(|oauth| Source::OAuth(Box::new(oauth)))
             }
+            RawCredential { exchange: Some(exchange), .. } => {
+                self.exchange(exchange, &format!("{key}.exchange")).map(|exchange| Source::Exchange(Arc::new(exchange)))
+            }
             _ => {
-                let hint = "add one of `file`, `env`, `systemd`, `vault`, `oauth`";
+                let hint = "add one of `file`, `env`, `systemd`, `vault`, `oauth`, `exchange`";
                 self.problems.add(raw.name.span(), key, "has no source", hint);
                 None
             }
@@ -126,12 +129,12 @@ impl Checker<'_, '_> {
         self.local(at, &format!("{key}.{field}"), read).map(|secret| (source, secret))
     }
 
-    fn local<T>(&mut self, at: &Text, key: &str, read: Result<T, SourceError>) -> Option<T> {
+    pub(super) fn local<T>(&mut self, at: &Text, key: &str, read: Result<T, SourceError>) -> Option<T> {
         read.map_err(|error| self.problems.add(at.span(), key, error.to_string(), error.hint())).ok()
     }
 
     /// The path of a file with one secret on one line, which is read to see that it can be.
-    fn file(&mut self, file: &Text, key: &str) -> Option<PathBuf> {
+    pub(super) fn file(&mut self, file: &Text, key: &str) -> Option<PathBuf> {
         let path = self.dir.join(file.get_ref());
         let read = source::from_file(&path).map(drop);
         self.local(file, key, read).map(|()| path)
@@ -177,7 +180,7 @@ impl Checker<'_, '_> {
         is_good.then(|| text.get_ref().clone())
     }
 
-    fn optional(&mut self, text: Option<&Text>, key: &str) -> Option<Option<String>> {
+    pub(super) fn optional(&mut self, text: Option<&Text>, key: &str) -> Option<Option<String>> {
         match text {
             Some(text) => self.text(text, key).map(Some),
             None => Some(None),
@@ -290,63 +293,6 @@ impl Checker<'_, '_> {
             _ => {
                 let hint = "give exactly one of `token_file`, `kubernetes`, `approle`";
                 self.problems.add(raw.span(), key, "does not say how to log in", hint);
-                None
-            }
-        }
-    }
-
-    fn oauth(&mut self, spanned: &Spanned<RawOAuth>, key: &str) -> Option<ClientCredentials> {
-        let raw = spanned.get_ref();
-        let (at, field) = match (&raw.token_endpoint, &raw.issuer) {
-            (Some(endpoint), None) => (endpoint, "token_endpoint"),
-            (None, Some(issuer)) => (issuer, "issuer"),
-            _ => {
-                let hint = "give exactly one of `token_endpoint` and `issuer`";
-                self.problems.add(spanned.span(), key, "does not say where to ask", hint);
-                return None;
-            }
-        };
-        let url = self.service(at, &format!("{key}.{field}"));
-        let server = at.get_ref().clone();
-        let server = if raw.issuer.is_some() { Server::Issuer(server) } else { Server::TokenEndpoint(server) };
-        let client_id = self.text(&raw.client_id, &format!("{key}.client_id"));
-        let auth = self.client_auth(spanned, key);
-        let scope = self.optional(raw.scope.as_ref(), &format!("{key}.scope"));
-        let resource = self.optional(raw.resource.as_ref(), &format!("{key}.resource"));
-        let authorities = self.service_ca(raw.ca.as_ref(), url.as_ref()?, &format!("{key}.ca"));
-        Some(ClientCredentials {
-            server,
-            client_id: client_id?,
-            auth: auth?,
-            scope: scope?,
-            resource: resource?,
-            authorities: authorities?,
-        })
-    }
-
-    fn client_auth(&mut self, spanned: &Spanned<RawOAuth>, key: &str) -> Option<ClientAuth> {
-        let raw = spanned.get_ref();
-        match (&raw.client_secret_file, &raw.private_key_file) {
-            (Some(file), None) => {
-                if let Some(kid) = &raw.key_id {
-                    self.problems.add(kid.span(), format!("{key}.key_id"), "stands without `private_key_file`", "remove it");
-                }
-                self.file(file, &format!("{key}.client_secret_file")).map(ClientAuth::Secret)
-            }
-            (None, Some(file)) => {
-                let (path, at) = (self.dir.join(file.get_ref()), format!("{key}.private_key_file"));
-                let kid = self.optional(raw.key_id.as_ref(), &format!("{key}.key_id"));
-                let pem = self.local(file, &at, source::read_private(&path))?;
-                if ClientAuth::key(&pem, "").is_none() {
-                    let hint = "make one with `openssl genpkey -algorithm ed25519` (RSA and P-256 are taken too)";
-                    self.problems.add(file.span(), at, "is no PKCS#8 private key in PEM", hint);
-                    return None;
-                }
-                Some(ClientAuth::PrivateKey(path, kid?))
-            }
-            _ => {
-                let hint = "give exactly one of `client_secret_file` and `private_key_file`";
-                self.problems.add(spanned.span(), key, "does not say how the client proves who it is", hint);
                 None
             }
         }

@@ -107,6 +107,18 @@ limits! {
     approval_ask_time_max_ms: u64 = 5_000, 10..=60_000;
     /// Time the database of approvals may take for a statement; then it cannot be used, and approvals are unavailable.
     approval_store_time_max_ms: u64 = 2_000, 50..=60_000;
+    /// Time to connect to a service that gives out credentials; then it is tried again later.
+    credential_connect_time_max_ms: u64 = 3_000, 10..=60_000;
+    /// Time for a whole answer of such a service; then it is tried again later.
+    credential_answer_time_max_ms: u64 = 5_000, 10..=60_000;
+    /// Bytes of an answer of such a service; a longer one is not read.
+    credential_answer_bytes_max: usize = 262_144, 1024..=16_777_216;
+    /// Time a call waits for a credential that is made for its caller, or that replaces one the upstream refused; then 503, or 502.
+    credential_wait_max_ms: u64 = 2_000, 10..=60_000;
+    /// Credentials of single callers that are kept; with more, those unused for longest are asked for again.
+    caller_credentials_max: usize = 10_000, 1..=1_000_000;
+    /// Credentials of single callers that are asked for at once; more wait for their turn.
+    caller_credentials_asked_at_once_max: usize = 32, 1..=1024;
     /// Time that calls have to end after SIGTERM; then they are cut off.
     drain_time_max_ms: u64 = 10_000, 0..=3_600_000;
 }

@@ -10,6 +10,7 @@ mod check_credentials;
 mod check_database;
 mod check_dlp;
 mod check_login;
+mod check_oauth;
 mod check_rules;
 mod checked;
 mod limits;

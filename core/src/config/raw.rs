@@ -70,6 +70,7 @@ pub(super) struct RawCredential {
     pub systemd: Option<Text>,
     pub vault: Option<Spanned<RawVault>>,
     pub oauth: Option<Spanned<RawOAuth>>,
+    pub exchange: Option<Spanned<RawExchange>>,
     pub header: Option<Text>,
     pub prefix: Option<Text>,
     pub basic: Option<RawBasic>,
@@ -131,6 +132,29 @@ pub(super) struct RawOAuth {
     pub scope: Option<Text>,
     pub resource: Option<Text>,
     pub ca: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawExchange {
+    pub token_endpoint: Option<Text>,
+    pub issuer: Option<Text>,
+    pub client_id: Text,
+    pub client_secret_file: Option<Text>,
+    pub private_key_file: Option<Text>,
+    pub key_id: Option<Text>,
+    pub audience: Option<Text>,
+    pub resource: Option<Text>,
+    pub scope: Option<Text>,
+    pub actor: Option<RawActor>,
+    pub ca: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawActor {
+    pub scope: Option<Text>,
+    pub resource: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::issuers::jitter;
-use crate::config::{Config, Credential};
+use crate::config::{Config, Credential, Limits};
 use crate::credential::held::{Held, Kept};
 use crate::credential::remote::{self, Asking, ObtainError};
 use crate::credential::schedule::Schedule;
@@ -72,7 +72,7 @@ pub fn at_start(config: &Config) -> Vec<Kept> {
     .collect()
 }
 
-fn hold(index: usize, credential: &Credential, issued: Issued, keyring: Option<&Keyring>) -> Arc<Held> {
+pub(super) fn hold(index: usize, credential: &Credential, issued: Issued, keyring: Option<&Keyring>) -> Arc<Held> {
     Arc::new(Held::new(index, &credential.name, Arc::clone(&credential.placement), issued, keyring))
 }
 
@@ -86,6 +86,8 @@ pub struct CredentialTask {
     pub keyring: Option<Arc<Keyring>>,
     /// Where changes go.
     pub changes: mpsc::Sender<CredentialChanged>,
+    /// The bounds.
+    pub limits: Limits,
     /// Versions that upstreams refused.
     pub refusals: mpsc::Receiver<u64>,
 }
@@ -97,7 +99,9 @@ impl CredentialTask {
         match &credential.source {
             Source::Env(_) => {}
             Source::File(path) => self.watch(path).await,
-            source @ (Source::Vault(_) | Source::OAuth(_)) => match Asking::new(source) {
+            // Made when a caller asks.
+            Source::Exchange(_) => {}
+            source @ (Source::Vault(_) | Source::OAuth(_)) => match Asking::new(source, &self.limits) {
                 Ok(asking) => self.refresh(asking).await,
                 Err(error) => tracing::error!(credential = credential.name, %error, "the credential's service cannot be asked"),
             },

@@ -1,6 +1,7 @@
 //! The cold path: one thread with a tokio runtime that builds snapshots, fetches keys and serves the admin listener.
 
 pub mod approvals;
+pub mod callers;
 pub mod credentials;
 pub mod fetch;
 pub mod issuers;

@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::approvals::{self, Approvals};
+use super::callers::{CallerDesk, CallerTask};
 use super::credentials::{self, CredentialChanged, CredentialTask, RefusalDesk, RefusedCredential};
 use super::issuers::{IssuerTask, KeysChanged};
 use super::keys::{KeyDesk, UnknownKey};
@@ -111,6 +112,7 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
     let (refused, refusals) = RefusalDesk::new();
     let held = credentials::at_start(&config);
     let (approvals, approvals_thread) = approvals::open(&config, &desk).map_err(system)?.unzip();
+    let (callers, calling) = CallerDesk::new();
     let blueprint = Blueprint::new(config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
     let addresses = runtime.block_on(resolve::all(&blueprint.config().upstreams, &[]));
@@ -137,12 +139,14 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
             pin_desk: pin_desk.clone(),
             refused: Arc::clone(&refused),
             approvals: approvals.as_ref().map(|approvals| Arc::clone(&approvals.desk)),
+            callers: Arc::clone(&callers),
             metrics,
             stop: Arc::clone(&stop),
         })?);
     }
     let (ready, newest) = (AtomicBool::new(false), Mutex::new(Arc::clone(&first)));
     let observed = Arc::new(Observed { counters, sink, ready, generation: 1.into(), newest, approvals });
+    runtime.spawn(CallerTask::new(blueprint.config(), &callers, calling).run());
     tracing::info!(%address, workers, "listening");
     let observed_by = Arc::clone(&observed);
     let control =
@@ -310,7 +314,8 @@ impl Control {
             let (refresh, refusals) = mpsc::channel(1);
             refreshing.push(refresh);
             let (credential, keyring, changes) = (Arc::clone(credential), config.dlp_keyring.clone(), changes.clone());
-            tokio::spawn(CredentialTask { index, credential, keyring, changes, refusals }.run());
+            let limits = config.limits.clone();
+            tokio::spawn(CredentialTask { index, credential, keyring, changes, limits, refusals }.run());
         }
         refreshing
     }

@@ -137,7 +137,7 @@ impl Blueprint {
         let mut credentials = Credentials::new(upstream.url.origin.clone(), upstream.credential);
         for &index in &upstream.credentials {
             if let (Some(credential), Some(kept)) = (self.config.credentials.get(index), all.get(index)) {
-                credentials.add(index, &credential.name, &credential.placement, kept);
+                credentials.add(index, credential, kept);
             }
         }
         credentials

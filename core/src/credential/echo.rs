@@ -106,7 +106,7 @@ fn distinct(forms: impl Iterator<Item = Zeroizing<Vec<u8>>>) -> Vec<Form> {
 }
 
 /// All credentials that a reply may hold.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Echo {
     known: Vec<Arc<Forms>>,
 }

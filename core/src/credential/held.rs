@@ -56,6 +56,11 @@ impl Held {
         self.written.len() + self.placement.field().map_or(0, <[u8]>::len) + self.placement.parameter().map_or(0, str::len) + 8
     }
 
+    /// The forms in which it may stand in a reply.
+    pub(super) fn all_forms(&self) -> &Arc<Forms> {
+        &self.forms
+    }
+
     /// Name and value of the header field, where it stands in one.
     pub fn field(&self) -> Option<(&[u8], &[u8])> {
         self.placement.field().map(|name| (name, self.written.as_slice()))

@@ -2,8 +2,13 @@
 //!
 //! Invariant: the value is in memory that is wiped, is shown by nothing, and leaves only towards the origin it is bound to.
 
+pub mod caller_cache;
+pub mod callers;
+pub mod client;
+
 pub mod cut;
 pub mod echo;
+pub mod exchange;
 pub mod held;
 pub mod inject;
 pub mod oauth;

@@ -11,12 +11,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::source::{Issued, Secret, Source, SourceError, from_env, issued_by_file};
-
-/// Time for a connection, and for a whole answer.
-const CONNECT_TIME: Duration = Duration::from_secs(3);
-const TOTAL_TIME: Duration = Duration::from_secs(5);
-/// Bytes of an answer.
-const ANSWER_BYTES_MAX: usize = 256 * 1024;
+use crate::config::Limits;
 
 /// Why a credential could not be had.
 #[derive(Debug)]
@@ -29,7 +24,7 @@ pub enum ObtainError {
     Network(reqwest::Error),
     /// It answered with another status than success; what it means there.
     Status(u16, &'static str),
-    /// The answer is longer than 256 KiB.
+    /// The answer is longer than `credential_answer_bytes_max`.
     TooLong,
     /// The answer is not what the protocol says: what is wrong with it.
     Malformed(&'static str),
@@ -37,6 +32,8 @@ pub enum ObtainError {
     Refused(String),
     /// There is no randomness, or signing failed.
     Crypto,
+    /// The credential is made for each caller, and nobody calls.
+    OfCaller,
     /// The system gave no runtime to ask in.
     System(std::io::Error),
 }
@@ -51,12 +48,20 @@ impl fmt::Display for ObtainError {
             ObtainError::Network(error) => write!(f, "the service cannot be reached: {error}"),
             ObtainError::Status(status, "") => write!(f, "the service answered with status {status}"),
             ObtainError::Status(status, meaning) => write!(f, "the service answered with status {status}: {meaning}"),
-            ObtainError::TooLong => f.write_str("the service's answer is longer than 256 KiB"),
+            ObtainError::TooLong => f.write_str("the service's answer is longer than limits.credential_answer_bytes_max"),
             ObtainError::Malformed(what) => write!(f, "the service's answer {what}"),
             ObtainError::Refused(code) => write!(f, "the authorization server refused the grant: {code}"),
             ObtainError::System(error) => write!(f, "nothing can be asked: {error}"),
+            ObtainError::OfCaller => f.write_str("it is made for each caller when it calls, from the caller's own token"),
             ObtainError::Crypto => f.write_str("the assertion could not be signed"),
         }
+    }
+}
+
+impl ObtainError {
+    /// Whether it is the caller who is refused, and not the gateway (RFC 6749 section 5.2, RFC 8693 section 2.2.2).
+    pub fn is_about_caller(&self) -> bool {
+        matches!(self, ObtainError::Refused(code) if matches!(code.as_str(), "invalid_request" | "invalid_grant" | "access_denied"))
     }
 }
 
@@ -66,21 +71,55 @@ impl From<SourceError> for ObtainError {
     }
 }
 
-/// A client for one service. `authorities`: those to trust, in PEM, in the place of the public ones.
-///
-/// # Errors
-/// When TLS cannot be set up, or the authorities are none.
-pub fn client(authorities: Option<&[u8]>) -> Result<reqwest::Client, ObtainError> {
-    let mut builder = reqwest::Client::builder()
-        .connect_timeout(CONNECT_TIME)
-        .timeout(TOTAL_TIME)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .user_agent(concat!("sluicegate/", env!("CARGO_PKG_VERSION")));
-    if let Some(pem) = authorities {
-        builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem).map_err(ObtainError::Network)?);
+/// The HTTP client of one service.
+pub struct Service {
+    client: reqwest::Client,
+    answer_bytes_max: usize,
+}
+
+impl Service {
+    /// Sets it up. `authorities`: those to trust, in PEM, in the place of the public ones.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up, or the authorities are none.
+    pub fn new(authorities: Option<&[u8]>, limits: &Limits) -> Result<Self, ObtainError> {
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(Duration::from_millis(limits.credential_connect_time_max_ms))
+            .timeout(Duration::from_millis(limits.credential_answer_time_max_ms))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .user_agent(concat!("sluicegate/", env!("CARGO_PKG_VERSION")));
+        if let Some(pem) = authorities {
+            builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem).map_err(ObtainError::Network)?);
+        }
+        let client = builder.build().map_err(ObtainError::Network)?;
+        Ok(Service { client, answer_bytes_max: limits.credential_answer_bytes_max })
     }
-    builder.build().map_err(ObtainError::Network)
+
+    /// A GET request.
+    pub(super) fn get(&self, url: impl reqwest::IntoUrl) -> reqwest::RequestBuilder {
+        self.client.get(url)
+    }
+
+    /// A POST request.
+    pub(super) fn post(&self, url: impl reqwest::IntoUrl) -> reqwest::RequestBuilder {
+        self.client.post(url)
+    }
+
+    /// Status and body of an answer.
+    pub(super) async fn answer(&self, request: reqwest::RequestBuilder) -> Result<(u16, Zeroizing<Vec<u8>>), ObtainError> {
+        let network = |error: reqwest::Error| ObtainError::Network(error.without_url());
+        let mut response = request.header("Accept", "application/json").send().await.map_err(network)?;
+        let status = response.status().as_u16();
+        let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
+        while let Some(chunk) = response.chunk().await.map_err(network)? {
+            if body.len() + chunk.len() > self.answer_bytes_max {
+                return Err(ObtainError::TooLong);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((status, body))
+    }
 }
 
 /// A field's value that no log of the HTTP library shows.
@@ -88,21 +127,6 @@ pub(super) fn sensitive(value: &[u8]) -> Result<reqwest::header::HeaderValue, Ob
     let mut value = reqwest::header::HeaderValue::from_bytes(value).map_err(|_| SourceError::Characters)?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// Status and body of an answer.
-pub(super) async fn answer(request: reqwest::RequestBuilder) -> Result<(u16, Zeroizing<Vec<u8>>), ObtainError> {
-    let network = |error: reqwest::Error| ObtainError::Network(error.without_url());
-    let mut response = request.header("Accept", "application/json").send().await.map_err(network)?;
-    let status = response.status().as_u16();
-    let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
-    while let Some(chunk) = response.chunk().await.map_err(network)? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(ObtainError::TooLong);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok((status, body))
 }
 
 /// Reads an answer; `what` is said of one that cannot be read.
@@ -124,12 +148,13 @@ impl<'s> Asking<'s> {
     /// Sets up the client for a source.
     ///
     /// # Errors
-    /// When the client cannot be set up.
-    pub fn new(source: &'s Source) -> Result<Self, ObtainError> {
+    /// When the client cannot be set up; [`ObtainError::OfCaller`] for a source that gives each caller its own.
+    pub fn new(source: &'s Source, limits: &Limits) -> Result<Self, ObtainError> {
         Ok(match source {
             Source::File(_) | Source::Env(_) => Asking::Local(source),
-            Source::Vault(vault) => Asking::Vault(super::vault::Session::new(vault)?),
-            Source::OAuth(grant) => Asking::OAuth(super::oauth::Grant::new(grant)?),
+            Source::Vault(vault) => Asking::Vault(super::vault::Session::new(vault, limits)?),
+            Source::OAuth(grant) => Asking::OAuth(super::oauth::Grant::new(grant, limits)?),
+            Source::Exchange(_) => return Err(ObtainError::OfCaller),
         })
     }
 
@@ -154,7 +179,7 @@ pub fn local(source: &Source) -> Result<Issued, ObtainError> {
     match source {
         Source::File(path) => Ok(issued_by_file(path)?),
         Source::Env(name) => Ok(Issued { secret: from_env(name)?, version: 0, expires_s: None, life_ms: None }),
-        Source::Vault(_) | Source::OAuth(_) => Err(SourceError::NotSet.into()),
+        _ => Err(SourceError::NotSet.into()),
     }
 }
 

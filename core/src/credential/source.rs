@@ -7,10 +7,12 @@ use std::fs::{Metadata, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use zeroize::Zeroizing;
 
+use super::exchange::Exchange;
 use super::oauth::ClientCredentials;
 use super::vault::Vault;
 
@@ -54,6 +56,15 @@ pub enum Source {
     Vault(Box<Vault>),
     /// An access token of an OAuth 2.0 authorization server.
     OAuth(Box<ClientCredentials>),
+    /// Each caller's own token, exchanged at an authorization server.
+    Exchange(Arc<Exchange>),
+}
+
+impl Source {
+    /// Whether each caller is given a credential of its own.
+    pub fn is_of_caller(&self) -> bool {
+        matches!(self, Source::Exchange(_))
+    }
 }
 
 /// A value as its source gives it out.

@@ -6,12 +6,14 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::remote::{self, ObtainError};
+use super::remote::{self, ObtainError, Service};
 use super::source::{Issued, Secret, from_file, service_account_token};
+use crate::config::Limits;
 
 /// Where a secret is in a vault, and how the gateway says who it is.
 pub struct Vault {
@@ -60,7 +62,7 @@ pub enum VaultAuth {
 /// The client of one secret.
 pub struct Session<'v> {
     vault: &'v Vault,
-    client: reqwest::Client,
+    service: Service,
     /// A token from a login, and the Unix second until which it is used.
     token: Option<(Secret, u64)>,
 }
@@ -113,8 +115,8 @@ impl<'v> Session<'v> {
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new(vault: &'v Vault) -> Result<Self, ObtainError> {
-        Ok(Session { vault, client: remote::client(vault.authorities.as_deref())?, token: None })
+    pub fn new(vault: &'v Vault, limits: &Limits) -> Result<Self, ObtainError> {
+        Ok(Session { vault, service: Service::new(vault.authorities.as_deref(), limits)?, token: None })
     }
 
     /// Reads the secret, logging in first where that is due.
@@ -135,9 +137,9 @@ impl<'v> Session<'v> {
 
     async fn read(&mut self, now_s: u64) -> Result<Issued, ObtainError> {
         let Vault { address, mount, path, field, refresh_s, .. } = self.vault;
-        let request = self.client.get(format!("{address}/v1/{mount}/data/{path}"));
+        let request = self.service.get(format!("{address}/v1/{mount}/data/{path}"));
         let request = self.in_namespace(request).header("X-Vault-Token", remote::sensitive(self.token(now_s).await?.bytes())?);
-        let (status, body) = remote::answer(request).await?;
+        let (status, body) = self.service.answer(request).await?;
         if status != 200 {
             return Err(ObtainError::Status(status, meaning(status)));
         }
@@ -177,11 +179,11 @@ impl<'v> Session<'v> {
                 (mount, json!({ "role_id": role_id, "secret_id": text(&from_file(secret_id_file)?) }))
             }
         };
-        let sent = Zeroizing::new(body.to_string());
+        let sent = Zeroizing::new(body.to_string().into_bytes());
         wipe(body);
-        let request = self.client.post(format!("{}/v1/auth/{mount}/login", self.vault.address));
-        let request = self.in_namespace(request).header("Content-Type", "application/json").body(sent.as_bytes().to_vec());
-        let (status, body) = remote::answer(request).await?;
+        let request = self.service.post(format!("{}/v1/auth/{mount}/login", self.vault.address));
+        let request = self.in_namespace(request).header("Content-Type", "application/json").body(Bytes::from_owner(sent));
+        let (status, body) = self.service.answer(request).await?;
         if status != 200 {
             return Err(ObtainError::Status(status, meaning(status)));
         }

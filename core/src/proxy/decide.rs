@@ -17,10 +17,13 @@ use super::hold::{self, Standing};
 use super::identify::{self, Identified};
 use super::mask::{self, MaskRoom, Masked};
 use super::obligations::{Stop, approved, choose_credential, denial, give_back, refuse_unfit, take_from_budgets};
+use super::obtain::{self, Obtained, Wanted};
 use super::receive::Framed;
 use super::record::{self, Asked};
 use crate::approval::grant::Grant;
 use crate::config::Direction;
+use crate::credential::caller_cache::Has;
+use crate::credential::echo::Echo;
 use crate::credential::inject::Injection;
 use crate::http1::field::Known;
 use crate::http1::head::Method;
@@ -60,6 +63,8 @@ pub struct Permitted {
     pub session: Option<Vec<u8>>,
     /// What the upstream is given to let the call in, where it needs anything.
     pub credential: Option<Injection>,
+    /// Finds the caller's own credentials in the answer as well, where callers have any.
+    pub own_echo: Option<Echo>,
     /// What is done to findings in the answer.
     pub treatment: Arc<Treatment>,
     /// The right to run it, where that took an approval.
@@ -74,6 +79,13 @@ pub struct Permitted {
 /// Can be named in this file only, so nothing else makes a [`Permitted`].
 struct Decision;
 
+impl Permitted {
+    /// Finds the upstream's credentials in the answer; `None` where there is nothing to look for.
+    pub fn echo(&self) -> Option<&Echo> {
+        self.own_echo.as_ref().or_else(|| self.framed.route().credentials.echo())
+    }
+}
+
 /// What became of a request.
 pub enum Decided {
     /// It may be forwarded.
@@ -82,6 +94,13 @@ pub enum Decided {
     Answered(Answer, Rest),
     /// Its connection ended before it was whole.
     Closed,
+}
+
+/// What came of waiting for a call's approval and for its credential.
+#[derive(Default)]
+struct Waited {
+    standing: Standing,
+    obtained: Obtained,
 }
 
 /// Reads the body, and decides.
@@ -103,16 +122,21 @@ pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Id
             return Decided::Answered(Answer::malformed(worker, refusal), Rest::Unread);
         }
     };
-    let mut standing = Standing::Unasked;
+    let mut waited = Waited::default();
     let judged = loop {
         let judged = match framed.received.head.method {
-            Method::Post => judge_message(worker, &framed, &body, &principal, standing),
-            method => judge_stream(worker, &framed, method, &principal).map_err(Stop::from),
+            Method::Post => judge_message(worker, &framed, &body, &principal, waited),
+            method => judge_stream(worker, &framed, method, &principal, waited.obtained),
         };
+        // What comes of waiting is judged with the same bytes, from the start.
         match judged {
-            // What comes of waiting is judged with the same bytes, from the start.
+            Err(Stop::Wants(Wanted { credential, standing })) => {
+                let answer = obtain::ask(worker, downstream, &framed, &principal, credential, Has::Nothing).await;
+                waited = Waited { standing, obtained: Obtained::Answered(answer) };
+            }
             Err(Stop::Held(held)) => {
-                standing = hold::wait(worker, downstream, &framed, *held).await;
+                let standing = hold::wait(worker, downstream, &framed, *held).await;
+                waited = Waited { standing, obtained: Obtained::Unasked };
                 // Waiting takes long: what counts is who the token names now, and what is in force now.
                 if let Err((answer, rest)) = identify::renew(worker, &mut framed) {
                     return Decided::Answered(answer, rest);
@@ -125,6 +149,7 @@ pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Id
     match judged {
         Err(answer) => Decided::Answered(answer, framed.rest(body.end)),
         Ok(judged) => Decided::Permitted(Box::new(Permitted {
+            own_echo: obtain::echo(worker, &framed, &principal),
             framed,
             end: body.end,
             principal,
@@ -187,20 +212,27 @@ fn open_session(worker: &Worker, framed: &Framed, principal: &Principal) -> Resu
 }
 
 /// A GET or DELETE has no body to judge: who may use the upstream at all may listen to it and end a session of its own.
-fn judge_stream(worker: &Worker, framed: &Framed, method: Method, principal: &Principal) -> Result<Judged, Answer> {
+fn judge_stream(
+    worker: &Worker,
+    framed: &Framed,
+    method: Method,
+    principal: &Principal,
+    obtained: Obtained,
+) -> Result<Judged, Stop> {
     let route = framed.route();
     let exchange = if method == Method::Get { Exchange::Stream } else { Exchange::End };
     let mut asked = Asked::new(framed, principal, Era::Legacy);
     let Ok(session) = open_session(worker, framed, principal) else {
         record::denied(worker, &mut asked, "session", 404);
-        return Err(no_session(None));
+        return Err(no_session(None).into());
     };
+    asked.obtained = obtained;
     asked.session.clone_from(&session);
     if !framed.snapshot.policy.may_use(principal, route.index) {
         asked.effect = Effect::Block;
         record::denied(worker, &mut asked, "default-deny", 403);
         let detail = "Policy does not let this identity use this endpoint.";
-        return Err(Answer::error(403, None, code::DENIED, detail));
+        return Err(Answer::error(403, None, code::DENIED, detail).into());
     }
     asked.effect = Effect::Allow;
     choose_credential(worker, &mut asked, None)?;
@@ -222,13 +254,7 @@ fn judge_stream(worker: &Worker, framed: &Framed, method: Method, principal: &Pr
     })
 }
 
-fn judge_message(
-    worker: &Worker,
-    framed: &Framed,
-    body: &Body,
-    principal: &Principal,
-    standing: Standing,
-) -> Result<Judged, Stop> {
+fn judge_message(worker: &Worker, framed: &Framed, body: &Body, principal: &Principal, waited: Waited) -> Result<Judged, Stop> {
     let doc = framed.received.bytes.get(body.range.clone()).unwrap_or_default();
     let room = &mut *worker.room.borrow_mut();
     let mut asked = Asked::new(framed, principal, era::of_header(framed.field(Known::McpProtocolVersion)));
@@ -238,7 +264,7 @@ fn judge_message(
         record::denied(worker, &mut asked, reason, 400);
         return Err(Answer::error(400, None, rpc, &format!("The body cannot be taken: {error}.")).into());
     }
-    asked.standing = standing;
+    (asked.standing, asked.obtained) = (waited.standing, waited.obtained);
     let tape = std::mem::take(&mut room.tape);
     let judged = judge_parsed(worker, framed, principal, room, &tape, doc, &mut asked);
     room.tape = tape;

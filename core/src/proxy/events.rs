@@ -140,7 +140,7 @@ fn take_events(
 ) -> Result<(Vec<u8>, usize), UpstreamError> {
     let mut out = Vec::new();
     let mut taken = 0;
-    let echo = permitted.framed.route().credentials.echo();
+    let echo = permitted.echo();
     while let Some(event) = sse::next_event(&buffer[taken..], is_end) {
         let bytes = &buffer[taken..taken + event.length];
         taken += event.length;

@@ -1,7 +1,7 @@
 //! Finds out who sent a request, before anything of its body is read.
 //!
 //! Invariant: an `Identified` exists only with a principal whose token was verified for this route's resource; the token itself
-//! goes no further than this file.
+//! goes no further than this file and to whoever exchanges it for the caller's own credential.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -67,10 +67,18 @@ pub fn renew(worker: &Worker, framed: &mut Framed) -> Result<(), (Answer, Rest)>
     })
 }
 
-fn verify(worker: &Worker, framed: &Framed) -> Result<Rc<Principal>, Refusal> {
+fn sent_token(framed: &Framed) -> Result<&[u8], Refusal> {
     let (head, bytes) = (&framed.received.head, &framed.received.bytes);
-    let values = head.fields.iter().filter(|field| field.known == Known::Authorization).map(|field| &bytes[field.value.clone()]);
-    let token = bearer(values)?;
+    bearer(head.fields.iter().filter(|field| field.known == Known::Authorization).map(|field| &bytes[field.value.clone()]))
+}
+
+/// The token of a request that was identified.
+pub(super) fn token(framed: &Framed) -> Option<&[u8]> {
+    sent_token(framed).ok()
+}
+
+fn verify(worker: &Worker, framed: &Framed) -> Result<Rc<Principal>, Refusal> {
+    let token = sent_token(framed)?;
     worker.tokens.borrow_mut().verify(&framed.snapshot.verifier, token, &framed.route().resource, now_unix_s())
 }
 

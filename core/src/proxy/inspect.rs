@@ -60,7 +60,7 @@ fn inspect_with(
         return Ok(inspected);
     }
     let room = &mut *worker.room.borrow_mut();
-    let echo = permitted.framed.route().credentials.echo();
+    let echo = permitted.echo();
     let treatment = &permitted.treatment;
     if room.parse(body, &worker.limits, false).is_ok() {
         let tape = std::mem::take(&mut room.tape);

@@ -10,6 +10,7 @@ pub mod identify;
 pub mod inspect;
 pub mod mask;
 pub mod obligations;
+pub mod obtain;
 pub mod pipeline;
 pub mod pool;
 pub mod receive;

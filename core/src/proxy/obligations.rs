@@ -7,11 +7,13 @@ use std::sync::Arc;
 use super::answer::Answer;
 use super::hold::{self, Held, Standing};
 use super::mask::MaskRoom;
+use super::obtain::{self, Obtained, Wanted};
 use super::receive::Framed;
 use super::record::{self, Asked};
 use crate::approval::grant::Grant;
 use crate::approval::stopped::Stopped;
-use crate::credential::inject::NoCredential;
+use crate::credential::caller_cache::Denial;
+use crate::credential::inject::{Chosen, NoCredential};
 use crate::mcp::call::{Call, Exchange};
 use crate::mcp::reply::{self, code};
 use crate::policy::Effect;
@@ -25,6 +27,8 @@ pub(super) enum Stop {
     Answered(Answer),
     /// It waits for people.
     Held(Box<Held>),
+    /// It waits for a credential of its caller's own.
+    Wants(Wanted),
 }
 
 impl From<Answer> for Stop {
@@ -34,17 +38,59 @@ impl From<Answer> for Stop {
 }
 
 /// Chooses the credential of a call that is permitted, and refuses the call where there is none for it.
-pub(super) fn choose_credential(worker: &Worker, asked: &mut Asked<'_>, by_rule: Option<usize>) -> Result<(), Answer> {
+pub(super) fn choose_credential(worker: &Worker, asked: &mut Asked<'_>, by_rule: Option<usize>) -> Result<(), Stop> {
+    let framed: &Framed = asked.framed;
+    let credentials = &framed.route().credentials;
     // Not the time of the request: a held call has waited since then.
-    let chosen = asked.framed.route().credentials.choose(by_rule, now_unix_s());
-    chosen.map(|chosen| asked.credential = chosen).map_err(|NoCredential(name)| {
-        tracing::warn!(upstream = asked.framed.route().name, credential = name, "no credential for a call, which is refused");
-        asked.reason = "no-credential";
-        record::denied(worker, asked, "no-credential", 503);
-        let id = Some(asked.id).filter(|id| !id.is_empty());
-        let detail = "The gateway has no credential for the upstream now, so it forwards nothing.";
-        Answer::error(503, id, code::UNAVAILABLE, detail).with("Retry-After", "5")
-    })
+    let (name, answer) = match credentials.choose(by_rule, now_unix_s()) {
+        Ok(Chosen::Nothing) => return Ok(()),
+        Ok(Chosen::Ready(chosen)) => {
+            asked.credential = Some(chosen);
+            return Ok(());
+        }
+        Ok(Chosen::OfCaller(index, name)) => match std::mem::take(&mut asked.obtained) {
+            Obtained::Answered(answer) => (name.to_owned(), answer),
+            Obtained::Unasked => {
+                let known = asked.principal.and_then(|principal| obtain::known(worker, framed, principal, index));
+                let wanted = || Stop::Wants(Wanted { credential: index, standing: std::mem::take(&mut asked.standing) });
+                (name.to_owned(), Ok(known.ok_or_else(wanted)?))
+            }
+        },
+        Err(NoCredential(name)) => (name, Err(Denial::Failed)),
+    };
+    match answer {
+        Ok(own) => asked.credential = Some(credentials.of_caller(&own)),
+        Err(denial) => return Err(without_credential(worker, asked, &name, denial).into()),
+    }
+    Ok(())
+}
+
+/// The answer to a call for which there is no credential.
+fn without_credential(worker: &Worker, asked: &mut Asked<'_>, name: &str, denial: Denial) -> Answer {
+    tracing::warn!(
+        upstream = asked.framed.route().name,
+        credential = name,
+        ?denial,
+        "no credential for a call, which is refused"
+    );
+    let (reason, status, rpc, detail) = match denial {
+        Denial::Refused => {
+            let detail = "The authorization server gives this identity no credential for the upstream, so nothing is forwarded.";
+            ("credential-refused", 403, code::DENIED, detail)
+        }
+        Denial::Failed => {
+            let detail = "The gateway has no credential for the upstream now, so it forwards nothing.";
+            ("no-credential", 503, code::UNAVAILABLE, detail)
+        }
+        Denial::Late => {
+            let detail = "The credential for the upstream did not come in time, so nothing is forwarded.";
+            ("credential-late", 503, code::UNAVAILABLE, detail)
+        }
+    };
+    asked.reason = reason;
+    record::denied(worker, asked, reason, status);
+    let answer = Answer::error(status, Some(asked.id).filter(|id| !id.is_empty()), rpc, detail);
+    if status == 503 { answer.with("Retry-After", "5") } else { answer }
 }
 
 /// Refuses a call of a tool that is not what was accepted, or with arguments that it does not declare.

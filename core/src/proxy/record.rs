@@ -11,6 +11,7 @@ use sluicegate_sink as sink;
 use sluicegate_sink::{SpoolFull, Ticket};
 
 use super::hold::Standing;
+use super::obtain::Obtained;
 use super::receive::Framed;
 use crate::approval::request::Terms;
 use crate::credential::inject::Injection;
@@ -60,6 +61,8 @@ pub struct Asked<'a> {
     pub terms: Option<&'a Terms>,
     /// What came of asking for approval.
     pub standing: Standing,
+    /// What came of asking for the caller's own credential.
+    pub obtained: Obtained,
     /// The request for approval, where the call needs one; else empty.
     pub approval: String,
     /// Whether the call lies wholly within the rule that holds it.
@@ -95,6 +98,7 @@ impl<'a> Asked<'a> {
             masks: false,
             terms: None,
             standing: Standing::Unasked,
+            obtained: Obtained::Unasked,
             approval: String::new(),
             is_within: false,
             shadow: None,

@@ -220,7 +220,7 @@ pub fn reply_head(worker: &Worker, permitted: &Permitted, exchange: &Exchange, f
     encode::status_line(&mut out, head.status);
     for field in head.fields.iter().filter(|field| field.known.goes_downstream()) {
         let (name, value) = (&bytes[field.name.clone()], &bytes[field.value.clone()]);
-        let echoes = route.credentials.echo().is_some_and(|echo| echo.is_in(value));
+        let echoes = permitted.echo().is_some_and(|echo| echo.is_in(value));
         if echoes {
             findings.push(echoed(String::new()));
         } else if !is_named_by_connection(&head.fields, name, bytes) {

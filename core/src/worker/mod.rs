@@ -23,6 +23,7 @@ use self::metrics::Counters;
 use self::watch::{TICK_MS, Watch};
 use crate::approval::desk::Desk;
 use crate::config::Limits;
+use crate::control::callers::CallerDesk;
 use crate::control::credentials::RefusalDesk;
 use crate::control::keys::KeyDesk;
 use crate::control::snapshot::Snapshot;
@@ -63,6 +64,8 @@ pub struct Outfit {
     pub pin_desk: PinDesk,
     /// Where refused credentials are told of.
     pub refused: Arc<RefusalDesk>,
+    /// Where callers' own credentials are found and asked for.
+    pub callers: Arc<CallerDesk>,
     /// Where approvals are asked for; there is none where no rule wants any.
     pub approvals: Option<Arc<Desk>>,
     /// The worker's counters.
@@ -93,6 +96,8 @@ pub struct Worker {
     pub pin_desk: PinDesk,
     /// Where refused credentials are told of.
     pub refused: Arc<RefusalDesk>,
+    /// Where callers' own credentials are found and asked for.
+    pub callers: Arc<CallerDesk>,
     /// Where approvals are asked for.
     pub approvals: Option<Arc<Desk>>,
     /// Calls that are held for approval now.
@@ -154,6 +159,7 @@ pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
         keys,
         pin_desk,
         refused,
+        callers,
         approvals,
         metrics,
         stop,
@@ -183,6 +189,7 @@ pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
         keys,
         pin_desk,
         refused,
+        callers,
         approvals,
         held: Cell::new(0),
         metrics,

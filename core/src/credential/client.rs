@@ -1,0 +1,234 @@
+//! The gateway as a client of an OAuth authorization server: finds the token endpoint, proves who asks (RFC 6749 section 2.3.1, RFC 7523),
+//! and reads what it is given.
+//!
+//! Invariant: the token endpoint is the one that was configured or that the configured issuer's own metadata names on the same origin;
+//! an assertion is made anew for each request and lives a minute.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
+use serde::Deserialize;
+use serde_json::json;
+use sluicegate_identity::discovery;
+use sluicegate_identity::mint::SigningKey;
+use tokio::sync::OnceCell;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::placement::{joined, percent_encoded};
+use super::remote::{self, ObtainError, Service};
+use super::source::{Issued, from_file, read_private};
+use crate::config::Limits;
+
+/// Seconds that an assertion lives.
+const ASSERTION_LIFE_S: u64 = 60;
+/// Seconds that a token lives whose life the server does not tell (RFC 6749 section 5.1 recommends that it does).
+const LIFE_S: u64 = 300;
+/// The longest life that is believed, a day in seconds.
+const LIFE_MAX_S: u64 = 86_400;
+
+/// Who the gateway is at which authorization server.
+pub struct Client {
+    /// Where to ask.
+    pub server: Server,
+    /// The gateway's own identifier there.
+    pub id: String,
+    /// How it proves that.
+    pub auth: ClientAuth,
+    /// The authorities to trust, in PEM.
+    pub authorities: Option<Vec<u8>>,
+}
+
+/// Where tokens are asked for.
+pub enum Server {
+    /// The URL of the token endpoint.
+    TokenEndpoint(String),
+    /// The issuer, whose metadata names the token endpoint.
+    Issuer(String),
+}
+
+/// How a client proves who it is (RFC 7591 section 2, `token_endpoint_auth_method`).
+pub enum ClientAuth {
+    /// `client_secret_basic`: a file with the secret.
+    Secret(PathBuf),
+    /// `private_key_jwt`: a file with a private key, and the key's name where the server knows it by one.
+    PrivateKey(PathBuf, Option<String>),
+}
+
+/// The key in a PEM text (PKCS#8: RSA, P-256 or Ed25519); `None` where there is none.
+pub fn signing_key(pem: &[u8], kid: &str) -> Option<SigningKey> {
+    let mut der = PrivatePkcs8KeyDer::from_pem_slice(pem).ok()?;
+    let key = SigningKey::from_pkcs8(der.secret_pkcs8_der(), kid).ok();
+    der.zeroize();
+    key
+}
+
+/// Reads a key from a file that only its owner may read.
+///
+/// # Errors
+/// [`ObtainError::Local`], [`ObtainError::Key`].
+pub(super) fn read_key(path: &Path, kid: Option<&str>) -> Result<SigningKey, ObtainError> {
+    signing_key(&read_private(path)?, kid.unwrap_or_default()).ok_or_else(|| ObtainError::Key(path.to_owned()))
+}
+
+/// The header of a JWT that a key signs (RFC 7515 section 4.1).
+pub(super) fn header(key: &SigningKey, kid: Option<&str>) -> serde_json::Value {
+    let mut header = json!({ "alg": key.alg(), "typ": "JWT" });
+    if let Some(kid) = kid {
+        header["kid"] = kid.into();
+    }
+    header
+}
+
+/// An identifier that was never used before (RFC 7519 section 4.1.7).
+pub(super) fn fresh_id() -> Result<String, ObtainError> {
+    let mut random = [0u8; 16];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| ObtainError::Crypto)?;
+    Ok(URL_SAFE_NO_PAD.encode(random))
+}
+
+/// The form of a request for a token. It grows in memory that is wiped.
+pub(super) struct Form(Zeroizing<Vec<u8>>);
+
+impl Form {
+    /// A form for a grant of this type.
+    pub(super) fn new(grant_type: &str) -> Self {
+        let mut form = Form(Zeroizing::new(Vec::new()));
+        form.add("grant_type", grant_type.as_bytes());
+        form
+    }
+
+    /// Adds a value.
+    pub(super) fn add(&mut self, name: &str, value: &[u8]) {
+        let separator: &[u8] = if self.0.is_empty() { b"" } else { b"&" };
+        // The old piece of memory is wiped, which growing in place would not do.
+        self.0 = joined(&[&self.0, separator, name.as_bytes(), b"=", &percent_encoded(value)]);
+    }
+
+    /// Adds the values that are given.
+    pub(super) fn add_given<const N: usize>(&mut self, values: [(&str, &Option<String>); N]) {
+        for (name, value) in values {
+            value.iter().for_each(|value| self.add(name, value.as_bytes()));
+        }
+    }
+}
+
+/// A token as the server gives it (RFC 6749 section 5.1).
+pub(super) struct Token {
+    /// The token and its end.
+    pub(super) issued: Issued,
+    /// Its scope, where it is another than was asked for.
+    pub(super) scope: Option<String>,
+    /// What it is, in an exchange (RFC 8693 section 2.2.1).
+    pub(super) kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct TokenReply {
+    access_token: String,
+    token_type: String,
+    expires_in: Option<u64>,
+    scope: Option<String>,
+    issued_token_type: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ErrorReply {
+    error: String,
+}
+
+/// What asks the token endpoint of one authorization server.
+pub struct TokenEndpoint {
+    client: Arc<Client>,
+    service: Service,
+    found: OnceCell<String>,
+}
+
+impl TokenEndpoint {
+    /// Sets up the client.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(client: &Arc<Client>, limits: &Limits) -> Result<Self, ObtainError> {
+        let service = Service::new(client.authorities.as_deref(), limits)?;
+        Ok(TokenEndpoint { client: Arc::clone(client), service, found: OnceCell::new() })
+    }
+
+    /// Asks for a bearer token. `now_s`: Unix seconds.
+    ///
+    /// # Errors
+    /// [`ObtainError`].
+    pub(super) async fn token(&self, form: Form, now_s: u64) -> Result<Token, ObtainError> {
+        let url = match &self.client.server {
+            Server::TokenEndpoint(url) => url,
+            Server::Issuer(issuer) => self.found.get_or_try_init(|| self.discover(issuer)).await?,
+        };
+        let (status, body) = self.service.answer(self.request(url, form, now_s)?).await?;
+        if status != 200 {
+            let refused = serde_json::from_slice(&body).ok().filter(|reply: &ErrorReply| is_code(&reply.error));
+            return Err(refused.map_or(ObtainError::Status(status, ""), |reply| ObtainError::Refused(reply.error)));
+        }
+        let reply: TokenReply = remote::read(&body, "is no token response (RFC 6749 section 5.1)")?;
+        let secret = remote::secret(reply.access_token)?;
+        if !reply.token_type.eq_ignore_ascii_case("bearer") {
+            return Err(ObtainError::Malformed("gives a token that is not a bearer token"));
+        }
+        let life_s = reply.expires_in.unwrap_or(LIFE_S).min(LIFE_MAX_S);
+        // The second that the request began in may have been almost over.
+        let (expires_s, life_ms) = (Some(now_s.saturating_add(life_s)), Some(life_s.saturating_sub(1).saturating_mul(1_000)));
+        let issued = Issued { secret, version: now_s, expires_s, life_ms };
+        Ok(Token { issued, scope: reply.scope, kind: reply.issued_token_type })
+    }
+
+    async fn discover(&self, issuer: &str) -> Result<String, ObtainError> {
+        let (status, document) = self.service.answer(self.service.get(discovery::url(issuer))).await?;
+        if status != 200 {
+            return Err(ObtainError::Status(status, "it has no metadata"));
+        }
+        let found = discovery::token_endpoint(&document, issuer);
+        found.map_err(|_| ObtainError::Malformed("is not this issuer's metadata with a token endpoint of its own"))
+    }
+
+    fn request(&self, url: &str, mut form: Form, now_s: u64) -> Result<reqwest::RequestBuilder, ObtainError> {
+        let Client { id, auth, .. } = &*self.client;
+        let mut request = self.service.post(url);
+        match auth {
+            ClientAuth::Secret(path) => {
+                // Both parts are encoded as in a form before they are joined (RFC 6749 section 2.3.1).
+                let pair = joined(&[&percent_encoded(id.as_bytes()), b":", &percent_encoded(from_file(path)?.bytes())]);
+                let basic = joined(&[b"Basic ", Zeroizing::new(STANDARD.encode(&*pair)).as_bytes()]);
+                request = request.header("Authorization", remote::sensitive(&basic)?);
+            }
+            ClientAuth::PrivateKey(path, kid) => {
+                let assertion = self.assertion(&read_key(path, kid.as_deref())?, kid.as_deref(), now_s)?;
+                form.add("client_id", id.as_bytes());
+                form.add("client_assertion_type", b"urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+                form.add("client_assertion", assertion.as_bytes());
+            }
+        }
+        Ok(request.header("Content-Type", "application/x-www-form-urlencoded").body(Bytes::from_owner(form.0)))
+    }
+
+    /// The assertion of RFC 7523 section 3.
+    fn assertion(&self, key: &SigningKey, kid: Option<&str>, now_s: u64) -> Result<String, ObtainError> {
+        let audience = match &self.client.server {
+            Server::TokenEndpoint(url) => url,
+            // The issuer says exactly who is meant, which an endpoint's URL need not.
+            Server::Issuer(issuer) => issuer,
+        };
+        let claims = json!({
+            "iss": self.client.id, "sub": self.client.id, "aud": audience, "iat": now_s, "exp": now_s + ASSERTION_LIFE_S,
+            "jti": fresh_id()?,
+        });
+        key.sign_with(&header(key, kid), &claims).map_err(|_| ObtainError::Crypto)
+    }
+}
+
+/// Whether a text is an error code, and not something that should not be printed.
+fn is_code(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}

@@ -1,0 +1,98 @@
+//! Gets the credential that a call's caller has for itself, and waits for it no longer than `credential_wait_max_ms`.
+//!
+//! Invariant: the caller's token goes from its request to the control thread and nowhere else, in memory that is wiped; a call waits
+//! without a thread, a lock or a timer of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluicegate_identity::Principal;
+use zeroize::Zeroizing;
+
+use super::downstream::Downstream;
+use super::hold::Standing;
+use super::identify;
+use super::receive::Framed;
+use crate::credential::caller_cache::{Answer, Denial, Has};
+use crate::credential::callers::{Caller, CallerCredential, Key};
+use crate::credential::echo::Echo;
+use crate::rt::{Stopwatch, now_unix_s, sleep};
+use crate::worker::Worker;
+
+/// How often a call that has asked looks whether its answer is there.
+const ANSWER_POLL: Duration = Duration::from_millis(5);
+
+/// What came of asking for a caller's credential.
+#[derive(Default)]
+pub enum Obtained {
+    /// Nobody was asked yet.
+    #[default]
+    Unasked,
+    /// Here it is, or why there is none.
+    Answered(Answer),
+}
+
+/// A call that cannot go on without its caller's credential.
+pub struct Wanted {
+    /// Position of the credential in the configuration.
+    pub credential: usize,
+    /// What is known about the call's approval by now.
+    pub standing: Standing,
+}
+
+/// The caller's credential, where it was made before. One that will end soon has another made for the calls to come.
+pub fn known(worker: &Worker, framed: &Framed, principal: &Principal, credential: usize) -> Option<Arc<CallerCredential>> {
+    let (key, token) = (key(framed, principal, credential), identify::token(framed)?);
+    let now_s = now_unix_s();
+    let known = worker.callers.find(&key).filter(|known| known.held.is_live(now_s))?;
+    if known.takes_renewal(now_s) {
+        worker.callers.renew(credential, key, caller(principal, token), &known);
+    }
+    Some(known)
+}
+
+/// Asks the control thread for the caller's credential and waits for it.
+///
+/// # Errors
+/// [`Denial`].
+pub async fn ask(
+    worker: &Worker,
+    downstream: &Downstream,
+    framed: &Framed,
+    principal: &Principal,
+    credential: usize,
+    has: Has,
+) -> Answer {
+    if worker.is_draining() {
+        // Nobody answers any more.
+        return Err(Denial::Late);
+    }
+    let token = identify::token(framed).ok_or(Denial::Failed)?;
+    let key = key(framed, principal, credential);
+    let slot = worker.callers.ask(credential, key, caller(principal, token), has).ok_or(Denial::Late)?;
+    let started = Stopwatch::start();
+    while started.elapsed_us() < worker.limits.credential_wait_max_ms * 1000 && !downstream.has_gone() {
+        if let Some(answer) = slot.pop() {
+            return answer;
+        }
+        sleep(ANSWER_POLL).await;
+    }
+    Err(Denial::Late)
+}
+
+/// Finds every credential that the upstream can have seen from this caller; `None` where callers have none of their own there.
+pub fn echo(worker: &Worker, framed: &Framed, principal: &Principal) -> Option<Echo> {
+    let credentials = &framed.route().credentials;
+    let own = credentials.each_of_caller().filter_map(|index| worker.callers.find(&key(framed, principal, index)));
+    let own: Vec<Arc<CallerCredential>> = own.collect();
+    let echo = (!own.is_empty()).then(|| credentials.echo_with(own.iter().map(|own| &**own)))?;
+    Some(echo).filter(|echo| !echo.is_empty())
+}
+
+fn key(framed: &Framed, principal: &Principal, credential: usize) -> Key {
+    Key::new(credential, principal.id(), identify::token(framed).unwrap_or_default())
+}
+
+fn caller(principal: &Principal, token: &[u8]) -> Caller {
+    Caller { principal: principal.id().to_owned(), token: Zeroizing::new(token.to_vec()) }
+}
