@@ -17,7 +17,7 @@ pub const CLIENT: (&str, &str) = ("gate way", "s3cret/of+gate");
 pub const PRIVATE_KEY: &str =
     "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
 /// Its public key, as section 10.1 shows it: the last 32 bytes.
-const PUBLIC_KEY: &str = "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE";
+pub const PUBLIC_KEY: &str = "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE";
 
 /// The names and values of a form, decoded.
 pub type Form = Vec<(String, String)>;

@@ -402,7 +402,7 @@ fn r136_a_credential_is_tested_without_being_shown() {
 fn the_documented_examples_are_good() {
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/credentials.md")).unwrap();
     let examples: Vec<&str> = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert!(examples.len() >= 9, "{} examples", examples.len());
+    assert!(examples.len() >= 12, "{} examples", examples.len());
     let dir = tempfile::tempdir().unwrap();
     let lengths = ["secrets/crm", "secrets/vault-token", "secrets/secret-id", "secrets/client", "crm"];
     lengths.iter().for_each(|name| write_secret(dir.path(), name, "s3cret-value"));
@@ -453,6 +453,30 @@ fn the_documented_examples_are_good() {
         (
             "header = \"A\"\noauth = { issuer = \"https://idp.example\", client_id = \"a\", private_key_file = \"crm\" }",
             "credential[1].oauth.private_key_file: is no PKCS#8 private key",
+        ),
+        (
+            "header = \"A\"\nexchange = { issuer = \"https://idp.example\", client_id = \"a\", client_secret_file = \"crm\" }",
+            "credential[1].exchange: does not say for whom the token is to be",
+        ),
+        (
+            "header = \"A\"\nexchange = { issuer = \"http://idp.example\", client_id = \"a\", client_secret_file = \"crm\", audience = \"b\" }",
+            "credential[1].exchange.issuer: would be reached without TLS",
+        ),
+        (
+            "header = \"A\"\njwt = { private_key_file = \"crm\", issuer = \"a\", subject = \"b\", audience = \"c\" }",
+            "credential[1].jwt.private_key_file: is no PKCS#8 private key",
+        ),
+        (
+            "header = \"A\"\njwt = { private_key_file = \"secrets/client-key.pem\", issuer = \"a\", audience = \"c\" }",
+            "credential[1].jwt: does not say whom the token names",
+        ),
+        (
+            "header = \"A\"\njwt = { private_key_file = \"secrets/client-key.pem\", issuer = \"a\", subject_from = \"role\", audience = \"c\" }",
+            "credential[1].jwt.subject_from: is neither of the two",
+        ),
+        (
+            "header = \"A\"\njwt = { private_key_file = \"secrets/client-key.pem\", issuer = \"a\", subject = \"b\", audience = \"c\", life_s = 301 }",
+            "credential[1].jwt.life_s: is out of bounds",
         ),
     ] {
         let (is_good, found) = check(&format!("[[credential]]\nname = \"x\"\n{wrong}\n"), "x");

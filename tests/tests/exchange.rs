@@ -1,15 +1,16 @@
-//! Token exchange (RFC 8693): each caller's own token is exchanged for one that the upstream takes, and nobody gets another's.
+//! Credentials that each caller has for itself: by token exchange (RFC 8693), or signed by the gateway; nobody gets another's.
 #![allow(clippy::unwrap_used)]
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use sluicegate_identity::Algorithm;
 use sluicegate_tests::audit::rows;
-use sluicegate_tests::authorization::{AuthorizationServer, CLIENT, EXCHANGE, Fault, Form};
+use sluicegate_tests::authorization::{AuthorizationServer, CLIENT, EXCHANGE, Fault, Form, PRIVATE_KEY, PUBLIC_KEY};
 use sluicegate_tests::gateway::{Gateway, Setup, free_port};
 use sluicegate_tests::issuer::Issuer;
 use sluicegate_tests::real::{Part, parts};
@@ -282,4 +283,39 @@ fn r137_a_certified_provider_exchanges_the_token() {
     assert_eq!((&claims["sub"], &claims["aud"]), (&json!("agent-a"), &json!("http://127.0.0.1:2/mcp")), "{claims}");
     assert_eq!((&claims["act"]["sub"], &claims["client_id"]), (&json!("gateway"), &json!("gateway")), "{claims}");
     assert_ne!(given, token);
+}
+
+/// R-79: the gateway signs a token that names the caller, one for each, which is used until it is worth another.
+#[test]
+fn r79_a_signed_token_names_the_caller() {
+    let issuer = Issuer::start(Algorithm::EdDsa);
+    let credential = "[[credential]]\nname = \"crm-key\"\nheader = \"X-Identity\"\n[credential.jwt]\nprivate_key_file = \"key.pem\"\n\
+        key_id = \"k7\"\nissuer = \"https://gate.example\"\nsubject_from = \"principal\"\naudience = \"https://crm.example/mcp\"\nlife_s = 60\n";
+    let upstream = Upstream::echo();
+    let setup = Setup::new(&issuer.url, &upstream.url).with_credentials(credential).with_secret("key.pem", PRIVATE_KEY);
+    let gateway = Gateway::start(&setup);
+    let token = |subject: &str| {
+        let mut claims = issuer.claims(&gateway.audience);
+        claims["sub"] = subject.into();
+        issuer.sign(&claims)
+    };
+    gateway.wait_until_ready(&token("probe"));
+    let given = |token: &str| {
+        assert_eq!(gateway.call(token, "t", "{}").status, 200);
+        upstream.last().field("X-Identity").unwrap().to_owned()
+    };
+    let (ann, bob) = (token("ann"), token("bob"));
+    let (for_ann, for_bob) = (given(&ann), given(&bob));
+    assert_eq!((given(&ann), given(&bob)), (for_ann.clone(), for_bob.clone()), "each call made another");
+    for (jwt, principal) in [(&for_ann, "corp:ann"), (&for_bob, "corp:bob")] {
+        let parts: Vec<&str> = jwt.split('.').collect();
+        let key = UnparsedPublicKey::new(&ED25519, URL_SAFE_NO_PAD.decode(PUBLIC_KEY).unwrap());
+        let signature = URL_SAFE_NO_PAD.decode(parts[2]).unwrap();
+        key.verify(format!("{}.{}", parts[0], parts[1]).as_bytes(), &signature).unwrap();
+        let claims: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
+        assert_eq!((&claims["sub"], &claims["aud"]), (&json!(principal), &json!("https://crm.example/mcp")));
+        assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 60);
+    }
+    let said = gateway.call(&ann, "t", &json!({ "a": for_ann }).to_string());
+    assert_eq!(said.json()["result"]["content"][0]["text"], r#"{"a":"[CREDENTIAL]"}"#);
 }

@@ -65,6 +65,7 @@ fn kind(source: &Source) -> &'static str {
         Source::Vault(_) => "from a vault",
         Source::OAuth(_) => "from an authorization server",
         Source::Exchange(_) => "by token exchange",
+        Source::Jwt(_) => "signed by the gateway",
     }
 }
 

@@ -74,6 +74,7 @@ impl Checker<'_, '_> {
             ("vault", raw.vault.as_ref().map(Spanned::span)),
             ("oauth", raw.oauth.as_ref().map(Spanned::span)),
             ("exchange", raw.exchange.as_ref().map(Spanned::span)),
+            ("jwt", raw.jwt.as_ref().map(Spanned::span)),
         ];
         let mut given = given.into_iter().filter_map(|(name, span)| Some((name, span?)));
         let first = given.next();
@@ -101,8 +102,9 @@ impl Checker<'_, '_> {
             RawCredential { exchange: Some(exchange), .. } => {
                 self.exchange(exchange, &format!("{key}.exchange")).map(|exchange| Source::Exchange(Arc::new(exchange)))
             }
+            RawCredential { jwt: Some(jwt), .. } => self.jwt(jwt, &format!("{key}.jwt")).map(|jwt| Source::Jwt(Arc::new(jwt))),
             _ => {
-                let hint = "add one of `file`, `env`, `systemd`, `vault`, `oauth`, `exchange`";
+                let hint = "add one of `file`, `env`, `systemd`, `vault`, `oauth`, `exchange`, `jwt`";
                 self.problems.add(raw.name.span(), key, "has no source", hint);
                 None
             }

@@ -1,4 +1,4 @@
-//! Checks what is asked of authorization servers: who the gateway is there, and what it asks for.
+//! Checks who the gateway is at authorization servers, what it asks of them, and what it signs itself.
 //!
 //! Invariant: keys and secrets are read once, so that a wrong file is found here; nothing is asked of a server.
 
@@ -8,9 +8,10 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::check::Checker;
-use super::raw::{RawExchange, RawOAuth, Text};
+use super::raw::{RawExchange, RawJwt, RawOAuth, Text};
 use crate::credential::client::{Client, ClientAuth, Server, signing_key};
 use crate::credential::exchange::Exchange;
+use crate::credential::jwt::{LIFE_MAX_S, SignedJwt, Subject};
 use crate::credential::oauth::ClientCredentials;
 use crate::credential::source;
 
@@ -74,6 +75,34 @@ impl Checker<'_, '_> {
             None => None,
         };
         Some(Exchange { client, audience: audience?, resource: resource?, scope: scope?, actor })
+    }
+
+    pub(super) fn jwt(&mut self, spanned: &Spanned<RawJwt>, key: &str) -> Option<SignedJwt> {
+        let raw = spanned.get_ref();
+        let key_file = self.private_key(&raw.private_key_file, &format!("{key}.private_key_file"));
+        let key_id = self.optional(raw.key_id.as_ref(), &format!("{key}.key_id"));
+        let issuer = self.text(&raw.issuer, &format!("{key}.issuer"));
+        let audience = self.text(&raw.audience, &format!("{key}.audience"));
+        let life_s = self.number(raw.life_s.as_ref(), &format!("{key}.life_s"), 5..=LIFE_MAX_S, LIFE_MAX_S);
+        let subject = match (&raw.subject, &raw.subject_from) {
+            (Some(subject), None) => self.text(subject, &format!("{key}.subject")).map(Subject::Fixed),
+            (None, Some(from)) => match from.get_ref().as_str() {
+                "subject" => Some(Subject::CallersSubject),
+                "principal" => Some(Subject::CallersPrincipal),
+                _ => {
+                    let hint = "use \"subject\" for the `sub` of the caller's token, or \"principal\" for `issuer name:sub`";
+                    self.problems.add(from.span(), format!("{key}.subject_from"), "is neither of the two", hint);
+                    None
+                }
+            },
+            _ => {
+                let hint = "give exactly one of `subject` and `subject_from`";
+                self.problems.add(spanned.span(), key, "does not say whom the token names", hint);
+                None
+            }
+        };
+        let (key_file, key_id, issuer, subject) = (key_file?, key_id?, issuer?, subject?);
+        Some(SignedJwt { key_file, key_id, issuer, subject, audience: audience?, life_s })
     }
 
     fn client(&mut self, raw: &RawClient<'_>, key: &str) -> Option<Arc<Client>> {

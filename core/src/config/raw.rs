@@ -71,6 +71,7 @@ pub(super) struct RawCredential {
     pub vault: Option<Spanned<RawVault>>,
     pub oauth: Option<Spanned<RawOAuth>>,
     pub exchange: Option<Spanned<RawExchange>>,
+    pub jwt: Option<Spanned<RawJwt>>,
     pub header: Option<Text>,
     pub prefix: Option<Text>,
     pub basic: Option<RawBasic>,
@@ -155,6 +156,18 @@ pub(super) struct RawExchange {
 pub(super) struct RawActor {
     pub scope: Option<Text>,
     pub resource: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawJwt {
+    pub private_key_file: Text,
+    pub key_id: Option<Text>,
+    pub issuer: Text,
+    pub subject: Option<Text>,
+    pub subject_from: Option<Text>,
+    pub audience: Text,
+    pub life_s: Option<Spanned<i64>>,
 }
 
 #[derive(Debug, Deserialize)]

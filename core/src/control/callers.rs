@@ -17,6 +17,7 @@ use crate::config::{Config, Credential, Limits};
 use crate::credential::caller_cache::{AnswerSlot, CallerCache, Denial, Has, Made, Turn};
 use crate::credential::callers::{Caller, CallerCredential, CallerCredentials, Key};
 use crate::credential::exchange::Exchanger;
+use crate::credential::jwt::{Named, SignedJwt};
 use crate::credential::remote::ObtainError;
 use crate::credential::source::{Issued, Source};
 use crate::rt::now_unix_s;
@@ -75,12 +76,14 @@ impl CallerDesk {
 /// What makes the credentials of one source.
 enum Maker {
     Exchange(Exchanger),
+    Sign(Arc<SignedJwt>),
 }
 
 impl Maker {
     async fn make(&self, caller: &Caller, now_s: u64) -> Result<Issued, ObtainError> {
         match self {
             Maker::Exchange(exchanger) => exchanger.exchange(&caller.token, now_s).await,
+            Maker::Sign(jwt) => jwt.sign(Some(Named { principal: &caller.principal, subject: &caller.subject }), now_s),
         }
     }
 }
@@ -167,6 +170,7 @@ impl CallerTask {
 fn maker(credential: &Credential, limits: &Limits) -> Option<Arc<Maker>> {
     let made = match &credential.source {
         Source::Exchange(exchange) => Exchanger::new(exchange, limits).map(Maker::Exchange),
+        Source::Jwt(jwt) => Ok(Maker::Sign(Arc::clone(jwt))),
         Source::File(_) | Source::Env(_) | Source::Vault(_) | Source::OAuth(_) => return None,
     };
     made.map_err(|error| tracing::error!(credential = credential.name, %error, "the credential's service cannot be asked"))
@@ -210,7 +214,7 @@ mod tests {
     #[test]
     fn a_full_queue_is_an_answer() {
         let (desk, queue) = CallerDesk::new();
-        let caller = || Caller { principal: "corp:a".into(), token: Zeroizing::new(b"t".to_vec()) };
+        let caller = || Caller { principal: "corp:a".into(), subject: "a".into(), token: Zeroizing::new(b"t".to_vec()) };
         let key = Key::new(0, "corp:a", b"t");
         let asked: Vec<_> = (0..QUESTIONS_MAX).map(|_| desk.ask(0, key, caller(), Has::Nothing).unwrap()).collect();
         assert!(desk.ask(0, key, caller(), Has::Nothing).is_none());

@@ -100,8 +100,8 @@ impl CredentialTask {
             Source::Env(_) => {}
             Source::File(path) => self.watch(path).await,
             // Made when a caller asks.
-            Source::Exchange(_) => {}
-            source @ (Source::Vault(_) | Source::OAuth(_)) => match Asking::new(source, &self.limits) {
+            source if source.is_of_caller() => {}
+            source => match Asking::new(source, &self.limits) {
                 Ok(asking) => self.refresh(asking).await,
                 Err(error) => tracing::error!(credential = credential.name, %error, "the credential's service cannot be asked"),
             },

@@ -34,6 +34,8 @@ impl Key {
 pub struct Caller {
     /// The principal's id.
     pub principal: String,
+    /// The subject of its token.
+    pub subject: String,
     /// The token that was verified.
     pub token: Zeroizing<Vec<u8>>,
 }

@@ -11,6 +11,7 @@ pub mod echo;
 pub mod exchange;
 pub mod held;
 pub mod inject;
+pub mod jwt;
 pub mod oauth;
 pub mod placement;
 pub mod remote;

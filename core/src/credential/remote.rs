@@ -52,7 +52,7 @@ impl fmt::Display for ObtainError {
             ObtainError::Malformed(what) => write!(f, "the service's answer {what}"),
             ObtainError::Refused(code) => write!(f, "the authorization server refused the grant: {code}"),
             ObtainError::System(error) => write!(f, "nothing can be asked: {error}"),
-            ObtainError::OfCaller => f.write_str("it is made for each caller when it calls, from the caller's own token"),
+            ObtainError::OfCaller => f.write_str("it is made for each caller when it calls"),
             ObtainError::Crypto => f.write_str("the assertion could not be signed"),
         }
     }
@@ -142,6 +142,8 @@ pub enum Asking<'s> {
     Vault(super::vault::Session<'s>),
     /// An authorization server.
     OAuth(super::oauth::Grant<'s>),
+    /// A key of our own.
+    Jwt(&'s super::jwt::SignedJwt),
 }
 
 impl<'s> Asking<'s> {
@@ -154,6 +156,7 @@ impl<'s> Asking<'s> {
             Source::File(_) | Source::Env(_) => Asking::Local(source),
             Source::Vault(vault) => Asking::Vault(super::vault::Session::new(vault, limits)?),
             Source::OAuth(grant) => Asking::OAuth(super::oauth::Grant::new(grant, limits)?),
+            Source::Jwt(jwt) => Asking::Jwt(jwt),
             Source::Exchange(_) => return Err(ObtainError::OfCaller),
         })
     }
@@ -167,6 +170,7 @@ impl<'s> Asking<'s> {
             Asking::Local(source) => local(source),
             Asking::Vault(session) => session.ask(now_s).await,
             Asking::OAuth(grant) => grant.ask(now_s).await,
+            Asking::Jwt(jwt) => jwt.sign(None, now_s),
         }
     }
 }

@@ -13,6 +13,7 @@ use std::time::UNIX_EPOCH;
 use zeroize::Zeroizing;
 
 use super::exchange::Exchange;
+use super::jwt::{SignedJwt, Subject};
 use super::oauth::ClientCredentials;
 use super::vault::Vault;
 
@@ -58,12 +59,18 @@ pub enum Source {
     OAuth(Box<ClientCredentials>),
     /// Each caller's own token, exchanged at an authorization server.
     Exchange(Arc<Exchange>),
+    /// A token that the gateway signs itself.
+    Jwt(Arc<SignedJwt>),
 }
 
 impl Source {
     /// Whether each caller is given a credential of its own.
     pub fn is_of_caller(&self) -> bool {
-        matches!(self, Source::Exchange(_))
+        match self {
+            Source::Exchange(_) => true,
+            Source::Jwt(jwt) => !matches!(jwt.subject, Subject::Fixed(_)),
+            Source::File(_) | Source::Env(_) | Source::Vault(_) | Source::OAuth(_) => false,
+        }
     }
 }
 

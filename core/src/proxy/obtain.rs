@@ -94,5 +94,6 @@ fn key(framed: &Framed, principal: &Principal, credential: usize) -> Key {
 }
 
 fn caller(principal: &Principal, token: &[u8]) -> Caller {
-    Caller { principal: principal.id().to_owned(), token: Zeroizing::new(token.to_vec()) }
+    let (principal, subject) = (principal.id().to_owned(), principal.subject().to_owned());
+    Caller { principal, subject, token: Zeroizing::new(token.to_vec()) }
 }
