@@ -15,7 +15,7 @@ setup-build:
 	@tests/real/apt.sh build-essential pkg-config libhyperscan-dev
 
 setup-real: setup-build
-	@tests/real/apt.sh python3-venv postgresql $(if $(shell command -v npm),,nodejs npm)
+	@tests/real/apt.sh python3-venv postgresql chromium $(if $(shell command -v npm),,nodejs npm)
 	@tests/real/install.sh $(REAL) $(VENV)
 
 setup-bench: setup-build

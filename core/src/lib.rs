@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod credential;
+pub mod difference;
 pub mod http1;
 pub mod inert;
 pub mod mcp;

@@ -1,11 +1,20 @@
-// npm's oidc-provider, a certified OpenID provider: discovery, keys, client credentials, token exchange. `/_test/` adds what tests need beside it:
-// tokens that are wrong in one way, and a change of keys.
+// npm's oidc-provider, a certified OpenID provider: discovery, keys, client credentials, token exchange, and where LOGIN_REDIRECT says who
+// may ask for it, logins of people with the provider's own forms. `/_test/` adds what tests need beside it: tokens that are wrong in one way,
+// and a change of keys.
 import Provider, { errors } from 'oidc-provider';
 import * as jose from 'jose';
 import { serve } from './net.mjs';
 
 const standard = process.env.AUDIENCE;
 const lifetime = 3600;
+// Whoever logs in is who they say; these are in groups.
+const roles = { ann: ['dba'], bob: ['dba'], 'agent-a': ['dba'], eve: ['reader'] };
+const page = process.env.LOGIN_REDIRECT && {
+  client_id: 'gate-ui', grant_types: ['authorization_code'], response_types: ['code'], redirect_uris: [process.env.LOGIN_REDIRECT],
+  ...(process.env.LOGIN_SECRET
+    ? { client_secret: process.env.LOGIN_SECRET, token_endpoint_auth_method: 'client_secret_basic' }
+    : { token_endpoint_auth_method: 'none' }),
+};
 const make = async (kid, alg) => {
   const pair = await jose.generateKeyPair(alg, { extractable: true });
   return { private: pair.privateKey, public: pair.publicKey, jwk: { ...(await jose.exportJWK(pair.privateKey)), kid, alg, use: 'sig' } };
@@ -55,14 +64,17 @@ await serve(async (url) => {
     }, {
       client_id: 'gateway', client_secret: 's3cret-gate', grant_types: ['client_credentials', exchangeGrant], redirect_uris: [],
       response_types: [], id_token_signed_response_alg: keys[0].jwk.alg, scope: 'mcp:use',
-    }],
+    }, ...(page ? [{ ...page, id_token_signed_response_alg: keys[0].jwk.alg }] : [])],
+    claims: { openid: ['sub', 'roles'] },
+    conformIdTokenClaims: false,
+    findAccount: (_context, id) => ({ accountId: id, claims: () => ({ sub: id, roles: roles[id] ?? [] }) }),
     enabledJWA: { idTokenSigningAlgValues: ['RS256', 'ES256', 'EdDSA', 'Ed25519'] },
     features: {
-      devInteractions: { enabled: false },
+      devInteractions: { enabled: Boolean(page) },
       clientCredentials: { enabled: true },
       resourceIndicators: {
         enabled: true,
-        defaultResource: () => standard,
+        defaultResource: (_context, client) => (client.clientId === 'gate-ui' ? undefined : standard),
         useGrantedResource: () => true,
         getResourceServerInfo: (_context, resource) => ({
           scope: 'mcp:use', audience: resource, accessTokenTTL: lifetime, accessTokenFormat: 'jwt',

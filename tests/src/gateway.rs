@@ -37,6 +37,10 @@ pub struct Setup {
     pub hold_s: Option<u64>,
     /// Further keys of `[approval]`.
     pub approval: String,
+    /// What `[approval.login]` says beside the issuer, where people log in to decide.
+    pub login: Option<String>,
+    /// The port of the admin listener; `None` for one that is free.
+    pub admin: Option<u16>,
 }
 
 /// The credential of the documented sample.
@@ -85,6 +89,8 @@ impl Setup {
             environment: Vec::new(),
             hold_s: None,
             approval: String::new(),
+            login: None,
+            admin: None,
         }
     }
 
@@ -115,6 +121,12 @@ impl Setup {
     /// Approvals as of [`Setup::with_approvals`], with further keys in their table.
     pub fn with_approval_keys(mut self, keys: &str) -> Setup {
         self.approval.push_str(keys);
+        self
+    }
+
+    /// People log in at the issuer to decide, on the admin listener's page at `localhost`, which is another site than the issuer's.
+    pub fn with_login(mut self, admin: u16, keys: &str) -> Setup {
+        (self.login, self.admin) = (Some(keys.to_owned()), Some(admin));
         self
     }
 
@@ -180,12 +192,14 @@ impl Gateway {
             }
             None => "",
         };
-        let admin = free_port();
+        let admin = setup.admin.unwrap_or_else(free_port);
+        let login = setup.login.as_ref().map(|keys| format!("[approval.login]\nissuer = \"corp\"\n{keys}\n")).unwrap_or_default();
         let (audience, approvals) = match setup.hold_s {
             Some(hold_s) => (
                 format!(", \"http://127.0.0.1:{port}/approvals\""),
                 format!(
-                    "[admin]\nlisten = \"127.0.0.1:{admin}\"\n[approval]\ndir = \"approvals\"\nhold_s = {hold_s}\ncooldown_s = 2\n{}\n",
+                    "[admin]\nlisten = \"127.0.0.1:{admin}\"\npublic_url = \"http://localhost:{admin}\"\n\
+                     [approval]\ndir = \"approvals\"\nhold_s = {hold_s}\ncooldown_s = 2\n{}\n{login}",
                     setup.approval
                 ),
             ),

@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod authorization;
+pub mod browser;
 pub mod client;
 pub mod gateway;
 pub mod issuer;

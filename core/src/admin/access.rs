@@ -95,21 +95,19 @@ fn seen(ledger: &mut Ledger, who: &Approver, id: &str) -> Result<Request, Ledger
 pub(super) async fn verified(
     observed: &Observed,
     approvals: &Approvals,
-    method: Method,
     verify: impl Fn(&Verifier, u64) -> Result<Principal, Refusal>,
-) -> Result<Approver, Refusal> {
+) -> Result<Principal, Refusal> {
     let judge = || {
         let snapshot = Arc::clone(&observed.newest.lock().unwrap_or_else(PoisonError::into_inner));
         verify(&snapshot.verifier, now_unix_s())
     };
-    let verified = match judge() {
+    match judge() {
         Err(Refusal::UnknownKey { issuer, kid }) => {
             await_keys(approvals, issuer, kid).await;
             judge()
         }
         verified => verified,
-    };
-    verified.map(|principal| approver(&principal, method))
+    }
 }
 
 /// Asks for an issuer's keys anew, as a worker does, and waits until they are there or the time for that is over.
@@ -125,7 +123,8 @@ async fn await_keys(approvals: &Approvals, issuer: usize, kid: String) {
     let _ = tokio::time::timeout(Duration::from_millis(limits.keys_refetch_wait_ms), settled).await;
 }
 
-fn approver(principal: &Principal, method: Method) -> Approver {
+/// Somebody as those see them who keep requests.
+pub(super) fn approver(principal: &Principal, method: Method) -> Approver {
     Approver {
         identity: Identity { issuer: principal.issuer_name().to_owned(), subject: principal.subject().to_owned() },
         client: principal.client_id().map(str::to_owned),

@@ -91,16 +91,16 @@ pub(super) fn status_of(error: &LedgerError) -> StatusCode {
 
 /// Whoever sent a question, and the requests that it is about.
 async fn identified<'o>(observed: &'o Observed, headers: &HeaderMap) -> Result<(Approver, &'o Approvals), Failure> {
-    let approvals = observed.approvals.as_ref().ok_or(Failure::NotFound)?;
-    let verified = access::verified(observed, approvals, Method::Bearer, |verifier, now_s| {
+    let approvals = observed.approvals.as_deref().ok_or(Failure::NotFound)?;
+    let verified = access::verified(observed, approvals, |verifier, now_s| {
         let token = bearer(headers.get_all(header::AUTHORIZATION).iter().map(header::HeaderValue::as_bytes))?;
         verifier.verify(token, &approvals.audience, now_s)
     });
-    let who = verified.await.map_err(|refusal| {
+    let principal = verified.await.map_err(|refusal| {
         tracing::info!(reason = refusal.reason(), "a token was refused at the approvals");
         Failure::Unidentified
     })?;
-    Ok((who, approvals))
+    Ok((access::approver(&principal, Method::Bearer), approvals))
 }
 
 async fn list(State(observed): State<Arc<Observed>>, headers: HeaderMap) -> Result<Response, Failure> {

@@ -6,6 +6,7 @@
 
 mod access;
 mod approvals;
+pub mod page;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub async fn serve(listener: tokio::net::TcpListener, observed: Arc<Observed>) {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .merge(approvals::routes())
+        .merge(page::routes(&observed))
         .with_state(observed);
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "the admin listener has ended");

@@ -8,10 +8,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use similar::{Algorithm, ChangeTag, capture_diff_slices};
 
 use super::check;
 use crate::config::{self, Config};
+use crate::difference::difference;
 use crate::inert::inert;
 use crate::pin::book::{Book, Said, Tool};
 use crate::pin::keeper::Keeper;
@@ -156,36 +156,4 @@ fn show(tool: &Tool) {
 
 fn pretty(definition: &Value) -> Vec<String> {
     format!("{definition:#}").lines().map(inert).collect()
-}
-
-/// The lines of both texts in order (Myers's algorithm).
-fn difference<'l>(before: &'l [String], now: &'l [String]) -> Vec<(char, &'l str)> {
-    let mut lines = Vec::new();
-    for change in capture_diff_slices(Algorithm::Myers, before, now).iter().flat_map(|op| op.iter_changes(before, now)) {
-        let mark = match change.tag() {
-            ChangeTag::Equal => ' ',
-            ChangeTag::Delete => '-',
-            ChangeTag::Insert => '+',
-        };
-        let from = if change.tag() == ChangeTag::Insert {
-            now.get(change.new_index().unwrap_or_default())
-        } else {
-            before.get(change.old_index().unwrap_or_default())
-        };
-        lines.extend(from.map(|line| (mark, line.as_str())));
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_difference_keeps_what_is_in_both() {
-        let lines = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
-        let (before, now) = (lines("abcd"), lines("axcde"));
-        let told: String = difference(&before, &now).iter().map(|(mark, line)| format!("{mark}{line}")).collect();
-        assert_eq!(told, " a-b+x c d+e");
-    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::keys::KeyDesk;
+use crate::admin::page::provider::Provider;
 use crate::approval::desk::Desk;
 use crate::approval::ledger::{Bounds, Ledger, Opener};
 use crate::approval::sign::Signer;
@@ -22,6 +23,8 @@ pub struct Approvals {
     pub audience: String,
     /// Where an issuer's keys are asked for.
     pub keys: Arc<KeyDesk>,
+    /// Where people log in to decide on the page, where there is one.
+    pub provider: Option<Arc<Provider>>,
     /// The bounds.
     pub limits: Limits,
 }
@@ -42,7 +45,9 @@ pub fn open(config: &Config, keys: &Arc<KeyDesk>) -> Result<Option<(Approvals, J
     let ledger = move || Ledger::new(gateway, open, signer, bounds, now_unix_s());
     let (desk, thread) = Desk::open(ledger).map_err(|error| error.to_string())?;
     let (audience, limits) = (approval.audience.clone(), config.limits.clone());
-    Ok(Some((Approvals { desk, audience, keys: Arc::clone(keys), limits }, thread)))
+    let provider = approval.login.clone().map(|login| Provider::new(login, &limits)).transpose();
+    let provider = provider.map_err(|error| error.to_string())?.map(Arc::new);
+    Ok(Some((Approvals { desk, audience, keys: Arc::clone(keys), provider, limits }, thread)))
 }
 
 fn opener(approval: &Approval, gateway: String, key: String) -> Opener {

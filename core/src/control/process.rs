@@ -89,7 +89,7 @@ pub struct Observed {
     /// The newest generation, for the tasks of the control thread; workers have mailboxes.
     pub newest: Mutex<Arc<Snapshot>>,
     /// The requests for approval; there are none where the configuration has no `[approval]`.
-    pub approvals: Option<Approvals>,
+    pub approvals: Option<Arc<Approvals>>,
 }
 
 /// Runs the gateway until SIGTERM or SIGINT.
@@ -112,6 +112,7 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
     let (refused, refusals) = RefusalDesk::new();
     let held = credentials::at_start(&config);
     let (approvals, approvals_thread) = approvals::open(&config, &desk).map_err(system)?.unzip();
+    let approvals = approvals.map(Arc::new);
     let (callers, calling) = CallerDesk::new();
     let blueprint = Blueprint::new(config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;

@@ -21,7 +21,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::placement::{joined, percent_encoded};
 use super::remote::{self, ObtainError, Service};
-use super::source::{Issued, from_file, read_private};
+use super::source::{Issued, Secret, from_file, read_private};
 use crate::config::Limits;
 
 /// Seconds that an assertion lives.
@@ -169,8 +169,7 @@ impl TokenEndpoint {
         };
         let (status, body) = self.service.answer(self.request(url, form, now_s)?).await?;
         if status != 200 {
-            let refused = serde_json::from_slice(&body).ok().filter(|reply: &ErrorReply| is_code(&reply.error));
-            return Err(refused.map_or(ObtainError::Status(status, ""), |reply| ObtainError::Refused(reply.error)));
+            return Err(refusal(status, &body));
         }
         let reply: TokenReply = remote::read(&body, "is no token response (RFC 6749 section 5.1)")?;
         let secret = remote::secret(reply.access_token)?;
@@ -198,10 +197,7 @@ impl TokenEndpoint {
         let mut request = self.service.post(url);
         match auth {
             ClientAuth::Secret(path) => {
-                // Both parts are encoded as in a form before they are joined (RFC 6749 section 2.3.1).
-                let pair = joined(&[&percent_encoded(id.as_bytes()), b":", &percent_encoded(from_file(path)?.bytes())]);
-                let basic = joined(&[b"Basic ", Zeroizing::new(STANDARD.encode(&*pair)).as_bytes()]);
-                request = request.header("Authorization", remote::sensitive(&basic)?);
+                request = request.header("Authorization", client_secret_basic(id, &from_file(path)?)?);
             }
             ClientAuth::PrivateKey(path, kid) => {
                 let assertion = self.assertion(&read_key(path, kid.as_deref())?, kid.as_deref(), now_s)?;
@@ -226,6 +222,19 @@ impl TokenEndpoint {
         });
         key.sign_with(&header(key, kid), &claims).map_err(|_| ObtainError::Crypto)
     }
+}
+
+/// The `Authorization` field of a client that has a secret (RFC 6749 section 2.3.1).
+pub(crate) fn client_secret_basic(client_id: &str, secret: &Secret) -> Result<reqwest::header::HeaderValue, ObtainError> {
+    // Both parts are encoded as in a form before they are joined.
+    let pair = joined(&[&percent_encoded(client_id.as_bytes()), b":", &percent_encoded(secret.bytes())]);
+    remote::sensitive(&joined(&[b"Basic ", Zeroizing::new(STANDARD.encode(&*pair)).as_bytes()]))
+}
+
+/// What an answer of the token endpoint that gives nothing says (RFC 6749 section 5.2).
+pub(crate) fn refusal(status: u16, body: &[u8]) -> ObtainError {
+    let refused = serde_json::from_slice(body).ok().filter(|reply: &ErrorReply| is_code(&reply.error));
+    refused.map_or(ObtainError::Status(status, ""), |reply| ObtainError::Refused(reply.error))
 }
 
 /// Whether a text is an error code, and not something that should not be printed.

@@ -97,17 +97,17 @@ impl Service {
     }
 
     /// A GET request.
-    pub(super) fn get(&self, url: impl reqwest::IntoUrl) -> reqwest::RequestBuilder {
+    pub(crate) fn get(&self, url: impl reqwest::IntoUrl) -> reqwest::RequestBuilder {
         self.client.get(url)
     }
 
     /// A POST request.
-    pub(super) fn post(&self, url: impl reqwest::IntoUrl) -> reqwest::RequestBuilder {
+    pub(crate) fn post(&self, url: impl reqwest::IntoUrl) -> reqwest::RequestBuilder {
         self.client.post(url)
     }
 
     /// Status and body of an answer.
-    pub(super) async fn answer(&self, request: reqwest::RequestBuilder) -> Result<(u16, Zeroizing<Vec<u8>>), ObtainError> {
+    pub(crate) async fn answer(&self, request: reqwest::RequestBuilder) -> Result<(u16, Zeroizing<Vec<u8>>), ObtainError> {
         let network = |error: reqwest::Error| ObtainError::Network(error.without_url());
         let mut response = request.header("Accept", "application/json").send().await.map_err(network)?;
         let status = response.status().as_u16();
@@ -123,14 +123,14 @@ impl Service {
 }
 
 /// A field's value that no log of the HTTP library shows.
-pub(super) fn sensitive(value: &[u8]) -> Result<reqwest::header::HeaderValue, ObtainError> {
+pub(crate) fn sensitive(value: &[u8]) -> Result<reqwest::header::HeaderValue, ObtainError> {
     let mut value = reqwest::header::HeaderValue::from_bytes(value).map_err(|_| SourceError::Characters)?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 /// Reads an answer; `what` is said of one that cannot be read.
-pub(super) fn read<T: DeserializeOwned>(body: &[u8], what: &'static str) -> Result<T, ObtainError> {
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8], what: &'static str) -> Result<T, ObtainError> {
     serde_json::from_slice(body).map_err(|_| ObtainError::Malformed(what))
 }
 

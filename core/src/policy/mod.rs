@@ -13,12 +13,14 @@ pub mod meter;
 pub mod method;
 mod path;
 pub mod predicate;
+mod told;
 
 pub use compile::Policy;
 pub use decide::{Decision, Effect, Facts, Reason, Shadow};
 pub use explain::{Judged, Verdict};
 pub use glob::Glob;
 pub use path::{Path, PathError};
+pub use told::Told;
 
 #[cfg(test)]
 mod tests;

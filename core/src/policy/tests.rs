@@ -14,6 +14,7 @@ use crate::mcp::envelope;
 mod conditions;
 mod predicates;
 mod shadow;
+mod told;
 
 const NOW: u64 = 1_790_000_000;
 const HEAD: &str = r#"version = 1
