@@ -7,26 +7,30 @@
 mod access;
 mod approvals;
 pub mod page;
+pub mod slack;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 
+use crate::approval::notify::outbox::Tally;
 use crate::control::process::Observed;
 
 /// Serves until the process ends.
 pub async fn serve(listener: tokio::net::TcpListener, observed: Arc<Observed>) {
+    let limits = observed.approvals.as_ref().map(|approvals| approvals.limits.clone()).unwrap_or_default();
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .merge(approvals::routes())
         .merge(page::routes(&observed))
+        .merge(slack::routes(limits.slack_request_bytes_max))
         .with_state(observed);
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "the admin listener has ended");
@@ -73,6 +77,12 @@ async fn metrics(State(observed): State<Arc<Observed>>) -> String {
         series("sluicegate_approvals_glass_broken_total", "counter", broken, approvals.desk.glass_broken());
         let is_available = u64::from(approvals.desk.is_available());
         series("sluicegate_approvals_available", "gauge", "1 while the store of approvals can be used.", is_available);
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Tally { delivered, failed, dropped } = &*approvals.notices;
+        let name = "sluicegate_approval_notices";
+        series(&format!("{name}_delivered_total"), "counter", "Notices about held calls that were taken.", count(delivered));
+        series(&format!("{name}_failed_total"), "counter", "Notices that were refused, or not taken in time.", count(failed));
+        series(&format!("{name}_dropped_total"), "counter", "Notices for which there was no place.", count(dropped));
     }
     series("sluicegate_snapshot_generation", "gauge", "The generation in force.", observed.generation.load(Ordering::Relaxed));
     out

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::grant::{End, Grant, Run};
+use super::notify::news::News;
+use super::notify::outbox::Outbox;
 use super::request::{Approver, Decision, HeldCall, Identity, Refused, Request, State, Terms, Verdict};
 use super::sign::Signer;
 use super::stopped::Stopped;
@@ -119,18 +121,25 @@ pub struct Ledger {
     glass_broken: u64,
     /// The calls that run now.
     runs: HashMap<String, Arc<Run>>,
+    /// What people are told of it.
+    news: News,
 }
 
 impl Ledger {
     /// A ledger of the gateway of this name over a store, which is opened at once; where that fails, at the next [`Ledger::sweep`].
     pub fn new(gateway: String, open: Opener, signer: Signer, bounds: Bounds, now_s: u64) -> Ledger {
         let (requests, newest, watched, runs) = Default::default();
-        let store = None;
-        let glass_broken = 0;
+        let (store, news, glass_broken, reopen_at_s) = (None, News::default(), 0, now_s);
         let mut ledger =
-            Ledger { glass_broken, gateway, open, store, reopen_at_s: now_s, signer, bounds, requests, newest, watched, runs };
+            Ledger { gateway, open, store, reopen_at_s, signer, bounds, requests, newest, watched, glass_broken, runs, news };
         ledger.sweep(now_s);
         ledger
+    }
+
+    /// Tells from now on what becomes of requests, and again of those that are pending. Each change is told by the gateway that made it.
+    pub fn tell(&mut self, outbox: Outbox, now_s: u64) {
+        self.news.begin(outbox);
+        self.news.repeat(self.requests.values(), now_s);
     }
 
     /// Whether the store can be used.
@@ -157,7 +166,9 @@ impl Ledger {
         let changed = self.with_store(|store| store.begin())?;
         changed.into_iter().for_each(|request| self.learn(request));
         let done = work(self);
-        self.with_store(|store| store.commit())?;
+        let committed = self.with_store(|store| store.commit());
+        self.news.settle(committed.is_ok());
+        committed?;
         done
     }
 
@@ -398,6 +409,7 @@ impl Ledger {
     /// In the store first.
     fn keep(&mut self, request: Request) -> Result<(), StoreError> {
         self.with_store(|store| store.put(&request))?;
+        self.news.note(self.requests.get(&request.id), &request);
         self.learn(request);
         Ok(())
     }
@@ -448,6 +460,7 @@ impl Ledger {
             self.newest.insert(request.digest.clone(), request.id.clone());
             self.requests.insert(request.id.clone(), request);
         });
+        self.news.repeat(self.requests.values(), now_s);
         // Whoever waits asks again, and learns what is true now.
         for (_, moved) in self.watched.drain() {
             moved.store(true, Ordering::Release);

@@ -438,36 +438,8 @@ impl Request {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::approval::tests::{identity, request};
     use proptest::prelude::*;
-
-    fn terms(quorum: u32) -> Terms {
-        Terms {
-            group: "dba".into(),
-            quorum,
-            ttl_s: 100,
-            use_ttl_s: 30,
-            allow_machine_approver: false,
-            window: None,
-            break_glass: None,
-        }
-    }
-
-    fn identity(subject: &str) -> Identity {
-        Identity { issuer: "corp".into(), subject: subject.into() }
-    }
-
-    fn request(quorum: u32) -> Request {
-        let call = HeldCall {
-            upstream: "crm".into(),
-            method: "tools/call".into(),
-            tool: "drop".into(),
-            params: "{}".into(),
-            masked: false,
-            rule: "r".into(),
-            client: String::new(),
-        };
-        Request::new("APR-1".into(), "00".into(), identity("agent"), call, terms(quorum), 1000)
-    }
 
     fn approver(subject: &str) -> Approver {
         Approver {

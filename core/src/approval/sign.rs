@@ -140,33 +140,16 @@ fn statement(request: &Request, decision: &Decision) -> Vec<u8> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::approval::request::{HeldCall, Identity, Method, Terms, Verdict};
+    use crate::approval::request::{Method, Verdict};
+    use crate::approval::tests::{decision, request};
 
-    fn request() -> Request {
-        let (upstream, method, tool) = ("crm".into(), "tools/call".into(), "drop".into());
-        let call =
-            HeldCall { upstream, method, tool, params: "{}".into(), masked: false, rule: "r".into(), client: String::new() };
-        let terms = Terms {
-            group: "dba".into(),
-            quorum: 1,
-            ttl_s: 900,
-            use_ttl_s: 300,
-            allow_machine_approver: false,
-            window: None,
-            break_glass: None,
-        };
-        let requester = Identity { issuer: "corp".into(), subject: "agent".into() };
-        Request::new("APR-1".into(), "00".into(), requester, call, terms, 1)
-    }
-
-    fn decision(method: Option<Method>) -> Decision {
-        let approver = Identity { issuer: "corp".into(), subject: "ann".into() };
-        Decision { approver, method, verdict: Verdict::Approve, reason: "ok".into(), at_s: 7, signature: String::new() }
+    fn decided(method: Option<Method>) -> Decision {
+        Decision { method, reason: "ok".into(), ..decision("ann", Verdict::Approve, 7) }
     }
 
     #[test]
     fn r124_what_is_signed_names_the_method_and_what_was_signed_before_that_is_as_it_was() {
-        let signed = |method| String::from_utf8(statement(&request(), &decision(method))).unwrap();
+        let signed = |method| String::from_utf8(statement(&request(1), &decided(method))).unwrap();
         let before = r#"{"approver":{"issuer":"corp","subject":"ann"},"at":"7","digest":"00","id":"APR-1","#;
         assert_eq!(signed(None), format!(r#"{before}"reason":"ok","verdict":"approve","v":1}}"#));
         assert_eq!(signed(Some(Method::Slack)), format!(r#"{before}"method":"slack","reason":"ok","v":2,"verdict":"approve"}}"#));
@@ -177,16 +160,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let signer = Signer::open(dir.path()).unwrap();
         for method in [None, Some(Method::Bearer)] {
-            let mut decision = decision(method);
-            decision.signature = signer.sign(&request(), &decision);
+            let mut decision = decided(method);
+            decision.signature = signer.sign(&request(1), &decision);
             // As it comes back from the store; an old decision has no such member there.
             let kept = serde_json::to_string(&decision).unwrap();
             assert_eq!(kept.contains("method"), method.is_some());
             let read: Decision = serde_json::from_str(&kept).unwrap();
-            assert!(signer.has_signed(&request(), &read));
+            assert!(signer.has_signed(&request(1), &read));
             for other in [None, Some(Method::Bearer), Some(Method::Slack)] {
                 let changed = Decision { method: other, ..read.clone() };
-                assert_eq!(signer.has_signed(&request(), &changed), other == method, "{method:?} to {other:?}");
+                assert_eq!(signer.has_signed(&request(1), &changed), other == method, "{method:?} to {other:?}");
             }
         }
     }

@@ -51,6 +51,8 @@ impl Checker<'_, '_> {
         let hold_s = self.number(raw.hold_s.as_ref(), "approval.hold_s", 0..=600, 50);
         let cooldown_s = self.number(raw.cooldown_s.as_ref(), "approval.cooldown_s", 0..=86_400, 60);
         let login = raw.login.as_ref().map(|login| self.login(login, whole, admin));
+        let notify = self.receivers(&raw.notify, &whole.rule);
+        let slack = raw.slack.as_ref().and_then(|slack| self.slack(slack));
         if raw.dir.get_ref().is_empty() {
             let hint = "name a directory that only the gateway's user can read";
             self.problems.add(raw.dir.span(), "approval.dir", "is empty", hint);
@@ -58,7 +60,7 @@ impl Checker<'_, '_> {
         }
         let (dir, database) = (self.dir.join(raw.dir.get_ref()), self.database(raw, limits));
         let (hold, login) = (std::time::Duration::from_secs(hold_s), login.flatten());
-        Some(Approval { dir, database, audience, hold, cooldown_s, login })
+        Some(Approval { dir, database, audience, hold, cooldown_s, login, notify, slack })
     }
 
     fn is_an_endpoint(&self, audience: &str, server: &Server) -> bool {

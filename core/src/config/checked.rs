@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use sluicegate_dlp::{Catalogue, Keyring, Selector};
 use sluicegate_identity::IssuerPolicy;
+use zeroize::Zeroizing;
 
 use super::limits::Limits;
-use super::url::HttpUrl;
-use crate::approval::request::Terms;
+use super::url::{HttpUrl, Origin};
+use crate::approval::notify::signature::WebhookKey;
+use crate::approval::request::{Request, Terms};
+use crate::approval::slack::people::People;
 use crate::approval::store::Database;
 use crate::credential::placement::Placement;
-use crate::credential::source::Source;
+use crate::credential::source::{Secret, Source};
 use crate::pin::book::FirstSight;
 use crate::policy::condition::Condition;
 use crate::policy::predicate::ArgTest;
@@ -67,8 +70,7 @@ pub struct Server {
 impl Server {
     /// What stands before all paths of the gateway, as clients see it.
     pub fn base(&self) -> String {
-        let scheme = if self.public_url.origin.is_tls { "https" } else { "http" };
-        format!("{scheme}://{}", self.public_url.authority)
+        self.public_url.site()
     }
 
     /// The path of the endpoint of an upstream.
@@ -242,6 +244,53 @@ pub struct Approval {
     pub cooldown_s: u64,
     /// How people log in to decide on the page; without it there is no page.
     pub login: Option<Arc<Login>>,
+    /// `[[approval.notify]]`
+    pub notify: Vec<Arc<Notify>>,
+    /// `[approval.slack]`
+    pub slack: Option<Arc<Slack>>,
+}
+
+/// How a notice is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotifyFormat {
+    /// As JSON, for programs.
+    Json,
+    /// As Block Kit, for an incoming webhook of Slack's.
+    Slack,
+}
+
+/// Somebody who is told by webhook what becomes of held calls. It has no `Debug`: the URL may be a secret.
+pub struct Notify {
+    /// Where.
+    pub url: Zeroizing<String>,
+    /// In which form.
+    pub format: NotifyFormat,
+    /// What messages are signed with.
+    pub key: Option<WebhookKey>,
+    /// Requests that these groups decide about; all where it names none.
+    pub groups: Vec<String>,
+    /// Requests of these rules; all where it names none.
+    pub rules: Vec<String>,
+    /// The authorities to trust in the place of the public ones, in PEM.
+    pub authorities: Option<Vec<u8>>,
+}
+
+impl Notify {
+    /// Whether they are told of a request.
+    pub fn is_told_of(&self, request: &Request) -> bool {
+        let covers = |names: &[String], name: &String| names.is_empty() || names.contains(name);
+        covers(&self.groups, &request.terms.group) && covers(&self.rules, &request.call.rule)
+    }
+}
+
+/// How people decide in Slack.
+pub struct Slack {
+    /// What Slack signs with.
+    pub signing_secret: Secret,
+    /// Who is who.
+    pub people: People,
+    /// Where Slack takes answers.
+    pub answer_origin: Origin,
 }
 
 /// How people log in (OpenID Connect Core 1.0 section 3.1).

@@ -103,6 +103,14 @@ limits! {
     approval_logins_max: usize = 1024, 1..=100_000;
     /// People logged in at the approvals page; one more ends the session that was used least lately.
     approval_sessions_max: usize = 1024, 1..=100_000;
+    /// Notices about held calls that wait for one receiver; one more is dropped and counted.
+    approval_notices_waiting_max: usize = 256, 1..=100_000;
+    /// Bytes of a call's parameters in a notice; more are cut, and the notice says so.
+    approval_notice_params_bytes_max: usize = 16_384, 0..=1_048_576;
+    /// Time for one attempt to bring a notice; then it is tried again later.
+    approval_notice_time_max_ms: u64 = 5_000, 100..=60_000;
+    /// Bytes of a request of Slack's; a longer one is answered with 413.
+    slack_request_bytes_max: usize = 131_072, 4096..=1_048_576;
     /// Time a call waits to learn whether it may run; then the answer is that approvals are unavailable.
     approval_ask_time_max_ms: u64 = 5_000, 10..=60_000;
     /// Time the database of approvals may take for a statement; then it cannot be used, and approvals are unavailable.

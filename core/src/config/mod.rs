@@ -10,6 +10,7 @@ mod check_credentials;
 mod check_database;
 mod check_dlp;
 mod check_login;
+mod check_notify;
 mod check_oauth;
 mod check_rules;
 mod checked;
@@ -21,8 +22,8 @@ pub mod url;
 
 pub use check::load;
 pub use checked::{
-    Admin, Approval, ArgPredicate, Audit, Budget, Config, Credential, Direction, DlpRule, Done, Issuer, Login, PinSetup, Rule,
-    RuleEffect, Server, Upstream, What, Who,
+    Admin, Approval, ArgPredicate, Audit, Budget, Config, Credential, Direction, DlpRule, Done, Issuer, Login, Notify,
+    NotifyFormat, PinSetup, Rule, RuleEffect, Server, Slack, Upstream, What, Who,
 };
 pub use limits::Limits;
 pub use problem::Problem;

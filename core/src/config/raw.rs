@@ -365,6 +365,40 @@ pub(super) struct RawApproval {
     pub hold_s: Option<Spanned<i64>>,
     pub cooldown_s: Option<Spanned<i64>>,
     pub login: Option<Spanned<RawLogin>>,
+    #[serde(default)]
+    pub notify: Vec<Spanned<RawNotify>>,
+    pub slack: Option<Spanned<RawSlack>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawNotify {
+    pub url: Option<Text>,
+    pub url_secret: Option<Spanned<RawSecret>>,
+    pub format: Option<Text>,
+    pub secret: Option<Spanned<RawSecret>>,
+    pub groups: Option<Spanned<Vec<Text>>>,
+    pub rules: Option<Spanned<Vec<Text>>>,
+    pub ca: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSlack {
+    pub signing_secret: Spanned<RawSecret>,
+    pub answer_origin: Option<Text>,
+    #[serde(default)]
+    pub user: Vec<RawSlackUser>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSlackUser {
+    pub team: Text,
+    pub user: Text,
+    pub issuer: Text,
+    pub subject: Text,
+    pub groups: Spanned<Vec<Text>>,
 }
 
 #[derive(Debug, Deserialize)]

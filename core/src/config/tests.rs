@@ -45,9 +45,12 @@ dir = "audit"
 
 fn load_text(text: &str) -> Result<Config, Vec<String>> {
     let dir = tempfile::tempdir().unwrap();
-    let key = dir.path().join("key");
-    std::fs::write(&key, "s3cret-value").unwrap();
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let hook = "https://hooks.slack.com/services/T1/B1/x";
+    for (name, secret) in [("key", "s3cret-value"), ("hook", hook), ("whsec", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, secret).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
     let path = dir.path().join("gate.toml");
     std::fs::write(&path, text).unwrap();
     load(&path).map_err(|problems| {
@@ -404,6 +407,135 @@ fn a_rule_that_holds_calls_has_defaults() {
         (approval.audience.as_str(), approval.hold.as_secs(), approval.cooldown_s),
         ("http://127.0.0.1:8080/approvals", 50, 60)
     );
+}
+
+/// The sample with a rule that holds calls, two receivers of notices and somebody in Slack.
+fn told() -> String {
+    let tables = r#"[admin]
+listen = "127.0.0.1:8081"
+public_url = "https://Approvals.example/"
+[approval]
+dir = "approvals"
+[[approval.notify]]
+url = "http://127.0.0.1:9000/hook?a=b"
+secret = { file = "whsec" }
+groups = ["dba"]
+rules = ["no-drop"]
+[[approval.notify]]
+url_secret = { file = "hook" }
+format = "slack"
+[approval.slack]
+signing_secret = { file = "key" }
+[[approval.slack.user]]
+team = "T1"
+user = "U1"
+issuer = "corp"
+subject = "ann"
+groups = ["dba"]
+[audit]"#;
+    SAMPLE
+        .replace("effect = \"block\"", "effect = \"approve\"\napprove = { group = \"dba\" }")
+        .replace("everything\"]\nallow", "everything\", \"http://127.0.0.1:8080/approvals\"]\nallow")
+        .replace("[audit]", tables)
+}
+
+#[test]
+fn people_are_told_where_the_file_says_and_known_by_what_it_says() {
+    let config = load_text(&told()).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let admin = config.admin.unwrap();
+    assert_eq!(admin.public_url.unwrap().site(), "https://approvals.example");
+    let approval = config.approval.unwrap();
+    let [hook, slack] = &approval.notify[..] else { panic!("not two") };
+    assert_eq!(
+        (hook.url.as_str(), hook.format, hook.key.is_some()),
+        ("http://127.0.0.1:9000/hook?a=b", NotifyFormat::Json, true)
+    );
+    assert_eq!(
+        (hook.groups.as_slice(), hook.rules.as_slice()),
+        (["dba".to_owned()].as_slice(), ["no-drop".to_owned()].as_slice())
+    );
+    assert_eq!(
+        (slack.url.as_str(), slack.format, slack.key.is_none()),
+        ("https://hooks.slack.com/services/T1/B1/x", NotifyFormat::Slack, true)
+    );
+    let known = approval.slack.unwrap();
+    assert_eq!(known.answer_origin, url::HttpUrl::parse("https://hooks.slack.com/").unwrap().origin);
+    assert_eq!(known.people.find("T1", "U1").unwrap().identity.to_string(), "corp:ann");
+}
+
+#[test]
+fn what_is_wrong_with_telling_people_is_said() {
+    let receiver = "[[approval.notify]]\nurl = \"http://127.0.0.1:1/\"\nformat = \"slack\"\n";
+    let user = "[[approval.slack.user]]\nteam = \"T1\"\nuser = \"U1\"\nissuer = \"corp\"\nsubject = \"bob\"\ngroups = [\"dba\"]\n[audit]";
+    let sample = told();
+    let whole_user = &sample[sample.find("[[approval.slack.user]]").unwrap()..sample.find("[audit]").unwrap()];
+    for (from, to, said) in [
+        ("http://127.0.0.1:9000", "http://hooks.example", "gate.toml:43:7: approval.notify[1].url: would be reached without TLS"),
+        ("http://127.0.0.1:9000/hook?a=b", "hooks.example", "approval.notify[1].url: the URL must start with"),
+        ("url = \"http://127.0.0.1:9000/hook?a=b\"\n", "", "gate.toml:42:1: approval.notify[1]: does not say where to send"),
+        ("url_secret =", "url = \"http://[::1]/\"\nurl_secret =", "approval.notify[2]: does not say where to send"),
+        (
+            "url_secret = { file = \"hook\" }",
+            "url_secret = { file = \"key\" }",
+            "approval.notify[2].url_secret.file: the URL must start",
+        ),
+        ("url_secret = { file = \"hook\" }", "url_secret = {}", "approval.notify[2].url_secret: has no source"),
+        ("format = \"slack\"", "format = \"teams\"", "approval.notify[2].format: is not a format of notices"),
+        ("format = \"slack\"\n", "", "approval.notify[2].secret: is missing, so nobody could tell"),
+        (
+            "{ file = \"whsec\" }",
+            "{ file = \"key\" }",
+            "gate.toml:44:19: approval.notify[1].secret.file: is not a secret of Standard",
+        ),
+        (
+            "{ file = \"whsec\" }",
+            "{ env = \"SLUICEGATE_TEST_UNSET\" }",
+            "approval.notify[1].secret.env: the environment variable",
+        ),
+        ("{ file = \"whsec\" }", "{ file = \"whsec\", env = \"X\" }", "approval.notify[1].secret: has two sources"),
+        (
+            "{ file = \"whsec\" }\n",
+            "{ file = \"whsec\" }\nca = \"key\"\n",
+            "approval.notify[1].ca: stands beside a plain http://",
+        ),
+        ("\ngroups = [\"dba\"]\nrules", "\ngroups = [\"bda\"]\nrules", "approval.notify[1].groups: no group of a [[rule]]"),
+        ("rules = [\"no-drop\"]", "rules = [\"readers\"]", "approval.notify[1].rules: no [[rule]] that holds calls is named"),
+        ("rules = [\"no-drop\"]", "rules = []", "approval.notify[1].rules: is empty, so nothing would be told"),
+        ("[approval.slack]", &(receiver.repeat(15) + "[approval.slack]"), "approval.notify: there are more than 16"),
+        (whole_user, "", "approval.slack.user: there is none, so nobody could decide in Slack"),
+        ("[audit]", user, "approval.slack.user[2].user: is somebody else already"),
+        ("team = \"T1\"", "team = \"acme\"", "approval.slack.user[1].team: is not an id of Slack's"),
+        ("user = \"U1\"", "user = \"@ann\"", "approval.slack.user[1].user: is not an id of Slack's"),
+        (
+            "issuer = \"corp\"\nsubject",
+            "issuer = \"crop\"\nsubject",
+            "approval.slack.user[1].issuer: no [[issuer]] is named \"crop\"",
+        ),
+        ("subject = \"ann\"", "subject = \"\"", "approval.slack.user[1].subject: is not a subject"),
+        ("groups = [\"dba\"]\n[audit]", "groups = []\n[audit]", "approval.slack.user[1].groups: does not say for which"),
+        ("signing_secret = { file = \"key\" }", "signing_secret = {}", "approval.slack.signing_secret: has no source"),
+        (
+            "[[approval.slack.user]]",
+            "answer_origin = \"http://a.example\"\n[[approval.slack.user]]",
+            "answer_origin: would be reached",
+        ),
+        (
+            "[[approval.slack.user]]",
+            "answer_origin = \"https://a.example/x\"\n[[approval.slack.user]]",
+            "answer_origin: has a path",
+        ),
+        ("https://Approvals.example/", "https://approvals.example/gate", "admin.public_url: has the path \"/gate\""),
+        (
+            "https://Approvals.example/",
+            "http://approvals.example",
+            "gate.toml:39:14: admin.public_url: would be reached without TLS",
+        ),
+    ] {
+        assert!(sample.contains(from), "{from:?} is not in the sample");
+        let found = load_text(&sample.replacen(from, to, 1)).err().unwrap_or_default();
+        assert!(found.iter().any(|problem| problem.contains(said)), "{to:?} gave {found:#?}, not {said:?}");
+        assert!(found.iter().all(|problem| problem.contains("\n  hint: ")), "{found:#?}");
+    }
 }
 
 #[test]

@@ -1,15 +1,21 @@
-//! Opens what approvals need: the key that signs decisions, the store, and the ledger over both.
+//! Opens what approvals need: the key that signs decisions, the store, the ledger over both, and the ways to those who are told.
 //!
 //! Invariant: without the key the process does not start; a store that cannot be opened is tried again later.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use tokio::runtime::Handle;
+
+use super::courier::Courier;
 use super::keys::KeyDesk;
 use crate::admin::page::provider::Provider;
+use crate::admin::slack::SlackDoor;
 use crate::approval::desk::Desk;
 use crate::approval::ledger::{Bounds, Ledger, Opener};
+use crate::approval::notify::outbox::{Outbox, Tally};
 use crate::approval::sign::Signer;
 use crate::approval::store::{PostgresStore, RedbStore, Store};
 use crate::config::{Approval, Config, Limits};
@@ -27,13 +33,19 @@ pub struct Approvals {
     pub provider: Option<Arc<Provider>>,
     /// The bounds.
     pub limits: Limits,
+    /// How many notices about requests ended how.
+    pub notices: Arc<Tally>,
+    /// Where people decide in Slack, if they do.
+    pub slack: Option<SlackDoor>,
+    /// Where people find the admin listener, if that is known: scheme and host alone.
+    pub public_url: Option<String>,
 }
 
-/// The approvals, and the thread of their ledger, where the configuration asks for them.
+/// The approvals, and the thread of their ledger, where the configuration asks for them. Who is told of them is told by tasks of `runtime`.
 ///
 /// # Errors
 /// What the system or the key's file refuses, in words.
-pub fn open(config: &Config, keys: &Arc<KeyDesk>) -> Result<Option<(Approvals, JoinHandle<()>)>, String> {
+pub fn open(config: &Config, keys: &Arc<KeyDesk>, runtime: &Handle) -> Result<Option<(Approvals, JoinHandle<()>)>, String> {
     let Some(approval) = &config.approval else { return Ok(None) };
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&approval.dir);
     made.map_err(|error| format!("{}: {error}", approval.dir.display()))?;
@@ -42,12 +54,31 @@ pub fn open(config: &Config, keys: &Arc<KeyDesk>) -> Result<Option<(Approvals, J
     let open = opener(approval, gateway.clone(), signer.public_key());
     let bounds =
         Bounds { pending_per_principal_max: config.limits.approvals_pending_per_principal_max, cooldown_s: approval.cooldown_s };
-    let ledger = move || Ledger::new(gateway, open, signer, bounds, now_unix_s());
+    let slack = approval.slack.clone().map(SlackDoor::open).transpose().map_err(|error| error.to_string())?;
+    let public_url = config.admin.as_ref().and_then(|admin| Some(admin.public_url.as_ref()?.site()));
+    let notices = Arc::default();
+    let outbox = outbox(approval, public_url.clone(), &config.limits, &notices, runtime);
+    let ledger = move || {
+        let mut ledger = Ledger::new(gateway, open, signer, bounds, now_unix_s());
+        ledger.tell(outbox, now_unix_s());
+        ledger
+    };
     let (desk, thread) = Desk::open(ledger).map_err(|error| error.to_string())?;
-    let (audience, limits) = (approval.audience.clone(), config.limits.clone());
+    let (audience, limits, keys) = (approval.audience.clone(), config.limits.clone(), Arc::clone(keys));
     let provider = approval.login.clone().map(|login| Provider::new(login, &limits)).transpose();
     let provider = provider.map_err(|error| error.to_string())?.map(Arc::new);
-    Ok(Some((Approvals { desk, audience, keys: Arc::clone(keys), provider, limits }, thread)))
+    Ok(Some((Approvals { desk, audience, keys, provider, limits, notices, slack, public_url }, thread)))
+}
+
+/// Where the ledger tells what becomes of requests; a task brings it to each receiver.
+fn outbox(approval: &Approval, public_url: Option<String>, limits: &Limits, notices: &Arc<Tally>, runtime: &Handle) -> Outbox {
+    let (outbox, queues) = Outbox::new(approval, public_url, limits, Arc::clone(notices));
+    let attempt_time = Duration::from_millis(limits.approval_notice_time_max_ms);
+    for (at, (receiver, notices_of_it)) in approval.notify.iter().zip(queues).enumerate() {
+        let (receiver, tally) = (Arc::clone(receiver), Arc::clone(notices));
+        runtime.spawn(Courier { number: at + 1, receiver, notices: notices_of_it, tally, attempt_time }.run());
+    }
+    outbox
 }
 
 fn opener(approval: &Approval, gateway: String, key: String) -> Opener {

@@ -2,6 +2,7 @@
 
 pub mod approvals;
 pub mod callers;
+pub mod courier;
 pub mod credentials;
 pub mod fetch;
 pub mod issuers;

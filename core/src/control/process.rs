@@ -111,11 +111,11 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
     let board = board.map_err(ProcessError::Pins)?;
     let (refused, refusals) = RefusalDesk::new();
     let held = credentials::at_start(&config);
-    let (approvals, approvals_thread) = approvals::open(&config, &desk).map_err(system)?.unzip();
-    let approvals = approvals.map(Arc::new);
     let (callers, calling) = CallerDesk::new();
-    let blueprint = Blueprint::new(config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
+    let (approvals, approvals_thread) = approvals::open(&config, &desk, runtime.handle()).map_err(system)?.unzip();
+    let approvals = approvals.map(Arc::new);
+    let blueprint = Blueprint::new(config);
     let addresses = runtime.block_on(resolve::all(&blueprint.config().upstreams, &[]));
     let keys: Vec<Option<Arc<KeySet>>> = vec![None; blueprint.config().issuers.len()];
     let pins = board.as_ref().map(PinBoard::pins);

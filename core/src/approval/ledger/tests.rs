@@ -2,6 +2,8 @@
 use super::*;
 use crate::approval::request::{Method, Window};
 use crate::approval::store::RedbStore;
+use crate::approval::tests::{receiver, telling};
+use crate::config::Limits;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
@@ -362,6 +364,86 @@ fn nothing_is_granted_while_the_store_fails_and_everything_is_there_afterwards()
     ledger.sweep(NOW + 3);
     assert!(ledger.is_available() && opened.load(Ordering::Relaxed) == 2 && moved.load(Ordering::Acquire));
     assert_eq!(granted(ledger.ask(&ask("a", 1), NOW + 4)).id(), id);
+}
+
+/// A store in which others change requests too.
+struct Shared(RedbStore, Arc<Mutex<Vec<Request>>>);
+
+impl Store for Shared {
+    fn put(&mut self, request: &Request) -> Result<(), StoreError> {
+        self.0.put(request)
+    }
+
+    fn remove(&mut self, ids: &[String]) -> Result<(), StoreError> {
+        self.0.remove(ids)
+    }
+
+    fn begin(&mut self) -> Result<Vec<Request>, StoreError> {
+        self.0.begin().map(|own| own.into_iter().chain(self.1.lock().unwrap().drain(..)).collect())
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.0.commit()
+    }
+
+    fn is_alive(&self, gateway: &str) -> bool {
+        self.0.is_alive(gateway)
+    }
+}
+
+/// A ledger's outbox with one receiver, and what that is told.
+fn outbox() -> (Outbox, impl FnMut() -> Vec<String>) {
+    let approval = telling(vec![receiver(&[], &[])]);
+    let (outbox, mut queues) = Outbox::new(&approval, None, &Limits::default(), Arc::default());
+    let mut queue = queues.remove(0);
+    (outbox, move || std::iter::from_fn(|| queue.try_recv().ok()).map(|notice| notice.id).collect())
+}
+
+#[test]
+fn what_becomes_of_a_request_is_told_once_it_is_kept_and_by_who_did_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, others) = (dir.path().to_owned(), Arc::new(Mutex::new(Vec::new())));
+    let elsewhere = Arc::clone(&others);
+    let open: Opener = Box::new(move || Ok(Box::new(Shared(RedbStore::open(&path)?, Arc::clone(&elsewhere)))));
+    let mut ledger = Ledger::new("gate".into(), open, Signer::open(dir.path()).unwrap(), BOUNDS, NOW);
+    let (before, _) = pending(ledger.ask(&ask("a", 2), NOW));
+    let (over, _) = pending(ledger.ask(&ask("b", 1), NOW));
+    let (outbox, mut told) = outbox();
+    ledger.decide(&over, &approver("ann"), Verdict::Deny, "", NOW).unwrap();
+    ledger.tell(outbox, NOW);
+    assert_eq!(told(), [format!("{before}-pending")]);
+    approve(&mut ledger, &before, "ann", NOW + 1);
+    let (id, _) = pending(ledger.ask(&ask("c", 1), NOW + 1));
+    assert_eq!(told(), [format!("{before}-decided-1"), format!("{id}-pending")]);
+    // Another gateway has denied it, and tells of that.
+    let mut denied = ledger.get(&id, NOW + 1).unwrap();
+    denied.state = State::Denied;
+    others.lock().unwrap().push(denied);
+    assert_eq!(ledger.get(&id, NOW + 1).unwrap().state, State::Denied);
+    approve(&mut ledger, &before, "bob", NOW + 2);
+    granted(ledger.ask(&ask("a", 2), NOW + 2)).finish(true);
+    ledger.sweep(NOW + 3);
+    assert_eq!(told(), [format!("{before}-decided-2")]);
+}
+
+#[test]
+fn what_the_store_did_not_keep_is_not_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, fails) = (dir.path().to_owned(), Arc::new(AtomicBool::new(false)));
+    let down = Arc::clone(&fails);
+    let open: Opener = Box::new(move || Ok(Box::new(Failing(RedbStore::open(&path)?, Arc::clone(&down)))));
+    let mut ledger = Ledger::new("gate".into(), open, Signer::open(dir.path()).unwrap(), BOUNDS, NOW);
+    let (outbox, mut told) = outbox();
+    ledger.tell(outbox, NOW);
+    let (id, _) = pending(ledger.ask(&ask("a", 1), NOW));
+    assert_eq!(told(), [format!("{id}-pending")]);
+    fails.store(true, Ordering::Relaxed);
+    assert!(ledger.decide(&id, &approver("ann"), Verdict::Deny, "", NOW + 1).is_err());
+    assert!(told().is_empty());
+    fails.store(false, Ordering::Relaxed);
+    // As after a restart, what is pending is told again.
+    ledger.sweep(NOW + 3);
+    assert_eq!(told(), [format!("{id}-pending")]);
 }
 
 #[test]
