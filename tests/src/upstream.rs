@@ -113,16 +113,25 @@ pub struct Upstream {
 impl Upstream {
     /// Starts it; `plan` says what to do about each request.
     pub fn start(plan: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static) -> Upstream {
-        Upstream::listen(None, plan)
+        Upstream::listen(None, 0, plan)
+    }
+
+    /// The same at a port.
+    pub fn start_at(port: u16, plan: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static) -> Upstream {
+        Upstream::listen(None, port, plan)
     }
 
     /// The same over TLS, at `localhost`.
     pub fn start_tls(certified: &Certified, plan: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static) -> Upstream {
-        Upstream::listen(Some(Arc::clone(&certified.server)), plan)
+        Upstream::listen(Some(Arc::clone(&certified.server)), 0, plan)
     }
 
-    fn listen(tls: Option<Arc<rustls::ServerConfig>>, plan: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static) -> Upstream {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    fn listen(
+        tls: Option<Arc<rustls::ServerConfig>>,
+        port: u16,
+        plan: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Upstream {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let url = if tls.is_some() { format!("https://localhost:{port}/mcp") } else { format!("http://127.0.0.1:{port}/mcp") };
         let (requests, ended) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
