@@ -6,7 +6,7 @@ VENV := target/venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export SLUICEGATE_NODE ?= $(shell tests/real/node.sh)
 
-.PHONY: help build setup setup-build setup-real setup-bench demo demo-real test fuzz bench bench-dlp bench-policy fmt clippy docs ci clean
+.PHONY: help build setup setup-build setup-real setup-test setup-bench demo demo-real test fuzz bench bench-dlp bench-policy fmt clippy docs ci clean
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,13 +15,16 @@ setup-build:
 	@tests/real/apt.sh build-essential pkg-config libhyperscan-dev
 
 setup-real: setup-build
-	@tests/real/apt.sh python3-venv postgresql chromium $(if $(shell command -v npm),,nodejs npm)
+	@tests/real/apt.sh python3-venv $(if $(shell command -v npm),,nodejs npm)
 	@tests/real/install.sh $(REAL) $(VENV)
+
+setup-test:
+	@tests/real/apt.sh postgresql chromium
 
 setup-bench: setup-build
 	@tests/real/apt.sh nginx-light wrk
 
-setup: setup-real ## Install what build, demo and tests need
+setup: setup-real setup-test ## Install what build, demo and tests need
 
 build: setup-build ## Build the release binary: target/release/sluicegate
 	cargo build --release -p sluicegate-core --bin sluicegate
@@ -34,7 +37,7 @@ demo-real: setup-real ## The same with npm's oidc-provider, server-everything an
 	cargo build -p sluicegate-core --bin sluicegate
 	target/debug/sluicegate demo --real --duckdb $(VENV)/bin/python
 
-test: setup-real ## Run all tests
+test: setup-real setup-test ## Run all tests
 	SLUICEGATE_REAL=$(CURDIR)/$(REAL) SLUICEGATE_PYTHON=$(CURDIR)/$(VENV)/bin/python SLUICEGATE_REAL_REQUIRED=1 cargo test --workspace
 	tests/nightly.sh asan
 	tests/nightly.sh fuzz -runs=4000 -seed=1

@@ -65,7 +65,7 @@ impl Stage {
     }
 
     fn call(&self, sql: &str) -> Reply {
-        self.gateway.call(&self.agent, "sql", &json!({ "sql": sql }).to_string())
+        self.gateway.call(&self.agent, "sql", &json!({ "sql": sql, "note": "<b>\u{202e}" }).to_string())
     }
 
     /// Asks for a call that is not held for long; returns the request's id.
@@ -142,16 +142,23 @@ fn r110_a_person_reads_a_held_call_and_approves_it_with_the_keyboard_and_it_runs
         let id = waiting(&stage, &mut bob);
         assert_eq!(stage.decides(&mut bob, &id, "approve", "ticket 1").reply.status, 200);
         assert_eq!(call.join().unwrap().status, 200);
-        let call = scope.spawn(|| stage.call("update customers set vip = 1 where id = 8 -- <b>\u{202e}"));
+        let call = scope.spawn(|| stage.call("update customers set vip = 1 where id = 8"));
         let id = waiting(&stage, &mut bob);
         assert_eq!(stage.ran("id = 8"), 0);
         let seen = stage.in_chromium("ann", &id, "ticket 2 & more");
         assert!(call.join().unwrap().json()["result"]["isError"].is_null());
         assert_eq!((stage.ran("id = 7"), stage.ran("id = 8")), (1, 1));
         let (request, after) = (seen["request"].as_str().unwrap(), seen["after"].as_str().unwrap());
-        for shown in
-            ["corp:agent-a", "writes", "UPDATE", "customers", "id = 8 -- <b>\\u202e", "−     \"sql\": \"update", "id = 7"]
-        {
+        for shown in [
+            "corp:agent-a",
+            "writes",
+            "UPDATE",
+            "customers",
+            "\"note\": \"<b>\\u202e\"",
+            "−     \"sql\": \"update",
+            "id = 8",
+            "id = 7",
+        ] {
             assert!(request.contains(shown), "{shown:?} is not in {request}");
         }
         assert!(seen["list"].as_str().unwrap().contains("sql on crm"), "{seen}");
@@ -274,11 +281,15 @@ fn a_login_is_answered_once_and_in_its_own_browser() {
 #[test]
 fn every_answer_of_the_page_is_locked_down() {
     let Some(stage) = Stage::new(0, None) else { return };
-    let id = stage.asked("drop view v");
+    let id = stage.asked("delete from customers where mail = 'jane.doe@example.com'");
     let mut ann = Browser::default();
     // A link to a request leads there by the login.
     let page = stage.logs_in(&mut ann, "ann", &format!("/ui/login?to={id}"));
     assert_eq!(page.url, stage.at(&format!("/ui/approvals/{id}")));
+    // R-125: what is masked is said to be, also where the rule's reading of it is told.
+    let body = &page.reply.body;
+    assert!(!body.contains("jane.doe") && body.contains("mail = &#39;[EMAIL_ADDRESS]&#39;"), "{body}");
+    assert!(body.contains("personal data in them are masked") && body.contains("read here from the masked text"), "{body}");
     for path in [
         "/ui",
         "/ui/approvals",

@@ -42,7 +42,10 @@ pub(super) async fn show(
     let (told, is_cut) = told.flatten().unwrap_or_default();
     let now_s = now_unix_s();
     let mut main = facts(&request, now_s);
-    main.add(scope(&request)).add(parameters(&request)).add(commands(&told, is_cut)).add(compared(&request, before.as_ref()));
+    main.add(scope(&request))
+        .add(parameters(&request))
+        .add(commands(&told, is_cut, request.call.masked))
+        .add(compared(&request, before.as_ref()));
     main.add(decisions(&request)).add(form(&request, &session, now_s));
     Ok(super::whole(&subject(&request), &session, main))
 }
@@ -119,12 +122,15 @@ fn parameters(request: &Request) -> Html {
     html
 }
 
-fn commands(told: &[Told], is_cut: bool) -> Html {
+fn commands(told: &[Told], is_cut: bool, is_masked: bool) -> Html {
     let mut html = Html::default();
     if told.is_empty() {
         return html;
     }
     html.put("<section>\n<h2>What the rule reads in them</h2>\n");
+    if is_masked {
+        html.put("<p class=\"note\">It is read here from the masked text. The rule itself has read the values.</p>\n");
+    }
     for one in told {
         html.put("<h3>").text(&one.language).put("</h3>\n<pre>").text(&one.command).put("</pre>\n<dl>\n");
         for (name, fact) in &one.facts {

@@ -27,6 +27,7 @@ pub(super) struct Plan {
     listen: u16,
     admin: u16,
     upstreams: Vec<(&'static str, String)>,
+    has_login: bool,
 }
 
 impl Plan {
@@ -36,7 +37,7 @@ impl Plan {
         // Both are held until both are known, so they differ.
         let (first, second) = (bind()?, bind()?);
         let port = |socket: &TcpListener| socket.local_addr().map(|address| address.port()).map_err(Failure::io("a free port"));
-        Ok(Plan { listen: port(&first)?, admin: port(&second)?, upstreams: Vec::new() })
+        Ok(Plan { listen: port(&first)?, admin: port(&second)?, upstreams: Vec::new(), has_login: false })
     }
 
     /// The URL of an upstream's endpoint at the gateway.
@@ -54,6 +55,16 @@ impl Plan {
         format!("http://127.0.0.1:{}/approvals", self.admin)
     }
 
+    /// The origin of the page on which they decide: another site than the issuer's.
+    pub(super) fn page(&self) -> String {
+        format!("http://localhost:{}", self.admin)
+    }
+
+    /// Lets people log in at the issuer to decide on the page, and has them decide about refunds.
+    pub(super) fn with_login(self) -> Self {
+        Plan { has_login: true, ..self }
+    }
+
     /// Adds an upstream.
     pub(super) fn with(mut self, name: &'static str, url: &str) -> Self {
         self.upstreams.push((name, url.to_owned()));
@@ -66,7 +77,7 @@ impl Plan {
         dir.write("dlp-key", &(random_text()? + &random_text()?))?;
         let endpoints = self.upstreams.iter().map(|(name, _)| self.endpoint(name)).chain([self.approvals_audience()]);
         let audiences: Vec<_> = endpoints.map(|audience| format!("\"{audience}\"")).collect();
-        let Plan { listen, admin, upstreams } = self;
+        let Plan { listen, admin, upstreams, has_login } = self;
         let mut text = format!(
             r#"{MARK}
 version = 1
@@ -78,6 +89,7 @@ workers = 2
 
 [admin]
 listen = "127.0.0.1:{admin}"
+public_url = "{page}"
 
 [[issuer]]
 name = "dev"
@@ -92,13 +104,17 @@ file = "upstream-credential"
 header = "Authorization"
 prefix = "Bearer "
 "#,
-            audiences = audiences.join(", ")
+            audiences = audiences.join(", "),
+            page = self.page()
         );
         for (name, url) in upstreams {
             // Writing to a String cannot fail.
             let _ = write!(text, "\n[[upstream]]\nname = \"{name}\"\nurl = \"{url}\"\ncredential = \"upstream-key\"\n");
         }
         text.push_str(RULES);
+        if *has_login {
+            text.push_str(LOGIN);
+        }
         dir.write("sluicegate.toml", &text).map(drop)
     }
 }
@@ -143,6 +159,19 @@ operator = "redact"
 [audit]
 dir = "audit"
 seal_interval_s = 1
+"#;
+
+const LOGIN: &str = r#"
+[approval.login]
+issuer = "dev"
+client_id = "gate-ui"
+
+[[rule]]
+id = "refunds-need-approval"
+what = { upstream = "*", tool = "echo" }
+args = [{ at = "/message", glob = "refund *" }]
+effect = "approve"
+approve = { group = "dba" }
 "#;
 
 /// The gateway's process.

@@ -1,3 +1,7 @@
+//! What people are told of the commands in a call that they decide about.
+//!
+//! Invariant: what is told is what the rule decides by.
+
 use super::*;
 
 const RULES: &str = r#"

@@ -34,7 +34,7 @@ struct Scene {
     calls: fn() -> Vec<Call>,
 }
 
-const SCENES: [Scene; 6] = [
+const SCENES: [Scene; 7] = [
     Scene {
         title: "TypeScript SDK 1.x: lists the tools of server-everything, calls one",
         script: "ts1.mjs",
@@ -76,6 +76,13 @@ const SCENES: [Scene; 6] = [
         },
     },
     Scene {
+        title: "A call waits; its requester may not approve it, ann signs in with the provider's form and does, on the page",
+        script: "approved.mjs",
+        upstream: EVERYTHING,
+        mode: "legacy",
+        calls: || vec![Call::approved("echo", "refunds-need-approval").by(PRINCIPAL)],
+    },
+    Scene {
         title: "Masked over JSON and over SSE; the credential is the server's only",
         script: "customer.mjs",
         upstream: MODERN,
@@ -110,6 +117,7 @@ impl Stage {
             ("GATEWAY_URL", self.plan.endpoint(upstream)),
             ("ISSUER_URL", self.issuer.url.clone()),
             ("UPSTREAM_CREDENTIAL", self.credential.clone()),
+            ("PAGE_URL", self.plan.page()),
             ("MODE", mode.to_owned()),
         ];
         output(&self.parts, script, &environment).await
@@ -175,8 +183,10 @@ async fn enter(dir: &Directory, parts: &Path) -> Result<(Stage, Gateway), Failur
     let guarded = [("UPSTREAM_CREDENTIAL", credential.clone())];
     let everything = Part::start(dir, parts, "everything.mjs", &guarded).await?;
     let modern = Part::start(dir, parts, "modern.mjs", &guarded).await?;
-    let plan = Plan::new()?.with(EVERYTHING, &everything.url).with(MODERN, &format!("{}/mcp", modern.url));
-    let issuer = Part::start(dir, parts, "issuer.mjs", &[("AUDIENCE", plan.endpoint(EVERYTHING))]).await?;
+    let plan = Plan::new()?.with(EVERYTHING, &everything.url).with(MODERN, &format!("{}/mcp", modern.url)).with_login();
+    let redirect = format!("{}/ui/login/return", plan.page());
+    let environment = [("AUDIENCE", plan.endpoint(EVERYTHING)), ("LOGIN_REDIRECT", redirect)];
+    let issuer = Part::start(dir, parts, "issuer.mjs", &environment).await?;
     plan.write(dir, &issuer.url, &credential)?;
     let mut gateway = Gateway::start(dir, &plan)?;
     gateway.wait_until_ready(dir).await?;
