@@ -23,6 +23,8 @@ pub struct Setup {
     pub upstream: String,
     /// The authority to trust for it, in PEM.
     pub authority: Option<String>,
+    /// Further keys of `[[upstream]]`.
+    pub upstream_keys: String,
     /// `[[rule]]` and `[[dlp.rule]]` tables, and `[limits]`.
     pub rules: String,
     /// Whether io_uring is not to be used.
@@ -82,6 +84,7 @@ impl Setup {
             issuer: issuer.to_owned(),
             upstream: upstream.to_owned(),
             authority: None,
+            upstream_keys: String::new(),
             rules: RULES.to_owned(),
             legacy_driver,
             credentials: STATIC_CREDENTIAL.to_owned(),
@@ -222,12 +225,13 @@ roles = {{ claim = "/roles" }}
 name = "crm"
 url = "{}"
 {ca}
+{}
 credential = "crm-key"
 [audit]
 dir = "audit"
 seal_interval_s = 1
 {approvals}{}"#,
-            setup.issuer, setup.credentials, setup.upstream, setup.rules
+            setup.issuer, setup.credentials, setup.upstream, setup.upstream_keys, setup.rules
         );
         fs::write(dir.path().join("gate.toml"), text).unwrap();
         let legacy_driver = setup.legacy_driver;

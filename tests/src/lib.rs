@@ -10,6 +10,7 @@ pub mod browser;
 pub mod client;
 pub mod gateway;
 pub mod issuer;
+pub mod memory;
 pub mod postgres;
 pub mod real;
 pub mod upstream;

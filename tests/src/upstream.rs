@@ -20,20 +20,58 @@ pub struct Certified {
     server: Arc<rustls::ServerConfig>,
 }
 
+type Authority = rcgen::CertifiedIssuer<'static, rcgen::KeyPair>;
+
+fn new_authority() -> Authority {
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap()
+}
+
+/// An authority that vouches for clients.
+pub struct ClientAuthority(Authority);
+
+impl ClientAuthority {
+    /// A new one.
+    #[expect(clippy::new_without_default, reason = "each is another one")]
+    pub fn new() -> ClientAuthority {
+        ClientAuthority(new_authority())
+    }
+
+    /// A new certificate and its private key, in PEM, and the certificate as it goes over the wire.
+    pub fn identity(&self, name: &str) -> (String, String, Vec<u8>) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        let leaf = params.signed_by(&key, &self.0).unwrap();
+        (leaf.pem(), key.serialize_pem(), leaf.der().to_vec())
+    }
+}
+
 impl Certified {
     /// A new authority and a certificate of it for this name.
     pub fn new(name: &str) -> Certified {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let authority = rcgen::CertifiedIssuer::self_signed(params, key).unwrap();
+        Certified::with(name, Arc::new(rustls::server::NoClientAuth))
+    }
+
+    /// The same, for a server that takes clients of this authority only.
+    pub fn demanding(name: &str, clients: &ClientAuthority) -> Certified {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(clients.0.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        Certified::with(name, verifier)
+    }
+
+    fn with(name: &str, clients: Arc<dyn rustls::server::danger::ClientCertVerifier>) -> Certified {
+        let authority = new_authority();
         let key = rcgen::KeyPair::generate().unwrap();
         let leaf = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let server = rustls::ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(rustls::ALL_VERSIONS)
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(vec![leaf.der().clone()], key.serialize_der().try_into().unwrap())
             .unwrap();
         let (certificate, key) = (leaf.pem(), key.serialize_pem());
@@ -78,6 +116,8 @@ pub struct Request {
     pub head: String,
     /// The body.
     pub body: String,
+    /// The certificate that the client proved to have; empty where none was demanded.
+    pub client: Vec<u8>,
 }
 
 impl Request {
@@ -143,11 +183,22 @@ impl Upstream {
                 std::thread::spawn(move || {
                     stream.set_nodelay(true).unwrap();
                     let below = stream.try_clone().unwrap();
+                    let mut client = Vec::new();
                     let mut wire: Box<dyn Wire> = match tls {
-                        Some(tls) => Box::new(rustls::StreamOwned::new(rustls::ServerConnection::new(tls).unwrap(), stream)),
+                        Some(tls) => {
+                            let mut session = rustls::StreamOwned::new(rustls::ServerConnection::new(tls).unwrap(), stream);
+                            // A client that is refused is told so, and nothing of it is read.
+                            let is_taken = session.conn.complete_io(&mut session.sock).is_ok();
+                            let own = session.conn.peer_certificates().and_then(|chain| chain.first());
+                            client = own.map(|own| own.to_vec()).unwrap_or_default();
+                            if !is_taken {
+                                return;
+                            }
+                            Box::new(session)
+                        }
                         None => Box::new(stream),
                     };
-                    serve(&mut *wire, &below, &*plan, &all);
+                    serve(&mut *wire, &below, &client, &*plan, &all);
                     *over.lock().unwrap() += 1;
                 });
             }
@@ -179,9 +230,16 @@ impl Upstream {
     }
 }
 
-fn serve(stream: &mut dyn Wire, below: &TcpStream, plan: &dyn Fn(&Request) -> Vec<Step>, all: &Mutex<Vec<Request>>) {
+fn serve(
+    stream: &mut dyn Wire,
+    below: &TcpStream,
+    client: &[u8],
+    plan: &dyn Fn(&Request) -> Vec<Step>,
+    all: &Mutex<Vec<Request>>,
+) {
     let mut bytes = Vec::new();
-    while let Some(request) = read(stream, &mut bytes) {
+    while let Some(mut request) = read(stream, &mut bytes) {
+        request.client = client.to_vec();
         let steps = plan(&request);
         all.lock().unwrap().push(request);
         for step in steps {
@@ -212,7 +270,7 @@ fn read(stream: &mut dyn Wire, bytes: &mut Vec<u8>) -> Option<Request> {
             if bytes.len() >= end + length {
                 let body = String::from_utf8_lossy(&bytes[end..end + length]).into_owned();
                 bytes.drain(..end + length);
-                return Some(Request { head, body });
+                return Some(Request { head, body, client: Vec::new() });
             }
         }
         match stream.read(&mut buffer) {

@@ -13,6 +13,7 @@ use sluicegate_tests::authorization::{AuthorizationServer, CLIENT, PRIVATE_KEY};
 use sluicegate_tests::client::{Connection, Reply};
 use sluicegate_tests::gateway::{CREDENTIAL, Gateway, Setup, binary, write_secret};
 use sluicegate_tests::issuer::Issuer;
+use sluicegate_tests::memory::in_memory;
 use sluicegate_tests::real::{Part, parts};
 use sluicegate_tests::upstream::{Step, Upstream, json as reply_json};
 use sluicegate_tests::vault::{POD, ROLE, Vault};
@@ -332,7 +333,7 @@ fn r133_memory_holds_few_copies_and_nothing_else_any() {
     for path in files(stage.gateway.dir.path()) {
         let bytes = std::fs::read(&path).unwrap();
         if path.file_name().unwrap() != "key" {
-            assert!(memory_find(&bytes, canary.as_bytes()).next().is_none(), "the credential stands in {}", path.display());
+            assert!(memchr::memmem::find(&bytes, canary.as_bytes()).is_none(), "the credential stands in {}", path.display());
             seen += 1;
         }
     }
@@ -343,30 +344,6 @@ fn r133_memory_holds_few_copies_and_nothing_else_any() {
 fn files(dir: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
-fn memory_find<'a>(text: &'a [u8], wanted: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-    memchr::memmem::find_iter(text, wanted)
-}
-
-/// How often a text stands in what a process may write to.
-fn in_memory(pid: u32, wanted: &[u8]) -> usize {
-    use std::os::unix::fs::FileExt;
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
-    let memory = std::fs::File::open(format!("/proc/{pid}/mem")).unwrap();
-    let mut count = 0;
-    for line in maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|rights| rights.starts_with("rw"))) {
-        let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
-        let (mut at, to) = (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap());
-        let mut bytes = vec![0; 4 << 20];
-        while at < to {
-            let length = bytes.len().min(usize::try_from(to - at).unwrap());
-            let Ok(got @ 1..) = memory.read_at(&mut bytes[..length], at) else { break };
-            count += memory_find(&bytes[..got], wanted).count();
-            at += got as u64;
-        }
-    }
-    count
 }
 
 /// reachability and end, never the value.

@@ -238,8 +238,10 @@ impl Checker<'_, '_> {
             let credential = credential.and_then(|name| self.credential_named(name, &format!("{key}.credential")));
             if let Some(url) = url
                 && let Some(transport) = self.transport(upstream, &url, &key)
+                && let Some((transport, identity)) = self.identity(upstream, transport, &key)
             {
-                upstreams.push(Upstream { name: name.clone(), url, transport, credential, credentials: Vec::new() });
+                let (name, credentials) = (name.clone(), Vec::new());
+                upstreams.push(Upstream { name, url, transport, identity, credential, credentials });
             }
         }
         if raw.is_empty() {

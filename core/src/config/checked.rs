@@ -21,7 +21,7 @@ use crate::pin::book::FirstSight;
 use crate::policy::condition::Condition;
 use crate::policy::predicate::ArgTest;
 use crate::policy::{Glob, Path};
-use crate::tls::Transport;
+use crate::tls::{IdentityFiles, Transport};
 
 /// A whole configuration.
 pub struct Config {
@@ -110,6 +110,8 @@ pub struct Upstream {
     pub url: HttpUrl,
     /// How it is spoken to.
     pub transport: Transport,
+    /// Where the certificate and key are by which the gateway proves to it who it is.
+    pub identity: Option<IdentityFiles>,
     /// Index of the credential that calls to it are given, where no rule names another.
     pub credential: Option<usize>,
     /// Indices of all credentials that calls to it can be given.

@@ -9,6 +9,7 @@ mod check_budgets;
 mod check_credentials;
 mod check_database;
 mod check_dlp;
+mod check_identity;
 mod check_login;
 mod check_notify;
 mod check_oauth;

@@ -176,6 +176,8 @@ pub(super) struct RawUpstream {
     pub name: Text,
     pub url: Text,
     pub ca: Option<Text>,
+    pub client_cert: Option<Text>,
+    pub client_key: Option<Text>,
     pub credential: Option<Text>,
 }
 

@@ -227,6 +227,27 @@ fn what_is_wrong_is_said() {
             "url = \"https://127.0.0.1:3102/mcp\"\nca = \"nofile\"",
             "upstream[1].ca: cannot be read",
         ),
+        (
+            "credential = \"everything-key\"\n",
+            "client_cert = \"key\"\n",
+            "upstream[1].client_cert: stands without `client_key`\n  hint: add `client_key`",
+        ),
+        ("credential = \"everything-key\"\n", "client_key = \"key\"\n", "upstream[1].client_key: stands without `client_cert`"),
+        (
+            "credential = \"everything-key\"\n",
+            "client_cert = \"key\"\nclient_key = \"key\"\n",
+            "upstream[1].client_cert: stands beside a plain http:// URL",
+        ),
+        (
+            "url = \"http://127.0.0.1:3102/mcp\"",
+            "url = \"https://127.0.0.1:3102/mcp\"\nclient_cert = \"nofile\"\nclient_key = \"key\"",
+            "upstream[1].client_cert: the certificate cannot be read",
+        ),
+        (
+            "url = \"http://127.0.0.1:3102/mcp\"",
+            "url = \"https://127.0.0.1:3102/mcp\"\nclient_cert = \"key\"\nclient_key = \"key\"",
+            "upstream[1].client_cert: holds no certificate",
+        ),
         ("allow_insecure_loopback = true", "", "issuer[1].issuer: would be reached without TLS"),
         (
             "/mcp/everything\"]",

@@ -3,8 +3,6 @@
 //! Invariant: each credential has one task of its own, so it is fetched once at a time and one service that hangs delays no other; the
 //! old value stays in use, until its own end, while no newer one comes.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +11,7 @@ use sluicegate_dlp::Keyring;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::files::Watched;
 use super::issuers::jitter;
 use crate::config::{Config, Credential, Limits};
 use crate::credential::held::{Held, Kept};
@@ -21,8 +20,6 @@ use crate::credential::schedule::Schedule;
 use crate::credential::source::{Issued, Source};
 use crate::rt::now_unix_s;
 
-/// How often a file is looked at. A change is taken when it looks the same twice, so that a file that is being written is not.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Milliseconds after which a service is asked again that says nothing of how long its value lives.
 const LIFE_MS: u64 = 300_000;
 /// Refusals by upstreams on their way to the control thread; more of them say nothing new.
@@ -110,17 +107,10 @@ impl CredentialTask {
 
     /// Takes the file whenever it has changed.
     async fn watch(&self, path: &Path) {
-        let (mut taken, mut before) = (look(path), None);
-        let mut timer = tokio::time::interval(LOOK_EVERY);
-        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut watched = Watched::new(vec![path.to_owned()]);
         loop {
-            timer.tick().await;
-            let seen = look(path);
-            if seen != taken && seen == before {
-                taken = seen;
-                self.take(remote::local(&self.credential.source)).await;
-            }
-            before = seen;
+            watched.changed().await;
+            self.take(remote::local(&self.credential.source)).await;
         }
     }
 
@@ -166,10 +156,4 @@ impl CredentialTask {
             Err(error) => tracing::warn!(credential = name, %error, "no newer credential"),
         }
     }
-}
-
-/// What tells a file from the one that stood there before: Kubernetes and others put a new one in its place.
-fn look(path: &Path) -> Option<(u64, u64, i64, i64)> {
-    let meta = fs::metadata(path).ok()?;
-    Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
 }

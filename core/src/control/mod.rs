@@ -5,6 +5,8 @@ pub mod callers;
 pub mod courier;
 pub mod credentials;
 pub mod fetch;
+pub mod files;
+pub mod identities;
 pub mod issuers;
 pub mod keys;
 pub mod pins;

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::approvals::{self, Approvals};
 use super::callers::{CallerDesk, CallerTask};
 use super::credentials::{self, CredentialChanged, CredentialTask, RefusalDesk, RefusedCredential};
+use super::identities::{IdentityChanged, IdentityTask};
 use super::issuers::{IssuerTask, KeysChanged};
 use super::keys::{KeyDesk, UnknownKey};
 use super::pins::PinBoard;
@@ -219,6 +220,8 @@ impl Control {
         let asking = self.start_issuers(&desk, &changes)?;
         let (refreshed, mut fresh) = mpsc::channel(QUEUE_MAX);
         let refreshing = self.start_credentials(&refreshed);
+        let (renewed, mut identities) = mpsc::channel(QUEUE_MAX);
+        self.start_identities(&renewed);
         if let Some(admin) = &self.blueprint.config().admin {
             let listener = tokio::net::TcpListener::bind(admin.listen).await;
             let listener = listener.map_err(|error| ProcessError::Listen(admin.listen, error))?;
@@ -257,6 +260,10 @@ impl Control {
                         kept.take(held);
                         self.deliver();
                     }
+                }
+                Some(IdentityChanged { upstream, identity }) = identities.recv() => {
+                    self.blueprint.renew_identity(upstream, &identity);
+                    self.deliver();
                 }
                 Some(RefusedCredential { index, version }) = refusals.recv() => {
                     // A full queue means that its task knows.
@@ -319,6 +326,13 @@ impl Control {
             tokio::spawn(CredentialTask { index, credential, keyring, changes, limits, refusals }.run());
         }
         refreshing
+    }
+
+    fn start_identities(&self, changes: &mpsc::Sender<IdentityChanged>) {
+        for (index, upstream) in self.blueprint.config().upstreams.iter().enumerate() {
+            let Some(files) = upstream.identity.clone() else { continue };
+            tokio::spawn(IdentityTask { upstream: index, name: upstream.name.clone(), files, changes: changes.clone() }.run());
+        }
     }
 
     /// Builds the next generation and hands it to every worker.

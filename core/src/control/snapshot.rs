@@ -18,7 +18,7 @@ use crate::pin::pins::Pins;
 use crate::policy::Policy;
 use crate::policy::budget::Budgets;
 use crate::proxy::route::WELL_KNOWN;
-use crate::tls::Transport;
+use crate::tls::{ClientIdentity, Transport};
 
 /// One generation.
 pub struct Snapshot {
@@ -76,7 +76,7 @@ pub struct Route {
     pub treatments: Arc<Treatments>,
 }
 
-/// What does not change while the process runs with one configuration.
+/// What does not change while the process runs with one configuration, but for the identities towards upstreams.
 pub struct Blueprint {
     config: Config,
     public: HttpUrl,
@@ -97,6 +97,13 @@ impl Blueprint {
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Speaks to an upstream with another identity from the next generation on.
+    pub fn renew_identity(&mut self, upstream: usize, identity: &ClientIdentity) {
+        if let Some(upstream) = self.config.upstreams.get_mut(upstream) {
+            upstream.transport = upstream.transport.with_identity(identity);
+        }
     }
 
     /// What principals may have, and what they had.

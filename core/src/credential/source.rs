@@ -185,6 +185,14 @@ pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, SourceError> {
     read(path, Readers::Owner).map(|(bytes, _)| bytes)
 }
 
+/// Reads a file that is no secret, such as a certificate.
+///
+/// # Errors
+/// [`SourceError`].
+pub fn read_public(path: &Path) -> Result<Zeroizing<Vec<u8>>, SourceError> {
+    read(path, Readers::Anyone).map(|(bytes, _)| bytes)
+}
+
 /// Who may be able to read a file besides us.
 #[derive(PartialEq, Eq)]
 enum Readers {

@@ -145,7 +145,7 @@ pub async fn send(
     cancels: bool,
 ) -> Result<Exchange, UpstreamError> {
     let pool = worker.pool(route.index);
-    if let Some((stream, lease)) = pool.take(worker.watch.now_ms()) {
+    if let Some((stream, lease)) = pool.take(route.transport.number(), worker.watch.now_ms()) {
         match attempt(stream, lease, guard, request, cancels, &worker.limits).await {
             Err(Attempt::Unsent(request)) => return send_fresh(worker, route, guard, request, cancels).await,
             Err(Attempt::Failed(error)) => return Err(error),
@@ -162,7 +162,7 @@ async fn send_fresh(
     request: Outgoing,
     cancels: bool,
 ) -> Result<Exchange, UpstreamError> {
-    let lease = worker.pool(route.index).lease().ok_or(UpstreamError::Saturated)?;
+    let lease = worker.pool(route.index).lease(route.transport.number()).ok_or(UpstreamError::Saturated)?;
     let stream = connect(route, worker.limits.upstream_connect_time_max_ms).await?;
     match attempt(stream, lease, guard, request, cancels, &worker.limits).await {
         Ok(exchange) => Ok(exchange),

@@ -3,16 +3,24 @@
 //! Invariant: a certificate is always verified against the upstream's own name, and against public roots or the authorities that its
 //! configuration names; there is no way to switch that off.
 
+mod identity;
 mod stream;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 
+pub use identity::{ClientIdentity, IdentityError, IdentityFiles};
 pub use stream::TlsStream;
+
+/// Tells apart the ways in which upstreams are spoken to over TLS.
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 /// How an upstream is spoken to.
 #[derive(Clone)]
@@ -28,6 +36,30 @@ pub enum Transport {
 pub struct ClientTls {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
+    number: u64,
+}
+
+impl Transport {
+    /// Tells it from every other that has another identity, other authorities or another name; 0 for TCP alone.
+    pub fn number(&self) -> u64 {
+        match self {
+            Transport::Plain => 0,
+            Transport::Tls(tls) => tls.number,
+        }
+    }
+
+    /// The same with another identity; TCP alone has none. No session of the one before is resumed by it.
+    pub fn with_identity(&self, identity: &ClientIdentity) -> Transport {
+        let Transport::Tls(tls) = self else { return Transport::Plain };
+        let mut config = (*tls.config).clone();
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(Arc::clone(&identity.0)));
+        config.resumption = Resumption::default();
+        Transport::Tls(ClientTls { config: Arc::new(config), name: tls.name.clone(), number: next_number() })
+    }
+}
+
+fn next_number() -> u64 {
+    NUMBERS.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Why TLS cannot be spoken to an upstream.
@@ -68,7 +100,7 @@ impl ClientTls {
         let name = ServerName::try_from(host).map_err(|_| TlsError::Name)?;
         let mut config = client_config(authorities)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(ClientTls { config: Arc::new(config), name })
+        Ok(ClientTls { config: Arc::new(config), name, number: next_number() })
     }
 
     /// A session towards the upstream.
