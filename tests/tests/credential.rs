@@ -238,9 +238,10 @@ fn a_pod_logs_in_to_its_vault_and_a_wrong_field_is_told() {
     assert_eq!(stage.call("t", "{}").status, 503);
 }
 
-/// R-134: renewed before its end; fetched once more when the upstream refuses it.
+/// R-134: a token that the upstream refuses is replaced, and the calls that it refused are sent once more; nobody can make that happen again
+/// and again.
 #[test]
-fn r134_an_access_token_is_renewed_and_a_refused_one_replaced() {
+fn r134_a_refused_token_is_replaced_and_the_call_sent_once_more() {
     let server = AuthorizationServer::start(3600);
     let source = format!(
         "oauth = {{ token_endpoint = \"{}/token\", client_id = \"{}\", client_secret_file = \"client\", scope = \"crm.read crm.write\", resource = \"https://crm.example/mcp\" }}",
@@ -248,22 +249,93 @@ fn r134_an_access_token_is_renewed_and_a_refused_one_replaced() {
     );
     let upstream = Upstream::start(|request| match request.field("Authorization") {
         Some("Bearer access-token-1") if request.body.contains("revoked") => reply_json(401, "{}"),
+        _ if request.body.contains("never") => reply_json(401, "{}"),
+        Some(given) if request.body.contains("echo") => {
+            let result = json!({ "content": [{ "type": "text", "text": given }] });
+            reply_json(200, &json!({ "jsonrpc": "2.0", "id": 1, "result": result }).to_string())
+        }
         _ => reply_json(200, r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#),
     });
-    let stage = Stage::start(upstream, |setup| setup.with_credentials(&bearer(&source)).with_secret("client", CLIENT.1));
+    let limits = "[limits]\nrequest_kept_bytes_max = 50000\n";
+    let mut stage =
+        Stage::start(upstream, |setup| setup.with_credentials(&bearer(&source)).with_secret("client", CLIENT.1).with(limits));
     wait_until("the token", || stage.given("Authorization").is_some_and(|given| given == "Bearer access-token-1"));
     let asked = server.grants.lock().unwrap()[0].clone();
     let value = |name: &str| asked.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     assert_eq!((value("scope"), value("resource")), (Some("crm.read crm.write"), Some("https://crm.example/mcp")));
-    // Not at once: nobody can make the gateway ask again and again.
-    assert_eq!(stage.call("revoked", "{}").status, 502);
-    assert_eq!((stage.given("Authorization").unwrap().as_str(), server.count()), ("Bearer access-token-1", 1));
-    wait_until("the new token", || {
-        let status = stage.call("revoked", "{}").status;
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        status == 200
+    // Longer than what is kept of a request, and longer than what goes out in one write; then the same at once from many.
+    let long = |length: usize| json!({ "said": "echo", "fill": "x".repeat(length) }).to_string();
+    assert_eq!(stage.call("revoked", &long(60_000)).status, 502);
+    let before = stage.upstream.count();
+    std::thread::scope(|scope| {
+        let call = |at: usize| {
+            let (stage, arguments) = (&stage, long(at * 6_000));
+            scope.spawn(move || stage.call("revoked", &arguments))
+        };
+        let calls: Vec<_> = (0..8).map(call).collect();
+        for call in calls {
+            let reply = call.join().unwrap();
+            assert_eq!(reply.status, 200, "{reply:?}");
+            // The newer one was not known to the generation that the call began with.
+            assert_eq!(reply.json()["result"]["content"][0]["text"], "Bearer [CREDENTIAL]");
+        }
     });
-    assert_eq!((stage.given("Authorization").unwrap().as_str(), server.count()), ("Bearer access-token-2", 2));
+    assert_eq!(server.count(), 2, "each refusal made a fetch of its own");
+    let requests = stage.upstream.requests.lock().unwrap()[before..].to_vec();
+    let of = |token: &str| {
+        let of = requests.iter().filter(|request| request.field("Authorization") == Some(token));
+        of.map(|request| request.body.as_str()).collect::<std::collections::BTreeSet<&str>>()
+    };
+    let (refused, taken) = (of("Bearer access-token-1"), of("Bearer access-token-2"));
+    assert!(taken.len() == 8 && refused.is_subset(&taken), "what was sent again is not what was refused");
+    // Refused with each token: no more than one further attempt, and no more fetches than one in ten seconds.
+    let before = stage.upstream.count();
+    for _ in 0..3 {
+        let reply = stage.call("never", "{}");
+        assert!(reply.status == 502 && reply.body.contains("refused the gateway's credential"), "{reply:?}");
+    }
+    assert_eq!((stage.upstream.count() - before, server.count()), (3, 2));
+    stage.gateway.terminate();
+    let rows = rows(&stage.gateway.audit(), "calls");
+    let reasons = |tool: &str| {
+        let of = rows.iter().filter(|row| row["tool"] == tool);
+        of.map(|row| (row["status"].as_str(), row["outcome_reason"].as_str())).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert!(reasons("revoked").contains(&("ok", "credential-renewed")), "{:?}", reasons("revoked"));
+    assert_eq!(reasons("never").into_iter().collect::<Vec<_>>(), [("upstream_error", "upstream-credential-refused")]);
+}
+
+/// R-134: a file that was changed a moment ago is read at once when the upstream refuses what stood in it.
+#[test]
+fn r134_a_refused_files_value_is_read_again() {
+    let upstream = Upstream::start(|request| match request.field("Authorization") {
+        Some("Bearer rotated-s3cret-43") => reply_json(200, r#"{"jsonrpc":"2.0","id":1,"result":{"content":[]}}"#),
+        _ => reply_json(401, "{}"),
+    });
+    let stage = Stage::start(upstream, |setup| setup);
+    assert_eq!(stage.call("t", "{}").status, 502);
+    for round in 0..5 {
+        write_secret(stage.gateway.dir.path(), "key", "rotated-s3cret-43");
+        assert_eq!(stage.call("t", "{}").status, 200, "round {round}");
+        write_secret(stage.gateway.dir.path(), "key", CREDENTIAL);
+        wait_until("the one before", || stage.call("t", "{}").status == 502);
+    }
+}
+
+/// A variable cannot change, so a call whose credential is refused need not wait for anything.
+#[test]
+fn a_refusal_that_nothing_can_come_of_is_answered_at_once() {
+    let source = bearer("env = \"SLUICEGATE_TEST_KEY\"");
+    let upstream = Upstream::start(|_| reply_json(401, "{}"));
+    let stage = Stage::start(upstream, |setup| {
+        setup
+            .with_credentials(&source)
+            .with_variable("SLUICEGATE_TEST_KEY", CREDENTIAL)
+            .with("[limits]\ncredential_wait_max_ms = 30000\n")
+    });
+    let (started, before) = (std::time::Instant::now(), stage.upstream.count());
+    assert_eq!((stage.call("t", "{}").status, stage.upstream.count() - before), (502, 1));
+    assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
 /// RFC 7523: the assertion is signed, for this issuer, and never the same twice; R-134: a short life is no gap.

@@ -234,6 +234,28 @@ fn r134_an_exchanged_token_is_renewed_ahead_of_its_end() {
     assert_eq!(stage.server.exchanges(), 2);
 }
 
+/// an exchanged token that the upstream refuses is replaced for its caller, and the call sent once more.
+#[test]
+fn r134_a_refused_exchanged_token_is_replaced() {
+    let upstream = Upstream::start(|request| {
+        let given = request.field("Authorization").unwrap_or_default();
+        if given.starts_with("Bearer exchanged-1-") || request.body.contains("never") {
+            return sluicegate_tests::upstream::json(401, "{}");
+        }
+        let result = json!({ "content": [{ "type": "text", "text": given }] });
+        sluicegate_tests::upstream::json(200, &json!({ "jsonrpc": "2.0", "id": 1, "result": result }).to_string())
+    });
+    let stage = Stage::start(upstream, 3600, "", "");
+    let ann = stage.token("ann");
+    let reply = stage.gateway.call(&ann, "t", "{}");
+    assert_eq!((reply.status, stage.server.exchanges(), stage.upstream.count()), (200, 2, 2), "{reply:?}");
+    assert_eq!(reply.json()["result"]["content"][0]["text"], "Bearer [CREDENTIAL]");
+    for _ in 0..3 {
+        assert_eq!(stage.gateway.call(&ann, "never", "{}").status, 502);
+    }
+    assert_eq!((stage.server.exchanges(), stage.upstream.count()), (2, 5), "refusals made exchanges again and again");
+}
+
 /// The store is bounded, and a caller that was forgotten is asked for anew.
 #[test]
 fn as_many_tokens_are_kept_as_the_limit_says() {

@@ -57,6 +57,9 @@ limits! {
     linger_bytes_max: usize = 1_048_576, 0..=67_108_864;
     /// Bytes of a request's body; a longer one is answered with 413.
     request_body_bytes_max: usize = 4_194_304, 1024..=1_073_741_824;
+    /// Bytes of a request that are kept until its reply begins, so that it can be sent once more where the upstream refuses its credential; a
+    /// longer one is then answered with 502.
+    request_kept_bytes_max: usize = 262_144, 0..=67_108_864;
     /// Bytes of a reply's body that is read whole; a longer one is answered with 502.
     response_body_bytes_max: usize = 67_108_864, 1024..=1_073_741_824;
     /// Bytes of one server-sent event; a longer one ends its stream.

@@ -5,10 +5,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sluicegate_dlp::Keyring;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::files::Watched;
@@ -26,18 +27,41 @@ const LIFE_MS: u64 = 300_000;
 const REFUSALS_MAX: usize = 256;
 
 /// A newer version of a credential, for the one who builds snapshots.
-pub struct CredentialChanged(pub Arc<Held>);
+pub struct CredentialChanged {
+    /// The version.
+    pub held: Arc<Held>,
+    /// Told when every worker has been handed it.
+    pub done: oneshot::Sender<()>,
+}
 
-/// A version that an upstream refused.
-#[derive(Debug)]
+/// A version that an upstream refused. It is settled when this is dropped: whatever there is to know is in the newest snapshot.
 pub struct RefusedCredential {
     /// Position of the credential in the configuration.
     pub index: usize,
     /// The version.
     pub version: u64,
+    is_settled: Arc<AtomicBool>,
 }
 
-/// The workers' way of telling that an upstream refused a credential. Nothing waits: a full queue means that it is known.
+impl Drop for RefusedCredential {
+    fn drop(&mut self) {
+        self.is_settled.store(true, Ordering::Release);
+    }
+}
+
+/// A refusal that was told.
+pub struct Told {
+    is_settled: Arc<AtomicBool>,
+}
+
+impl Told {
+    /// Whether there is nothing more to wait for.
+    pub fn is_settled(&self) -> bool {
+        self.is_settled.load(Ordering::Acquire)
+    }
+}
+
+/// The workers' way of telling that an upstream refused a credential. A full queue settles it at once.
 pub struct RefusalDesk(mpsc::Sender<RefusedCredential>);
 
 impl RefusalDesk {
@@ -48,8 +72,12 @@ impl RefusalDesk {
     }
 
     /// Tells it.
-    pub fn tell(&self, held: &Held) {
-        let _ = self.0.try_send(RefusedCredential { index: held.index, version: held.version });
+    pub fn tell(&self, held: &Held) -> Told {
+        let is_settled = Arc::new(AtomicBool::new(false));
+        let told = Told { is_settled: Arc::clone(&is_settled) };
+        // One that cannot be sent is dropped, and so settled.
+        let _ = self.0.try_send(RefusedCredential { index: held.index, version: held.version, is_settled });
+        told
     }
 }
 
@@ -86,7 +114,7 @@ pub struct CredentialTask {
     /// The bounds.
     pub limits: Limits,
     /// Versions that upstreams refused.
-    pub refusals: mpsc::Receiver<u64>,
+    pub refusals: mpsc::Receiver<RefusedCredential>,
 }
 
 impl CredentialTask {
@@ -105,12 +133,20 @@ impl CredentialTask {
         }
     }
 
-    /// Takes the file whenever it has changed.
-    async fn watch(&self, path: &Path) {
+    /// Takes the file whenever it has changed, and looks at once when an upstream refused what stood in it.
+    async fn watch(&mut self, path: &Path) {
         let mut watched = Watched::new(vec![path.to_owned()]);
         loop {
-            watched.changed().await;
+            let refused = tokio::select! {
+                () = watched.changed() => None,
+                refused = self.refusals.recv() => match refused {
+                    Some(refused) if watched.take_change() => Some(refused),
+                    Some(_) => continue,
+                    None => return,
+                }
+            };
             self.take(remote::local(&self.credential.source)).await;
+            drop(refused);
         }
     }
 
@@ -121,17 +157,18 @@ impl CredentialTask {
         let (mut schedule, mut held) = (Schedule::new(0), None);
         loop {
             let due = start + Duration::from_millis(schedule.next_ms());
-            tokio::select! {
-                () = tokio::time::sleep_until(due) => {}
+            let refused = tokio::select! {
+                () = tokio::time::sleep_until(due) => None,
                 refused = self.refusals.recv() => match refused {
                     // One from before says nothing of the version in use.
-                    Some(version) if held == Some(version) && schedule.refused(now_ms(), version) => {
-                        tracing::info!(credential = self.credential.name, version, "the upstream refused the credential");
+                    Some(refused) if held == Some(refused.version) && schedule.refused(now_ms(), refused.version) => {
+                        tracing::info!(credential = self.credential.name, refused.version, "the upstream refused the credential");
+                        Some(refused)
                     }
                     Some(_) => continue,
                     None => return,
                 }
-            }
+            };
             let issued = asking.ask(now_unix_s()).await;
             match &issued {
                 Ok(issued) => {
@@ -141,6 +178,7 @@ impl CredentialTask {
                 Err(_) => schedule.failed(now_ms(), jitter()),
             }
             self.take(issued).await;
+            drop(refused);
         }
     }
 
@@ -150,8 +188,11 @@ impl CredentialTask {
             Ok(issued) => {
                 tracing::info!(credential = name, version = issued.version, expires = issued.expires_s, "credential taken");
                 let held = hold(self.index, &self.credential, issued, self.keyring.as_deref());
+                let (done, delivered) = oneshot::channel();
                 // An error means that the process ends.
-                let _ = self.changes.send(CredentialChanged(held)).await;
+                if self.changes.send(CredentialChanged { held, done }).await.is_ok() {
+                    let _ = delivered.await;
+                }
             }
             Err(error) => tracing::warn!(credential = name, %error, "no newer credential"),
         }

@@ -255,19 +255,21 @@ impl Control {
                         self.deliver();
                     }
                 }
-                Some(CredentialChanged(held)) = fresh.recv() => {
+                Some(CredentialChanged { held, done }) = fresh.recv() => {
                     if let Some(kept) = self.credentials.get_mut(held.index) {
                         kept.take(held);
                         self.deliver();
                     }
+                    // An error means that the credential's task has ended.
+                    let _ = done.send(());
                 }
                 Some(IdentityChanged { upstream, identity }) = identities.recv() => {
                     self.blueprint.renew_identity(upstream, &identity);
                     self.deliver();
                 }
-                Some(RefusedCredential { index, version }) = refusals.recv() => {
-                    // A full queue means that its task knows.
-                    refreshing.get(index).map(|refreshing| refreshing.try_send(version));
+                Some(refused) = refusals.recv() => {
+                    // One that cannot be sent is dropped, and so settled.
+                    refreshing.get(refused.index).map(|refreshing| refreshing.try_send(refused));
                 }
                 _ = resolve.tick() => {
                     self.blueprint.budgets().sweep(rt::now_unix_s());
@@ -315,11 +317,11 @@ impl Control {
         }
     }
 
-    fn start_credentials(&self, changes: &mpsc::Sender<CredentialChanged>) -> Vec<mpsc::Sender<u64>> {
+    fn start_credentials(&self, changes: &mpsc::Sender<CredentialChanged>) -> Vec<mpsc::Sender<RefusedCredential>> {
         let config = self.blueprint.config();
         let mut refreshing = Vec::new();
         for (index, credential) in config.credentials.iter().enumerate() {
-            let (refresh, refusals) = mpsc::channel(1);
+            let (refresh, refusals) = mpsc::channel(QUEUE_MAX);
             refreshing.push(refresh);
             let (credential, keyring, changes) = (Arc::clone(credential), config.dlp_keyring.clone(), changes.clone());
             let limits = config.limits.clone();

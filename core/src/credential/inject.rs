@@ -29,6 +29,11 @@ impl Injection {
         (*origin == *self.origin).then_some(&self.held)
     }
 
+    /// Whether it is the same version of the same credential.
+    pub fn is(&self, other: &Injection) -> bool {
+        Arc::ptr_eq(&self.held, &other.held)
+    }
+
     /// Which credential it is.
     pub fn held(&self) -> &Held {
         &self.held

@@ -17,15 +17,14 @@ const LIFE_MIN_MS: u64 = 2_000;
 pub struct Schedule {
     next_ms: u64,
     failures: u32,
-    fetched_ms: Option<u64>,
-    /// The version that an upstream refused and for which a fetch was made already.
-    forced: Option<u64>,
+    /// The version that an upstream refused and for which a fetch was made, and when.
+    forced: Option<(u64, u64)>,
 }
 
 impl Schedule {
     /// The first fetch is due now.
     pub fn new(now_ms: u64) -> Self {
-        Schedule { next_ms: now_ms, failures: 0, fetched_ms: None, forced: None }
+        Schedule { next_ms: now_ms, failures: 0, forced: None }
     }
 
     /// When the next fetch is due.
@@ -36,7 +35,7 @@ impl Schedule {
     /// A value came that lives this long. `jitter`: 0 to 1.
     pub fn succeeded(&mut self, now_ms: u64, life_ms: u64, jitter: f64) {
         let life_ms = life_ms.max(LIFE_MIN_MS);
-        (self.failures, self.fetched_ms) = (0, Some(now_ms));
+        self.failures = 0;
         let early = (life_ms as f64 * 0.1 * jitter.clamp(0.0, 1.0)) as u64;
         self.next_ms = now_ms.saturating_add(life_ms / 5 * 4).saturating_sub(early);
     }
@@ -45,17 +44,16 @@ impl Schedule {
     pub fn failed(&mut self, now_ms: u64, jitter: f64) {
         self.next_ms = now_ms.saturating_add(back_off_ms(self.failures, jitter));
         self.failures = self.failures.saturating_add(1);
-        self.fetched_ms = Some(now_ms);
     }
 
-    /// An upstream refused this version: whether to fetch at once. Once a version, and not before [`FETCH_GAP_MS`] since the last fetch.
+    /// An upstream refused this version: whether to fetch at once. Once a version, and not before [`FETCH_GAP_MS`] since that was done last.
     pub fn refused(&mut self, now_ms: u64, version: u64) -> bool {
-        let is_soon = self.fetched_ms.is_some_and(|fetched_ms| now_ms < fetched_ms.saturating_add(FETCH_GAP_MS));
-        if self.forced == Some(version) || is_soon {
-            return false;
+        let is_over = |(forced, at_ms): (u64, u64)| forced != version && now_ms >= at_ms.saturating_add(FETCH_GAP_MS);
+        let fetches = self.forced.is_none_or(is_over);
+        if fetches {
+            self.forced = Some((version, now_ms));
         }
-        self.forced = Some(version);
-        true
+        fetches
     }
 }
 
@@ -103,9 +101,9 @@ mod tests {
     fn r134_a_refused_version_is_fetched_again_once() {
         let mut schedule = Schedule::new(0);
         schedule.succeeded(0, 1_000_000, 0.0);
-        assert!(!schedule.refused(FETCH_GAP_MS - 1, 1));
-        assert!(schedule.refused(FETCH_GAP_MS, 1));
-        schedule.succeeded(FETCH_GAP_MS, 1_000_000, 0.0);
+        assert!(schedule.refused(1, 1));
+        schedule.succeeded(1, 1_000_000, 0.0);
+        assert!(!schedule.refused(FETCH_GAP_MS, 2), "whoever refuses each version makes no more than one fetch a gap");
         assert!(!schedule.refused(9 * FETCH_GAP_MS, 1));
         assert!(schedule.refused(9 * FETCH_GAP_MS, 2));
     }

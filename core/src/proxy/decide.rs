@@ -73,6 +73,8 @@ pub struct Permitted {
     pub ticket: Ticket,
     /// What the answer is to be charged to.
     pub meters: Vec<Arc<Meter>>,
+    /// A short code for what happened on the way to the upstream; empty for nothing.
+    pub note: &'static str,
     _proof: Decision,
 }
 
@@ -166,6 +168,7 @@ pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Id
             grant: judged.grant,
             ticket: judged.ticket,
             meters: judged.meters,
+            note: "",
             _proof: Decision,
         })),
     }

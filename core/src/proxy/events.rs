@@ -55,7 +55,7 @@ pub async fn relay(
         http_status: exchange.head.status,
         bytes_out: 0,
         findings: Vec::new(),
-        reason: "",
+        reason: permitted.note,
         upstream_us: 0,
     };
     let mut relayed = Relayed { ended, is_gone: false, in_chunks, charged: 0, texts: Texts::default() };

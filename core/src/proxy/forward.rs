@@ -1,11 +1,14 @@
 //! Sends a permitted call to its upstream.
 //!
 //! Invariant: the request is written anew from what was decided on: the caller's `Authorization`, cookies and hop-by-hop fields
-//! never go on; the upstream's own credential is put in last, and only towards the origin it is bound to.
+//! never go on; the upstream's own credential is put in last, and only towards the origin it is bound to. What the upstream refused with
+//! 401, and so did not begin, is sent once more, with another credential.
 
 use super::decide::Permitted;
 use super::downstream::Downstream;
-use super::upstream::{self, Exchange, Outgoing, UpstreamError};
+use super::obtain::{self, Another};
+use super::outgoing::Outgoing;
+use super::upstream::{self, Exchange, UpstreamError};
 use crate::credential::held::Held;
 use crate::http1::encode;
 use crate::http1::field::Known;
@@ -30,12 +33,41 @@ pub struct Forwarded {
 pub async fn forward(worker: &Worker, downstream: &Downstream, mut permitted: Box<Permitted>) -> Forwarded {
     worker.metrics.forwarded.add(1);
     let sent = Stopwatch::start();
-    let request = encode_request(&mut permitted);
+    let reply = match send(worker, downstream, &mut permitted).await {
+        Ok(mut exchange) => match exchange.take_refused() {
+            Some(refused) => {
+                // Nothing of the refusal is wanted; its connection is closed before anything is waited for.
+                exchange.finish(false, downstream.guard(), worker.watch.now_ms());
+                permitted.body = refused.into_body();
+                send_again(worker, downstream, &mut permitted).await
+            }
+            None => Ok(exchange),
+        },
+        Err(error) => Err(error),
+    };
+    Forwarded { permitted, reply, sent }
+}
+
+/// Sends a call that the upstream did not let in once more, where there is another credential for it.
+async fn send_again(worker: &Worker, downstream: &Downstream, permitted: &mut Permitted) -> Result<Exchange, UpstreamError> {
+    let Some(Another { credential, echo }) = obtain::another(worker, downstream, permitted).await else {
+        return Err(UpstreamError::CredentialRefused);
+    };
+    tracing::info!(
+        credential = credential.held().name,
+        version = credential.held().version,
+        "sent again with another credential"
+    );
+    (permitted.credential, permitted.own_echo, permitted.note) = (Some(credential), Some(echo), "credential-renewed");
+    send(worker, downstream, permitted).await
+}
+
+async fn send(worker: &Worker, downstream: &Downstream, permitted: &mut Permitted) -> Result<Exchange, UpstreamError> {
+    let request = encode_request(permitted);
     // In the modern era a client that goes away cancels its call; in the legacy era the call goes on (the client may resume it).
     let cancels = permitted.era == Era::Modern || permitted.exchange == Kind::Stream;
     let route = permitted.framed.route().clone();
-    let reply = upstream::send(worker, &route, downstream.guard(), request, cancels).await;
-    Forwarded { permitted, reply, sent }
+    upstream::send(worker, &route, downstream.guard(), request, cancels).await
 }
 
 fn encode_request(permitted: &mut Permitted) -> Outgoing {
@@ -84,6 +116,7 @@ fn encode_request(permitted: &mut Permitted) -> Outgoing {
         encode::content_length(&mut out, permitted.body.len());
     }
     out.extend_from_slice(b"\r\n");
+    let body = out.len();
     out.append(&mut permitted.body);
-    Outgoing { bytes: out, secret }
+    Outgoing { bytes: out, secret, body }
 }

@@ -11,6 +11,7 @@ pub mod inspect;
 pub mod mask;
 pub mod obligations;
 pub mod obtain;
+pub mod outgoing;
 pub mod pipeline;
 pub mod pool;
 pub mod receive;

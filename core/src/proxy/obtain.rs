@@ -1,4 +1,5 @@
-//! Gets the credential that a call's caller has for itself, and waits for it no longer than `credential_wait_max_ms`.
+//! Gets the credential that a call's caller has for itself, or another in the place of one that the upstream refused, and waits for it no
+//! longer than `credential_wait_max_ms`.
 //!
 //! Invariant: the caller's token goes from its request to the control thread and nowhere else, in memory that is wiped; a call waits
 //! without a thread, a lock or a timer of its own.
@@ -9,6 +10,7 @@ use std::time::Duration;
 use sluicegate_identity::Principal;
 use zeroize::Zeroizing;
 
+use super::decide::Permitted;
 use super::downstream::Downstream;
 use super::hold::Standing;
 use super::identify;
@@ -16,6 +18,7 @@ use super::receive::Framed;
 use crate::credential::caller_cache::{Answer, Denial, Has};
 use crate::credential::callers::{Caller, CallerCredential, Key};
 use crate::credential::echo::Echo;
+use crate::credential::inject::{Chosen, Credentials, Injection};
 use crate::rt::{Stopwatch, now_unix_s, sleep};
 use crate::worker::Worker;
 
@@ -80,13 +83,54 @@ pub async fn ask(
     Err(Denial::Late)
 }
 
+/// A credential in the place of one that the upstream refused.
+pub struct Another {
+    /// The credential.
+    pub credential: Injection,
+    /// Finds it and all the others in the reply.
+    pub echo: Echo,
+}
+
+/// Asks for another credential than the one that the upstream refused, and waits for it. `None`: there is no other now.
+pub async fn another(worker: &Worker, downstream: &Downstream, permitted: &Permitted) -> Option<Another> {
+    let (framed, principal, refused) = (&permitted.framed, &permitted.principal, permitted.credential.as_ref()?);
+    let index = refused.held().index;
+    if let Some(serial) = refused.serial() {
+        let own = ask(worker, downstream, framed, principal, index, Has::Refused(serial)).await.ok()?;
+        let credentials = &framed.route().credentials;
+        let credential = (own.serial != serial).then(|| credentials.of_caller(&own))?;
+        return Some(Another { credential, echo: echo_of(worker, credentials, framed, principal) });
+    }
+    let told = worker.refused.tell(refused.held());
+    let started = Stopwatch::start();
+    while !told.is_settled() {
+        if started.elapsed_us() >= worker.limits.credential_wait_max_ms * 1000 || worker.is_draining() || downstream.has_gone() {
+            return None;
+        }
+        sleep(ANSWER_POLL).await;
+    }
+    // The request stays with its generation; the credential alone is taken from the newest.
+    let newest = worker.snapshot();
+    let credentials = &newest.routes.get(framed.route().index)?.credentials;
+    match credentials.choose(Some(index), now_unix_s()) {
+        Ok(Chosen::Ready(credential)) if !credential.is(refused) => {
+            Some(Another { credential, echo: echo_of(worker, credentials, framed, principal) })
+        }
+        _ => None,
+    }
+}
+
 /// Finds every credential that the upstream can have seen from this caller; `None` where callers have none of their own there.
 pub fn echo(worker: &Worker, framed: &Framed, principal: &Principal) -> Option<Echo> {
     let credentials = &framed.route().credentials;
+    credentials.each_of_caller().next()?;
+    Some(echo_of(worker, credentials, framed, principal)).filter(|echo| !echo.is_empty())
+}
+
+fn echo_of(worker: &Worker, credentials: &Credentials, framed: &Framed, principal: &Principal) -> Echo {
     let own = credentials.each_of_caller().filter_map(|index| worker.callers.find(&key(framed, principal, index)));
     let own: Vec<Arc<CallerCredential>> = own.collect();
-    let echo = (!own.is_empty()).then(|| credentials.echo_with(own.iter().map(|own| &**own)))?;
-    Some(echo).filter(|echo| !echo.is_empty())
+    credentials.echo_with(own.iter().map(|own| &**own))
 }
 
 fn key(framed: &Framed, principal: &Principal, credential: usize) -> Key {

@@ -138,7 +138,7 @@ async fn whole(
     let http_status = exchange.head.status;
     let (masked, reason) = match masked {
         Masked::Blocked => (Masked::Rewritten(blocked(&permitted)), "finding-in-result"),
-        masked => (masked, ""),
+        masked => (masked, permitted.note),
     };
     let length = if let Masked::Rewritten(bytes) = &masked { bytes.len() } else { range.len() };
     permitted.meters.iter().for_each(|meter| meter.charge(length as u64, &findings));

@@ -1,13 +1,12 @@
 //! The MCP server's side of a call: sends the request, reads the reply's head and body.
 //!
-//! Invariant: a request that may have reached the upstream is never sent twice; a connection is kept only after a reply that
+//! Invariant: a request that may have reached the upstream is never sent twice from here; a connection is kept only after a reply that
 //! ended exactly where its framing said.
 
 use std::ops::Range;
 use std::time::Duration;
 
-use zeroize::Zeroize;
-
+use super::outgoing::{Outgoing, Sent};
 use super::pool::Lease;
 use crate::config::Limits;
 use crate::control::snapshot::Route;
@@ -102,23 +101,6 @@ impl UpstreamError {
     }
 }
 
-/// A request as it goes out.
-pub struct Outgoing {
-    /// Head and body.
-    pub bytes: Vec<u8>,
-    /// Where in them the credential stands.
-    pub secret: Range<usize>,
-}
-
-impl Drop for Outgoing {
-    /// Overwrites the credential, so that no copy of it is left in memory that others get.
-    fn drop(&mut self) {
-        if let Some(secret) = self.bytes.get_mut(self.secret.clone()) {
-            secret.zeroize();
-        }
-    }
-}
-
 /// A reply under way: its head is read, its body not yet.
 pub struct Exchange {
     stream: Stream,
@@ -129,6 +111,8 @@ pub struct Exchange {
     pub head: ResponseHead,
     /// How the reply's body ends.
     pub framing: Framing,
+    /// What is kept of the request.
+    sent: Option<Sent>,
 }
 
 /// Sends `request` and waits for the head of the reply.
@@ -224,15 +208,19 @@ async fn attempt(
         }
     }
     // The reply can be long in coming, and the credential need not wait for it.
-    drop(request);
+    let sent = request.keep(limits.request_kept_bytes_max);
     let mut exchange = Exchange {
         stream,
         lease,
         buffer,
         head: ResponseHead { status: 0, http10: false, fields: Default::default(), length: 0 },
         framing: Framing::UntilClose,
+        sent,
     };
     exchange.read_head(guard, limits).await?;
+    if exchange.head.status != 401 {
+        exchange.sent = None;
+    }
     Ok(exchange)
 }
 
@@ -356,6 +344,11 @@ impl Exchange {
     async fn read_piece(&mut self, room: usize, guard: &Guard, limits: &Limits) -> Result<(), UpstreamError> {
         guard.arm(Side::Upstream, limits.body_idle_time_max_ms);
         if self.read_more(room, guard).await? == 0 { Err(ended(guard)) } else { Ok(()) }
+    }
+
+    /// The request, where the upstream refused its credential before it began the call (RFC 9110 section 15.5.2), and it was kept.
+    pub fn take_refused(&mut self) -> Option<Sent> {
+        self.sent.take()
     }
 
     /// The body as a stream of pieces, for server-sent events.
