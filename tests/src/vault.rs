@@ -59,6 +59,11 @@ impl Vault {
         self.state.lock().unwrap().tokens.clear();
     }
 
+    /// How many tokens are good now, the one that is there from the start among them.
+    pub fn tokens(&self) -> usize {
+        self.state.lock().unwrap().tokens.len()
+    }
+
     /// How many logins were good.
     pub fn logins(&self) -> usize {
         self.state.lock().unwrap().logins
@@ -81,6 +86,13 @@ fn answer(request: &Request, state: &mut State) -> Vec<Step> {
         ("POST", "/v1/auth/approle/login") => errors(400, &["invalid role or secret ID"]),
         ("POST", "/v1/auth/kubernetes/login") if (body["role"].as_str(), body["jwt"].as_str()) == some(POD) => login(state),
         ("POST", "/v1/auth/kubernetes/login") => errors(403, &["permission denied"]),
+        ("POST", "/v1/auth/token/revoke-self") => match request.field("X-Vault-Token") {
+            Some(token) if state.tokens.iter().any(|known| known == token) => {
+                state.tokens.retain(|known| known != token);
+                vec![Step::Send(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec())]
+            }
+            _ => errors(403, &["permission denied"]),
+        },
         ("GET", target) => read(request, target, state),
         _ => errors(405, &[]),
     }

@@ -55,7 +55,13 @@ fn ask(credential: &Credential, limits: &Limits, now_s: u64) -> Result<Issued, O
     // The HTTP client wants the process to have chosen; a second choice would only say that there is one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ObtainError::System)?;
-    runtime.block_on(async { Asking::new(&credential.source, limits)?.ask(now_s).await })
+    runtime.block_on(async {
+        let mut asking = Asking::new(&credential.source, limits)?;
+        let issued = asking.ask(now_s).await;
+        // Whether it can be given back says nothing of the credential.
+        let _ = asking.end().await;
+        issued
+    })
 }
 
 fn kind(source: &Source) -> &'static str {

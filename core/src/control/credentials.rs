@@ -118,7 +118,7 @@ pub struct CredentialTask {
 }
 
 impl CredentialTask {
-    /// Runs for as long as the process.
+    /// Runs until nobody can tell of refusals any more, which is when the process ends.
     pub async fn run(mut self) {
         let credential = Arc::clone(&self.credential);
         match &credential.source {
@@ -166,7 +166,7 @@ impl CredentialTask {
                         Some(refused)
                     }
                     Some(_) => continue,
-                    None => return,
+                    None => return self.end(asking).await,
                 }
             };
             let issued = asking.ask(now_unix_s()).await;
@@ -179,6 +179,12 @@ impl CredentialTask {
             }
             self.take(issued).await;
             drop(refused);
+        }
+    }
+
+    async fn end(&self, mut asking: Asking<'_>) {
+        if let Err(error) = asking.end().await {
+            tracing::warn!(credential = self.credential.name, %error, "the login at the credential's service was not given back");
         }
     }
 

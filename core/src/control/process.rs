@@ -14,6 +14,7 @@ use sluicegate_identity::{IssuerState, KeySet, Verifier};
 use sluicegate_sink as sink;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::approvals::{self, Approvals};
 use super::callers::{CallerDesk, CallerTask};
@@ -151,9 +152,10 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
     runtime.spawn(CallerTask::new(blueprint.config(), &callers, calling).run());
     tracing::info!(%address, workers, "listening");
     let observed_by = Arc::clone(&observed);
+    let ending_time = Duration::from_millis(blueprint.config().limits.credential_answer_time_max_ms);
     let control =
         Control { blueprint, keys, credentials: held, addresses, board, mailboxes, generation: 1, observed: observed_by };
-    runtime.block_on(control.run(desk, questions, sightings, refusals))?;
+    let mut credentials = runtime.block_on(control.run(desk, questions, sightings, refusals))?;
     tracing::info!("draining");
     stop.store(true, Ordering::Release);
     for thread in threads {
@@ -161,6 +163,9 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
             return Err(ProcessError::Worker(error));
         }
     }
+    // No call needs a credential any more, so what was given for asking is given back.
+    let all_ended = async { while credentials.join_next().await.is_some() {} };
+    let _ = runtime.block_on(async { tokio::time::timeout(ending_time, all_ended).await });
     // Ends the admin listener, which holds the other handle.
     drop(runtime);
     let observed = Arc::into_inner(observed).ok_or_else(|| system("the audit is still in use"))?;
@@ -215,11 +220,11 @@ impl Control {
         mut questions: mpsc::Receiver<UnknownKey>,
         mut sightings: mpsc::Receiver<Sighting>,
         mut refusals: mpsc::Receiver<RefusedCredential>,
-    ) -> Result<(), ProcessError> {
+    ) -> Result<JoinSet<()>, ProcessError> {
         let (changes, mut changed) = mpsc::channel(QUEUE_MAX);
         let asking = self.start_issuers(&desk, &changes)?;
         let (refreshed, mut fresh) = mpsc::channel(QUEUE_MAX);
-        let refreshing = self.start_credentials(&refreshed);
+        let (refreshing, tasks) = self.start_credentials(&refreshed);
         let (renewed, mut identities) = mpsc::channel(QUEUE_MAX);
         self.start_identities(&renewed);
         if let Some(admin) = &self.blueprint.config().admin {
@@ -233,8 +238,8 @@ impl Control {
         let mut refresh = tokio::time::interval(REFRESH_PINS_EVERY);
         loop {
             tokio::select! {
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
+                _ = terminate.recv() => return Ok(tasks),
+                _ = interrupt.recv() => return Ok(tasks),
                 Some(KeysChanged { issuer, keys, done }) = changed.recv() => {
                     if let Some(slot) = self.keys.get_mut(issuer) {
                         *slot = keys;
@@ -317,17 +322,21 @@ impl Control {
         }
     }
 
-    fn start_credentials(&self, changes: &mpsc::Sender<CredentialChanged>) -> Vec<mpsc::Sender<RefusedCredential>> {
+    /// The ways to the credentials' tasks, and the tasks: they end when the ways do.
+    fn start_credentials(
+        &self,
+        changes: &mpsc::Sender<CredentialChanged>,
+    ) -> (Vec<mpsc::Sender<RefusedCredential>>, JoinSet<()>) {
         let config = self.blueprint.config();
-        let mut refreshing = Vec::new();
+        let (mut refreshing, mut tasks) = (Vec::new(), JoinSet::new());
         for (index, credential) in config.credentials.iter().enumerate() {
             let (refresh, refusals) = mpsc::channel(QUEUE_MAX);
             refreshing.push(refresh);
             let (credential, keyring, changes) = (Arc::clone(credential), config.dlp_keyring.clone(), changes.clone());
             let limits = config.limits.clone();
-            tokio::spawn(CredentialTask { index, credential, keyring, changes, limits, refusals }.run());
+            tasks.spawn(CredentialTask { index, credential, keyring, changes, limits, refusals }.run());
         }
-        refreshing
+        (refreshing, tasks)
     }
 
     fn start_identities(&self, changes: &mpsc::Sender<IdentityChanged>) {

@@ -167,6 +167,7 @@ impl CallerCache {
             }
             is_live
         });
+        shared.wipe();
         self.failed.retain(|_, (until_ms, _)| now_ms < *until_ms);
         self.forced.retain(|_, forced_ms| now_ms < forced_ms.saturating_add(FETCH_GAP_MS));
     }
@@ -270,5 +271,19 @@ mod tests {
         assert_eq!((kept("ann"), kept("bob"), kept("eve")), (true, false, true));
         cache.sweep(100, 0);
         assert!(!kept("ann") && !kept("eve") && cache.ring.is_empty());
+    }
+
+    /// what has ended is gone from memory, though the map frees in batches.
+    #[test]
+    fn r133_what_has_ended_is_wiped() {
+        let (mut cache, shared) = cache(9);
+        cache.take(key("ann"), Has::Nothing, None, 0, 0);
+        cache.finish(key("ann"), made("ann", 100), 0);
+        let held = Arc::downgrade(&shared.find(&key("ann")).unwrap().held);
+        cache.sweep(99, 0);
+        assert!(held.upgrade().is_some());
+        cache.sweep(100, 0);
+        cache.sweep(101, 0);
+        assert!(held.upgrade().is_none(), "the map keeps what has ended");
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use papaya::Guard as _;
 use zeroize::Zeroizing;
 
 use super::echo::Forms;
@@ -113,5 +114,10 @@ impl CallerCredentials {
     /// Takes one out. Control thread only.
     pub(super) fn take_out(&self, key: &Key) {
         self.known.pin().remove(key);
+    }
+
+    /// Wipes what was taken out or replaced and is looked at by nobody. The map would keep it until there is more of it.
+    pub(super) fn wipe(&self) {
+        self.known.guard().flush();
     }
 }

@@ -175,6 +175,19 @@ impl<'s> Asking<'s> {
     }
 }
 
+impl Asking<'_> {
+    /// Gives back what the service gave for asking, when nothing more is asked.
+    ///
+    /// # Errors
+    /// [`ObtainError`].
+    pub async fn end(&mut self) -> Result<(), ObtainError> {
+        match self {
+            Asking::Vault(session) => session.end().await,
+            Asking::Local(_) | Asking::OAuth(_) | Asking::Jwt(_) => Ok(()),
+        }
+    }
+}
+
 /// What a source on this machine gives.
 ///
 /// # Errors

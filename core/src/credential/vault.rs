@@ -1,7 +1,7 @@
 //! Reads a secret of HashiCorp Vault or OpenBao: the KV version 2 engine, over its HTTP API.
 //!
 //! Invariant: the vault's token is in memory that is wiped and goes to the vault only; a token that is refused is replaced by a new login
-//! once, not again and again.
+//! once, not again and again; one that a login gave is given back at the end.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -132,6 +132,23 @@ impl<'v> Session<'v> {
                 self.read(now_s).await
             }
             read => read,
+        }
+    }
+
+    /// Gives the token of a login back, so that nobody can use it after us. The file's is not ours to give back.
+    ///
+    /// # Errors
+    /// [`ObtainError`]; the token then ends with its lease.
+    pub async fn end(&mut self) -> Result<(), ObtainError> {
+        let Some((token, _)) = self.token.take().filter(|_| !matches!(self.vault.auth, VaultAuth::TokenFile(_))) else {
+            return Ok(());
+        };
+        let request = self.service.post(format!("{}/v1/auth/token/revoke-self", self.vault.address));
+        let request = self.in_namespace(request).header("X-Vault-Token", remote::sensitive(token.bytes())?);
+        match self.service.answer(request).await? {
+            // One that is not known any more has ended already.
+            (200 | 204 | 403, _) => Ok(()),
+            (status, _) => Err(ObtainError::Status(status, meaning(status))),
         }
     }
 

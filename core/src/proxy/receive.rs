@@ -5,6 +5,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use zeroize::Zeroize;
+
 use super::answer::{Answer, Rest};
 use super::downstream::{Downstream, Ended, Received};
 use super::route::{self, Target};
@@ -47,8 +49,13 @@ impl Framed {
         self.received.head.fields.value(known, &self.received.bytes)
     }
 
-    /// What follows the request on its connection, once the body has been read up to `end`.
-    pub fn rest(self, end: usize) -> Rest {
+    /// What follows the request on its connection, once the body has been read up to `end`. The request's token is wiped: what it was for
+    /// is done.
+    pub fn rest(mut self, end: usize) -> Rest {
+        let Received { head, bytes, .. } = &mut self.received;
+        for field in head.fields.iter().filter(|field| field.known == Known::Authorization) {
+            bytes.get_mut(field.value.clone()).into_iter().for_each(Zeroize::zeroize);
+        }
         if self.closes { Rest::Last } else { Rest::Next(self.received.bytes, end) }
     }
 }
