@@ -39,7 +39,7 @@ pub struct Setup {
     pub hold_s: Option<u64>,
     /// Further keys of `[approval]`.
     pub approval: String,
-    /// What `[approval.login]` says beside the issuer, where people log in to decide.
+    /// What `[approval.login]` says beside the issuer, where people log in to decide; a client without a secret if nothing is given.
     pub login: Option<String>,
     /// The port of the admin listener; `None` for one that is free.
     pub admin: Option<u16>,
@@ -196,7 +196,8 @@ impl Gateway {
             None => "",
         };
         let admin = setup.admin.unwrap_or_else(free_port);
-        let login = setup.login.as_ref().map(|keys| format!("[approval.login]\nissuer = \"corp\"\n{keys}\n")).unwrap_or_default();
+        let login = setup.login.as_deref().unwrap_or("client_id = \"gate-ui\"");
+        let login = format!("[approval.login]\nissuer = \"corp\"\n{login}\n");
         let (audience, approvals) = match setup.hold_s {
             Some(hold_s) => (
                 format!(", \"http://127.0.0.1:{port}/approvals\""),

@@ -32,7 +32,7 @@ struct Fleet {
 fn answer(request: &Request) -> Vec<Step> {
     // Long enough that others ask while it runs.
     let reply = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"content":[]}}}}"#, request.id());
-    let mut steps = vec![Step::Pause(200)];
+    let mut steps = vec![Step::Pause(if request.body.contains("long") { 4000 } else { 200 })];
     steps.extend(json_reply(200, &reply));
     steps
 }
@@ -86,6 +86,33 @@ impl Fleet {
         assert_eq!(reply.status, 200, "{reply:?}");
     }
 
+    /// Sends a modern request of a client that takes tasks.
+    fn send(&self, at: usize, method: &str, name: &str, members: &str) -> Connection {
+        let gateway = &self.gateways[at];
+        let fields = format!("MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\nMcp-Name: {name}\r\n");
+        let meta = r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{members},"_meta":{{{meta}}}}}}}"#);
+        let mut connection = Connection::open(gateway.port);
+        let token = self.issuer.token(&gateway.audience);
+        connection.send(gateway.request("POST", &token, &fields, &body).as_bytes());
+        connection
+    }
+
+    fn modern(&self, at: usize, method: &str, name: &str, members: &str) -> Value {
+        self.send(at, method, name, members).reply().unwrap().json()["result"].clone()
+    }
+
+    /// A call that becomes a task of the first gateway: the id of its request, and the task's.
+    fn task(&self, sql: &str) -> (String, String) {
+        let handed = self.modern(0, "tools/call", "sql", &format!(r#""name":"sql","arguments":{{"sql":"{sql}"}}"#));
+        let id = handed["statusMessage"].as_str().unwrap().split(' ').nth(1).unwrap().to_owned();
+        (id, handed["taskId"].as_str().unwrap().to_owned())
+    }
+
+    fn get(&self, at: usize, task: &str) -> Value {
+        self.modern(at, "tasks/get", task, &format!(r#""taskId":"{task}""#))
+    }
+
     fn ran(&self) -> usize {
         self.upstream.requests.lock().unwrap().iter().filter(|request| request.body.contains("\"name\":\"sql\"")).count()
     }
@@ -127,6 +154,52 @@ fn r121_a_call_that_is_approved_on_one_gateway_runs_once_on_all_of_them() {
     }
     let again = told(&fleet.call(0, "once"));
     assert!(again.0 != id && again.1 == "pending" && fleet.ran() == 1, "{again:?}");
+}
+
+#[test]
+fn a_task_that_one_gateway_handed_out_is_run_by_another_and_known_to_both() {
+    let Some(fleet) = Fleet::start(0) else { return };
+    let (id, task) = fleet.task("task");
+    let get = |at: usize| fleet.get(at, &task);
+    assert_eq!((&get(0)["status"], &get(1)["status"]), (&json!("working"), &json!("working")));
+    fleet.approve(0, &id);
+    assert_eq!(get(1)["status"], "completed");
+    let again = get(0);
+    assert_eq!((&again["status"], &again["result"]["content"]), (&json!("completed"), &json!([])), "{again}");
+    assert_eq!(fleet.ran(), 1);
+}
+
+#[test]
+fn a_gateway_that_has_just_come_is_not_taken_for_one_that_is_gone() {
+    let Some(mut fleet) = Fleet::start(0) else { return };
+    let (id, _) = told(&fleet.call(0, "long"));
+    fleet.approve(0, &id);
+    fleet.gateways[1].kill();
+    fleet.gateways[1].restart();
+    fleet.gateways[1].wait_until_ready(&fleet.issuer.token(&fleet.gateways[1].audience));
+    // It runs the call while the other one looks.
+    assert!(has_run(&fleet.call(1, "long")));
+    for at in [0, 1] {
+        wait_until("the end is known to both", || fleet.state(at, &id) == "done");
+    }
+    assert_eq!(fleet.ran(), 1);
+}
+
+#[test]
+fn a_task_whose_result_cannot_be_kept_has_not_completed_and_does_not_run_again() {
+    let Some(mut fleet) = Fleet::start(0) else { return };
+    let (id, task) = fleet.task("long");
+    fleet.approve(0, &id);
+    let mut connection = fleet.send(0, "tasks/get", &task, &format!(r#""taskId":"{task}""#));
+    wait_until("the call runs", || fleet.ran() == 1);
+    fleet.database.stop();
+    let told = connection.reply().unwrap().json()["result"].clone();
+    assert_eq!(told["status"], "failed", "{told}");
+    assert!(told["error"]["message"].as_str().unwrap().contains("its result cannot be kept"), "{told}");
+    fleet.database.run();
+    wait_until("the end is known to both", || [0, 1].map(|at| fleet.state(at, &id)) == ["outcome_unknown"; 2]);
+    assert_eq!([0, 1].map(|at| fleet.get(at, &task)["status"].clone()), ["failed"; 2]);
+    assert_eq!(fleet.ran(), 1);
 }
 
 #[test]

@@ -55,13 +55,18 @@ impl Desk {
         Ok((Arc::new(Desk { jobs, gauges }), thread))
     }
 
-    /// Puts a worker's question. `None`: the queue is full, or nobody answers any more.
-    pub fn ask(&self, ask: Ask) -> Option<Asked> {
+    /// Puts a worker's question whether a call may run. `None`: the queue is full, or nobody answers any more.
+    pub fn ask(&self, ask: Ask) -> Option<Asked<Answer>> {
+        self.put(move |ledger| ledger.ask(&ask, now_unix_s()))
+    }
+
+    /// Lets the ledger do something for a worker. `None`: the queue is full, or nobody answers any more.
+    pub fn put<T: Send + 'static>(&self, job: impl FnOnce(&mut Ledger) -> T + Send + 'static) -> Option<Asked<T>> {
         let answer = Arc::new(ArrayQueue::new(1));
         let place = Arc::clone(&answer);
         let job = Job::Do(Box::new(move |ledger| {
             // There is room: a question is answered once.
-            let _ = place.push(ledger.ask(&ask, now_unix_s()));
+            let _ = place.push(job(ledger));
         }));
         self.jobs.try_send(job).ok()?;
         Some(Asked { answer })
@@ -95,13 +100,13 @@ impl Desk {
 }
 
 /// A question that was put. Where it is let go before its answer was taken, a grant in the answer takes nothing.
-pub struct Asked {
-    answer: Arc<ArrayQueue<Answer>>,
+pub struct Asked<T> {
+    answer: Arc<ArrayQueue<T>>,
 }
 
-impl Asked {
+impl<T> Asked<T> {
     /// The answer, once it is there.
-    pub fn take(&self) -> Option<Answer> {
+    pub fn take(&self) -> Option<T> {
         self.answer.pop()
     }
 }

@@ -373,6 +373,7 @@ impl Ledger {
         let due = |request: &&Request| {
             self.runs.get(&request.id).is_some_and(|run| run.ended().is_some())
                 || self.is_lost(request)
+                || request.has_stale_task(now_s)
                 || request.expires_at_s().is_some_and(|at| now_s >= at)
         };
         let due: Vec<Request> = self.requests.values().filter(due).cloned().collect();
@@ -403,7 +404,7 @@ impl Ledger {
         } else if request.expire(now_s) {
             self.keep(request.clone())?;
         }
-        Ok(())
+        self.drop_stale_task(request, now_s)
     }
 
     /// In the store first.
@@ -467,6 +468,10 @@ impl Ledger {
         }
     }
 }
+
+mod task;
+
+pub use task::Tasked;
 
 #[cfg(test)]
 mod tests;

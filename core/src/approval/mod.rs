@@ -3,7 +3,8 @@
 //! The way of an approval: [`digest`] says what exactly is asked for, [`request`] is the life of one request, [`sign`] and [`store`] keep
 //! what was decided, [`ledger`] answers who asks, [`desk`] brings the workers' questions to it and [`grant`] or [`stopped`] is what a
 //! worker gets;
-//! [`show`] puts a request before those who decide, [`notify`] tells them of it, and [`slack`] is how they see it and answer there.
+//! [`show`] puts a request before those who decide, [`notify`] tells them of it, and [`slack`] is how they see it and answer there;
+//! [`seal`] closes what clients carry for the gateway.
 
 pub mod desk;
 pub mod digest;
@@ -11,6 +12,7 @@ pub mod grant;
 pub mod ledger;
 pub mod notify;
 pub mod request;
+pub mod seal;
 pub mod show;
 pub mod sign;
 pub mod slack;

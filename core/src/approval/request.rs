@@ -14,6 +14,9 @@ pub const REASON_BYTES_MAX: usize = 1024;
 /// Seconds in which a call has to run that one alone let through.
 const BREAK_GLASS_USE_S: u64 = 60;
 
+/// How long the result of a task is kept after the call has ended, in seconds.
+pub const TASK_RESULT_KEPT_S: u64 = 3600;
+
 /// Where a request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -274,13 +277,28 @@ pub struct Request {
     /// The gateway that began to run the call last; empty where none did.
     #[serde(default)]
     pub runner: String,
+    /// Whether the store keeps the call itself for a task, or how it ended.
+    #[serde(default)]
+    pub has_task: bool,
 }
 
 impl Request {
     /// A new request.
     pub fn new(id: String, digest: String, requester: Identity, call: HeldCall, terms: Terms, now_s: u64) -> Request {
         let (state, decisions, runner) = (State::Pending, Vec::new(), String::new());
-        Request { id, digest, requester, call, terms, asked_at_s: now_s, changed_at_s: now_s, state, decisions, runner }
+        Request {
+            id,
+            digest,
+            requester,
+            call,
+            terms,
+            asked_at_s: now_s,
+            changed_at_s: now_s,
+            state,
+            decisions,
+            runner,
+            has_task: false,
+        }
     }
 
     /// When the present state ends by itself, in Unix seconds; `None` for those that do not.
@@ -302,6 +320,27 @@ impl Request {
             _ if self.is_glass_broken() => self.terms.use_ttl_s.min(BREAK_GLASS_USE_S),
             Some(window) => window.seconds,
             None => self.terms.use_ttl_s,
+        }
+    }
+
+    /// Whether what is kept for its task is of no more use: a call that will not run, or a result that was there long enough.
+    pub fn has_stale_task(&self, now_s: u64) -> bool {
+        let is_stale = match self.state {
+            State::Pending | State::Approved | State::Executing => false,
+            State::Done | State::OutcomeUnknown => now_s >= self.changed_at_s.saturating_add(TASK_RESULT_KEPT_S),
+            State::Denied | State::Expired | State::Cancelled | State::Revoked => true,
+        };
+        self.has_task && is_stale
+    }
+
+    /// How long its task can be asked about, in seconds since it was asked for.
+    pub fn task_ttl_s(&self) -> u64 {
+        let longest_s = self.terms.ttl_s.saturating_add(self.terms.use_ttl_s);
+        match self.state {
+            State::Done | State::OutcomeUnknown => {
+                self.changed_at_s.saturating_sub(self.asked_at_s).saturating_add(TASK_RESULT_KEPT_S)
+            }
+            _ => longest_s,
         }
     }
 

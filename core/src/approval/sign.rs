@@ -8,6 +8,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::encoding::AsBigEndian;
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -95,6 +97,15 @@ impl Signer {
     /// The key with which its signatures are verified, in base64url.
     pub fn public_key(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0.public_key())
+    }
+
+    /// A key for another purpose, which tells nothing about this one: HKDF-SHA256 (RFC 5869) of the key's seed. `None`: the system refuses.
+    pub(super) fn derive(&self, purpose: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+        let seed = self.0.seed().ok()?.as_be_bytes().ok()?;
+        let mut key = Zeroizing::new([0u8; 32]);
+        let secret = Salt::new(HKDF_SHA256, b"sluicegate").extract(seed.as_ref());
+        secret.expand(&[purpose], HKDF_SHA256).ok()?.fill(&mut *key).ok()?;
+        Some(key)
     }
 
     /// The signature over a decision about a request, in base64url.

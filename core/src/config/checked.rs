@@ -344,3 +344,12 @@ pub struct Admin {
     /// Where people find it, where that is known: an origin with `https`, or on loopback.
     pub public_url: Option<HttpUrl>,
 }
+
+impl Config {
+    /// What stands before the id of a request in the address of its page, where there is a page and people can find it.
+    pub fn approval_page(&self) -> Option<String> {
+        let url = self.admin.as_ref()?.public_url.as_ref()?;
+        self.approval.as_ref()?.login.as_ref()?;
+        Some(format!("{}/ui/approvals/", url.site()))
+    }
+}

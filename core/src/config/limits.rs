@@ -114,6 +114,10 @@ limits! {
     approval_notice_time_max_ms: u64 = 5_000, 100..=60_000;
     /// Bytes of a request of Slack's; a longer one is answered with 413.
     slack_request_bytes_max: usize = 131_072, 4096..=1_048_576;
+    /// Bytes of what is sealed into a `requestState` for a client's round; a call that brings more of a round of its upstream gets none.
+    request_state_bytes_max: usize = 16_384, 1024..=1_048_576;
+    /// Bytes of a result that is kept for a task; with more the task has failed although its call has run.
+    task_result_bytes_max: usize = 1_048_576, 1024..=8_388_608;
     /// Time a call waits to learn whether it may run; then the answer is that approvals are unavailable.
     approval_ask_time_max_ms: u64 = 5_000, 10..=60_000;
     /// Time the database of approvals may take for a statement; then it cannot be used, and approvals are unavailable.

@@ -98,6 +98,22 @@ fn every_problem_is_reported() {
 }
 
 #[test]
+fn the_page_for_approvals_is_an_origin_that_a_browser_can_trust() {
+    let with = |url: &str| problems("[audit]", &format!("[admin]\nlisten = \"127.0.0.1:9090\"\npublic_url = {url:?}\n[audit]"));
+    for good in ["https://gate-admin.example", "https://gate-admin.example:8443/", "http://localhost:9090"] {
+        assert_eq!(with(good), [""; 0], "{good}");
+    }
+    for (url, told) in [
+        ("http://gate-admin.example", "gate.toml:38:14: admin.public_url: would be reached without TLS"),
+        ("https://gate.example/admin", "admin.public_url: has the path \"/admin\""),
+        ("gate.example", "admin.public_url: the URL must start with"),
+    ] {
+        let found = with(url);
+        assert!(found.len() == 1 && found[0].contains(told), "{found:?}");
+    }
+}
+
+#[test]
 fn pins_are_kept_somewhere_and_in_a_known_way() {
     let with = |pins: &str| problems("[audit]", &format!("[pins]\n{pins}[audit]"));
     assert_eq!(with("dir = \"pins\"\nfirst_sight = \"quarantine\"\nundeclared_arguments = \"allow\"\n"), [""; 0]);

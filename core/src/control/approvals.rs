@@ -16,6 +16,7 @@ use crate::admin::slack::SlackDoor;
 use crate::approval::desk::Desk;
 use crate::approval::ledger::{Bounds, Ledger, Opener};
 use crate::approval::notify::outbox::{Outbox, Tally};
+use crate::approval::seal::Seals;
 use crate::approval::sign::Signer;
 use crate::approval::store::{PostgresStore, RedbStore, Store};
 use crate::config::{Approval, Config, Limits};
@@ -25,6 +26,8 @@ use crate::rt::now_unix_s;
 pub struct Approvals {
     /// The way to all requests.
     pub desk: Arc<Desk>,
+    /// Seals what clients bring back, and what they must not read.
+    pub seals: Arc<Seals>,
     /// The audience of tokens of those who decide.
     pub audience: String,
     /// Where an issuer's keys are asked for.
@@ -50,12 +53,15 @@ pub fn open(config: &Config, keys: &Arc<KeyDesk>, runtime: &Handle) -> Result<Op
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&approval.dir);
     made.map_err(|error| format!("{}: {error}", approval.dir.display()))?;
     let signer = Signer::open(&approval.dir).map_err(|error| error.to_string())?;
+    let seals = Seals::new(&signer).ok_or_else(|| "the key that signs decisions gives none to seal with".to_owned())?;
     let gateway = process_name()?;
     let open = opener(approval, gateway.clone(), signer.public_key());
     let bounds =
         Bounds { pending_per_principal_max: config.limits.approvals_pending_per_principal_max, cooldown_s: approval.cooldown_s };
     let slack = approval.slack.clone().map(SlackDoor::open).transpose().map_err(|error| error.to_string())?;
-    let public_url = config.admin.as_ref().and_then(|admin| Some(admin.public_url.as_ref()?.site()));
+    // Nobody is sent to a page that there is not.
+    let admin = config.admin.as_ref().filter(|_| approval.login.is_some());
+    let public_url = admin.and_then(|admin| Some(admin.public_url.as_ref()?.site()));
     let notices = Arc::default();
     let outbox = outbox(approval, public_url.clone(), &config.limits, &notices, runtime);
     let ledger = move || {
@@ -67,7 +73,7 @@ pub fn open(config: &Config, keys: &Arc<KeyDesk>, runtime: &Handle) -> Result<Op
     let (audience, limits, keys) = (approval.audience.clone(), config.limits.clone(), Arc::clone(keys));
     let provider = approval.login.clone().map(|login| Provider::new(login, &limits)).transpose();
     let provider = provider.map_err(|error| error.to_string())?.map(Arc::new);
-    Ok(Some((Approvals { desk, audience, keys, provider, limits, notices, slack, public_url }, thread)))
+    Ok(Some((Approvals { desk, seals: Arc::new(seals), audience, keys, provider, limits, notices, slack, public_url }, thread)))
 }
 
 /// Where the ledger tells what becomes of requests; a task brings it to each receiver.

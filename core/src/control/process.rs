@@ -143,6 +143,7 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
             refused: Arc::clone(&refused),
             approvals: approvals.as_ref().map(|approvals| Arc::clone(&approvals.desk)),
             callers: Arc::clone(&callers),
+            seals: approvals.as_ref().map(|approvals| Arc::clone(&approvals.seals)),
             metrics,
             stop: Arc::clone(&stop),
         })?);

@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub budgets: Arc<Budgets>,
     /// How long a call waits for people to decide about it.
     pub hold: Duration,
+    /// What stands before a request's id in the address of the page on which people decide about it, where there is one.
+    pub approval_page: Option<String>,
     /// The endpoints, in the order of the configuration.
     pub routes: Vec<Arc<Route>>,
 }
@@ -136,6 +138,7 @@ impl Blueprint {
             pins,
             budgets: Arc::clone(&self.budgets),
             hold: self.config.approval.as_ref().map_or(Duration::ZERO, |approval| approval.hold),
+            approval_page: self.config.approval_page(),
             routes,
         }
     }

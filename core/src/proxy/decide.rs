@@ -13,26 +13,30 @@ use sluicegate_sink::Ticket;
 
 use super::answer::{Answer, Rest};
 use super::downstream::{Body, Downstream, Ended};
-use super::hold::{self, Standing};
-use super::identify::{self, Identified};
+use super::identify::Identified;
+use super::judge::{self, Background};
 use super::mask::{self, MaskRoom, Masked};
 use super::obligations::{Stop, approved, choose_credential, denial, give_back, refuse_unfit, take_from_budgets};
-use super::obtain::{self, Obtained, Wanted};
+use super::obtain::{self, Obtained};
 use super::receive::Framed;
 use super::record::{self, Asked};
+use super::round;
+use super::task::Task;
+use super::task::poll;
 use crate::approval::grant::Grant;
 use crate::config::Direction;
-use crate::credential::caller_cache::Has;
 use crate::credential::echo::Echo;
 use crate::credential::inject::Injection;
 use crate::http1::field::Known;
 use crate::http1::head::Method;
 use crate::mcp::call::{Call, Exchange};
+use crate::mcp::capability;
 use crate::mcp::envelope;
 use crate::mcp::era::{self, Era};
 use crate::mcp::headers::{self, Mirrored};
 use crate::mcp::listing::Listing;
 use crate::mcp::reply::code;
+use crate::mcp::session::Session;
 use crate::policy::Effect;
 use crate::policy::meter::Meter;
 use crate::worker::Worker;
@@ -51,6 +55,8 @@ pub struct Permitted {
     pub exchange: Exchange,
     /// The lists that may be in the answer, of which only what the caller may use is shown.
     pub listings: &'static [Listing],
+    /// Whether the answer says what the server can do, to which making tasks is added.
+    pub offers_tasks: bool,
     /// Whether the answer is a tool's result, for which there is a form of refusal that the model sees.
     pub is_tool_call: bool,
     /// The raw JSON of the request's id; empty where there is none.
@@ -59,8 +65,10 @@ pub struct Permitted {
     pub body: Vec<u8>,
     /// What becomes of the fields that mirror arguments, where these were changed.
     pub mirrored: Vec<Mirrored>,
-    /// The upstream's own id of the session, where the request is of one.
-    pub session: Option<Vec<u8>>,
+    /// The session, where the request is of one.
+    pub session: Option<Session>,
+    /// Whether a legacy client can send its user to an address, which its session is to remember.
+    pub opens_urls: bool,
     /// What the upstream is given to let the call in, where it needs anything.
     pub credential: Option<Injection>,
     /// Finds the caller's own credentials in the answer as well, where callers have any.
@@ -69,6 +77,8 @@ pub struct Permitted {
     pub treatment: Arc<Treatment>,
     /// The right to run it, where that took an approval.
     pub grant: Option<Grant>,
+    /// The task that it is run for.
+    pub task: Option<Box<Task>>,
     /// The decision's place on the spool.
     pub ticket: Ticket,
     /// What the answer is to be charged to.
@@ -98,13 +108,6 @@ pub enum Decided {
     Closed,
 }
 
-/// What came of waiting for a call's approval and for its credential.
-#[derive(Default)]
-struct Waited {
-    standing: Standing,
-    obtained: Obtained,
-}
-
 /// Reads the body, and decides.
 pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Identified) -> Decided {
     let Identified { mut framed, principal, .. } = identified;
@@ -113,7 +116,7 @@ pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Id
         return Decided::Answered(answer, Rest::Unread);
     }
     let framing = framed.framing;
-    let body = match downstream.read_body(&mut framed.received, framing, &worker.limits).await {
+    let mut body = match downstream.read_body(&mut framed.received, framing, &worker.limits).await {
         Ok(body) => body,
         Err(Ended::Closed) => {
             record::refused(worker, &framed, Some(&principal), "early-end", 0);
@@ -124,33 +127,11 @@ pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Id
             return Decided::Answered(Answer::malformed(worker, refusal), Rest::Unread);
         }
     };
-    let mut waited = Waited::default();
-    let judged = loop {
-        let judged = match framed.received.head.method {
-            Method::Post => judge_message(worker, &framed, &body, &principal, waited),
-            method => judge_stream(worker, &framed, method, &principal, waited.obtained),
-        };
-        // What comes of waiting is judged with the same bytes, from the start.
-        match judged {
-            Err(Stop::Wants(Wanted { credential, standing })) => {
-                let answer = obtain::ask(worker, downstream, &framed, &principal, credential, Has::Nothing).await;
-                waited = Waited { standing, obtained: Obtained::Answered(answer) };
-            }
-            Err(Stop::Held(held)) => {
-                let standing = hold::wait(worker, downstream, &framed, *held).await;
-                waited = Waited { standing, obtained: Obtained::Unasked };
-                // Waiting takes long: what counts is who the token names now, and what is in force now.
-                if let Err((answer, rest)) = identify::renew(worker, &mut framed) {
-                    return Decided::Answered(answer, rest);
-                }
-            }
-            Err(Stop::Answered(answer)) => break Err(answer),
-            Ok(judged) => break Ok(judged),
-        }
-    };
+    let judged = judge::judge(worker, downstream, &mut framed, &mut body, &principal).await;
     match judged {
-        Err(answer) => Decided::Answered(answer, framed.rest(body.end)),
-        Ok(judged) => Decided::Permitted(Box::new(Permitted {
+        Err((answer, None)) => Decided::Answered(answer, framed.rest(body.end)),
+        Err((answer, Some(rest))) => Decided::Answered(answer, rest),
+        Ok((judged, task)) => Decided::Permitted(Box::new(Permitted {
             own_echo: obtain::echo(worker, &framed, &principal),
             framed,
             end: body.end,
@@ -158,14 +139,17 @@ pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Id
             era: judged.era,
             exchange: judged.exchange,
             listings: judged.listings,
+            offers_tasks: judged.offers_tasks,
             is_tool_call: judged.is_tool_call,
             id: judged.id,
             body: judged.body,
             mirrored: judged.mirrored,
             session: judged.session,
+            opens_urls: judged.opens_urls,
             credential: judged.credential,
             treatment: judged.treatment,
             grant: judged.grant,
+            task,
             ticket: judged.ticket,
             meters: judged.meters,
             note: "",
@@ -190,15 +174,18 @@ fn refuse_media(framed: &Framed) -> Option<Answer> {
     (!coding.eq_ignore_ascii_case(b"identity")).then(|| Answer::error(415, None, code::INVALID_REQUEST, detail))
 }
 
-struct Judged {
+/// What was decided about a request that may be forwarded. Only [`decide`] makes a [`Permitted`] of it.
+pub(super) struct Judged {
     era: Era,
     exchange: Exchange,
     listings: &'static [Listing],
+    offers_tasks: bool,
     is_tool_call: bool,
     id: Vec<u8>,
     body: Vec<u8>,
     mirrored: Vec<Mirrored>,
-    session: Option<Vec<u8>>,
+    session: Option<Session>,
+    opens_urls: bool,
     credential: Option<Injection>,
     treatment: Arc<Treatment>,
     grant: Option<Grant>,
@@ -207,7 +194,7 @@ struct Judged {
 }
 
 /// Opens the sealed session id a legacy request carries.
-fn open_session(worker: &Worker, framed: &Framed, principal: &Principal) -> Result<Option<Vec<u8>>, ()> {
+fn open_session(worker: &Worker, framed: &Framed, principal: &Principal) -> Result<Option<Session>, ()> {
     match framed.field(Known::McpSessionId) {
         None => Ok(None),
         Some(sealed) => worker.sealer.open(&framed.route().name, principal.id(), sealed).map(Some).ok_or(()),
@@ -215,7 +202,7 @@ fn open_session(worker: &Worker, framed: &Framed, principal: &Principal) -> Resu
 }
 
 /// A GET or DELETE has no body to judge: who may use the upstream at all may listen to it and end a session of its own.
-fn judge_stream(
+pub(super) fn judge_stream(
     worker: &Worker,
     framed: &Framed,
     method: Method,
@@ -230,7 +217,7 @@ fn judge_stream(
         return Err(no_session(None).into());
     };
     asked.obtained = obtained;
-    asked.session.clone_from(&session);
+    asked.session = session.as_ref().map(|session| session.id.clone());
     if !framed.snapshot.policy.may_use(principal, route.index) {
         asked.effect = Effect::Block;
         record::denied(worker, &mut asked, "default-deny", 403);
@@ -244,11 +231,13 @@ fn judge_stream(
         era: Era::Legacy,
         exchange,
         listings: Listing::ALL,
+        offers_tasks: false,
         is_tool_call: false,
         id: Vec::new(),
         body: Vec::new(),
         mirrored: Vec::new(),
         treatment: route.treatments.of(Direction::Response, None, principal.id(), false),
+        opens_urls: session.as_ref().is_some_and(|session| session.opens_urls),
         session,
         credential: asked.credential.take(),
         grant: None,
@@ -257,7 +246,14 @@ fn judge_stream(
     })
 }
 
-fn judge_message(worker: &Worker, framed: &Framed, body: &Body, principal: &Principal, waited: Waited) -> Result<Judged, Stop> {
+/// Judges a message by what is known of it.
+pub(super) fn judge_message(
+    worker: &Worker,
+    framed: &Framed,
+    body: &Body,
+    principal: &Principal,
+    known: Background<'_>,
+) -> Result<Judged, Stop> {
     let doc = framed.received.bytes.get(body.range.clone()).unwrap_or_default();
     let room = &mut *worker.room.borrow_mut();
     let mut asked = Asked::new(framed, principal, era::of_header(framed.field(Known::McpProtocolVersion)));
@@ -267,7 +263,9 @@ fn judge_message(worker: &Worker, framed: &Framed, body: &Body, principal: &Prin
         record::denied(worker, &mut asked, reason, 400);
         return Err(Answer::error(400, None, rpc, &format!("The body cannot be taken: {error}.")).into());
     }
-    (asked.standing, asked.obtained) = (waited.standing, waited.obtained);
+    (asked.standing, asked.obtained) = (known.standing, known.obtained);
+    (asked.round, asked.task) = (known.round, known.task.map(Task::digest));
+    known.task.map_or("", Task::approval).clone_into(&mut asked.approval);
     let tape = std::mem::take(&mut room.tape);
     let judged = judge_parsed(worker, framed, principal, room, &tape, doc, &mut asked);
     room.tape = tape;
@@ -304,6 +302,13 @@ fn judge_parsed<'a>(
     asked.era = era::of_message(framed.field(Known::McpProtocolVersion), call.params);
     check_headers(worker, framed, &call, asked)?;
     (asked.method, asked.tool, asked.resource) = (call.method.clone(), call.tool(), call.resource());
+    if let Some(polled) = poll::polled(worker, asked, &call)? {
+        return Err(Stop::Polled(Box::new(polled)));
+    }
+    match asked.round {
+        Some(round) => round.belongs_to(worker, asked, &call)?,
+        None => round::resume(worker, asked, doc, &call)?.map_or(Ok(()), |resumed| Err(Stop::Resumed(Box::new(resumed))))?,
+    }
     let session = open_session(worker, framed, principal);
     let session = match (session, asked.era) {
         (Ok(session), Era::Legacy) => session,
@@ -323,7 +328,8 @@ fn judge_parsed<'a>(
         asked.arguments_bytes = arguments.span().len() as u64;
         asked.arguments = room.for_the_record(tape, doc, arguments, &worker.redact_all).into_owned();
     }
-    asked.session.clone_from(&session);
+    asked.session = session.as_ref().map(|session| session.id.clone());
+    asked.opens_urls = asked.era == Era::Legacy && capability::said_to_open_urls(session.as_ref(), &call);
     if asked.effect != Effect::Block {
         choose_credential(worker, asked, decision.credential)?;
     }
@@ -349,7 +355,7 @@ fn finish(
     tape: &sluicegate_dlp::json::Tape,
     doc: &[u8],
     asked: &mut Asked<'_>,
-    session: Option<Vec<u8>>,
+    session: Option<Session>,
     call: &Call<'_>,
 ) -> Result<Judged, Stop> {
     let route = asked.framed.route();
@@ -413,12 +419,14 @@ fn finish(
         era: asked.era,
         exchange: call.exchange,
         listings: Listing::of(&call.method),
+        offers_tasks: call.method == "server/discover" && worker.seals.is_some(),
         is_tool_call: call.is_tool_call(),
         id: asked.id.to_vec(),
         treatment: route.treatments.of(Direction::Response, asked.tool.as_deref(), principal, masks),
         body,
         mirrored,
         session,
+        opens_urls: asked.opens_urls,
         credential: asked.credential.take(),
         grant,
         ticket,
@@ -430,7 +438,7 @@ fn no_session(id: Option<&[u8]>) -> Answer {
     Answer::error(404, id, code::SESSION, "There is no such session; initialize a new one.")
 }
 
-fn unrecorded(worker: &Worker, id: Option<&[u8]>) -> Answer {
+pub(super) fn unrecorded(worker: &Worker, id: Option<&[u8]>) -> Answer {
     worker.metrics.unrecorded.add(1);
     let detail = "The gateway cannot keep an audit record now, so it forwards nothing.";
     Answer::error(503, id.filter(|id| !id.is_empty()), code::UNAVAILABLE, detail).with("Retry-After", "1")

@@ -65,7 +65,8 @@ async fn send_again(worker: &Worker, downstream: &Downstream, permitted: &mut Pe
 async fn send(worker: &Worker, downstream: &Downstream, permitted: &mut Permitted) -> Result<Exchange, UpstreamError> {
     let request = encode_request(permitted);
     // In the modern era a client that goes away cancels its call; in the legacy era the call goes on (the client may resume it).
-    let cancels = permitted.era == Era::Modern || permitted.exchange == Kind::Stream;
+    // A task's call does too, for its client comes back.
+    let cancels = permitted.task.is_none() && (permitted.era == Era::Modern || permitted.exchange == Kind::Stream);
     let route = permitted.framed.route().clone();
     upstream::send(worker, &route, downstream.guard(), request, cancels).await
 }
@@ -106,7 +107,7 @@ fn encode_request(permitted: &mut Permitted) -> Outgoing {
     }
     encode::field(&mut out, b"Accept-Encoding", b"identity");
     if let Some(session) = &permitted.session {
-        encode::field(&mut out, b"Mcp-Session-Id", session);
+        encode::field(&mut out, b"Mcp-Session-Id", &session.id);
     }
     if let Some((name, value)) = held.and_then(Held::field) {
         encode::field(&mut out, name, value);

@@ -13,15 +13,16 @@ use super::downstream::Downstream;
 use super::mask::MaskRoom;
 use super::receive::Framed;
 use super::record::Asked;
+use super::task;
 use crate::approval::digest::{Bound, What};
 use crate::approval::grant::Grant;
-use crate::approval::ledger::{Answer, Ask};
-use crate::approval::request::{HeldCall, Identity, Terms, Window};
+use crate::approval::ledger::{Answer, Ask, Ledger};
+use crate::approval::request::{HeldCall, Identity, Request, Terms, Window};
 use crate::approval::stopped::Stopped;
 use crate::http1::field::Known;
 use crate::mcp::call::Call;
 use crate::mcp::reply;
-use crate::rt::{Stopwatch, sleep};
+use crate::rt::{Stopwatch, now_unix_s, sleep};
 use crate::worker::Worker;
 
 /// How often a call that has asked looks whether its answer is there: soon at first, then ever less often.
@@ -42,6 +43,8 @@ pub enum Standing {
     Granted(Grant),
     /// It may not run now.
     Stopped(Stopped),
+    /// It may not run yet, and is kept with its request until it may.
+    Kept(Box<Request>),
 }
 
 /// A call that is to be held.
@@ -50,6 +53,8 @@ pub struct Held {
     pub ask: Ask,
     /// The raw JSON of the call's progress token, where the client wants to hear of its progress.
     progress_token: Option<Vec<u8>>,
+    /// What is kept of the call where it is not decided in time.
+    kept: Option<Vec<u8>>,
 }
 
 /// What a held call asks for.
@@ -90,10 +95,12 @@ pub fn held(
         },
         // A call that only in part is what the rule is about is asked for by itself.
         terms: Terms { window: window(asked).cloned(), ..terms.clone() },
-        known: None,
+        known: asked.round.map(|round| round.approval.clone()),
     };
     let progress_token = call.params.and_then(progress_token).and_then(|token| doc.get(token.span())).map(<[u8]>::to_vec);
-    Ok(Held { ask, progress_token })
+    // An approval for a time is of no one call, so no call is kept with it.
+    let kept = if ask.terms.window.is_some() { None } else { task::kept(worker, asked, doc, call) };
+    Ok(Held { ask, progress_token, kept })
 }
 
 /// The token of a client that wants to hear of its call's progress: a string or a number, so one line of the event that repeats it.
@@ -107,34 +114,48 @@ fn window<'a>(asked: &Asked<'a>) -> Option<&'a Window> {
     asked.terms.and_then(|terms| terms.window.as_ref()).filter(|_| asked.is_within)
 }
 
-/// The digest of exactly this call, or of the scope that it lies within, in hexadecimal digits.
+/// The digest of exactly this call under the rule that holds it, or of the scope that it lies within, in hexadecimal digits.
 pub fn digest(asked: &Asked<'_>, call: &Call<'_>) -> String {
+    let (tool, definition) = (call.tool().unwrap_or_default(), definition(asked, call));
+    let what = match window(asked) {
+        Some(window) => What::Scope { tool: &tool, scope: &window.scope },
+        None => What::Call(call.params),
+    };
+    Bound { what, ..bound(asked, call, &definition) }.digest().to_string()
+}
+
+/// The digest of the call alone, whatever the rules say of it.
+pub fn call_digest(asked: &Asked<'_>, call: &Call<'_>) -> String {
+    Bound { rule: "", revision: "", credential: "", ..bound(asked, call, &definition(asked, call)) }.digest().to_string()
+}
+
+/// The hash of what was accepted of what the call's tool says of itself, in hexadecimal digits; empty where tools are not pinned.
+fn definition(asked: &Asked<'_>, call: &Call<'_>) -> String {
+    let (framed, tool) = (asked.framed, call.tool().unwrap_or_default());
+    let accepted = framed.snapshot.pins.as_ref().and_then(|pins| pins.accepted(framed.route().index, &tool));
+    accepted.map(|hash| hash.to_string()).unwrap_or_default()
+}
+
+fn bound<'a>(asked: &'a Asked<'_>, call: &'a Call<'_>, definition: &'a str) -> Bound<'a> {
     let (route, principal) = (asked.framed.route(), asked.principal);
-    let tool = call.tool().unwrap_or_default();
-    let pins = asked.framed.snapshot.pins.as_ref();
-    let definition = pins.and_then(|pins| pins.accepted(route.index, &tool)).map(|hash| hash.to_string()).unwrap_or_default();
-    let bound = Bound {
+    Bound {
         issuer: principal.map_or("", |principal| principal.issuer_name()),
         subject: principal.map_or("", |principal| principal.subject()),
         client: principal.and_then(|principal| principal.client_id()).unwrap_or_default(),
         upstream: &route.name,
         endpoint: &route.endpoint,
         method: &call.method,
-        definition: &definition,
-        what: match window(asked) {
-            Some(window) => What::Scope { tool: &tool, scope: &window.scope },
-            None => What::Call(call.params),
-        },
+        definition,
+        what: What::Call(call.params),
         rule: asked.rule,
         revision: asked.framed.snapshot.policy.revision(),
         credential: asked.credential.as_ref().map_or("", |chosen| &chosen.held().name),
-    };
-    bound.digest().to_string()
+    }
 }
 
 /// Waits until the call may run, must not, or has waited long enough.
 pub async fn wait(worker: &Worker, downstream: &mut Downstream, framed: &Framed, held: Held) -> Standing {
-    let Held { mut ask, progress_token } = held;
+    let Held { mut ask, progress_token, kept } = held;
     let hears = framed.field(Known::Accept).is_some_and(accepts_events);
     let mut life = SignsOfLife { hears, progress_token, said: 0, since: Stopwatch::start() };
     let held = HeldCount::new(worker);
@@ -147,30 +168,53 @@ pub async fn wait(worker: &Worker, downstream: &mut Downstream, framed: &Framed,
         let pending = Stopped::Pending { id: id.clone(), expires_at_s };
         let has_room = held.is_some();
         if !has_room || !until_moved(worker, downstream, framed, &moved, &mut life, &id).await {
-            return Standing::Stopped(pending);
+            let upstream = &framed.route().name;
+            let kept = match &kept {
+                Some(call) if !worker.is_draining() && !downstream.has_gone() => {
+                    task::keep(worker, upstream, &id, &ask.requester, call).await
+                }
+                _ => None,
+            };
+            return kept.map_or(Standing::Stopped(pending), |request| Standing::Kept(Box::new(request)));
         }
         ask.known = Some(id);
     }
 }
 
-/// Asks the control thread and waits for its answer, at most `approval_ask_time_max_ms`.
-async fn put(worker: &Worker, ask: &Ask) -> Answer {
-    let unavailable = Answer::Stopped(Stopped::Unavailable);
-    if worker.is_draining() {
-        // Nobody answers any more.
-        return unavailable;
+/// What is known of the approval of a call that nobody waits for.
+pub async fn ask_once(worker: &Worker, held: Held) -> Standing {
+    match put(worker, &held.ask).await {
+        Answer::Pending { id, expires_at_s, .. } => Standing::Stopped(Stopped::Pending { id, expires_at_s }),
+        Answer::Granted(grant) => Standing::Granted(grant),
+        Answer::Stopped(stopped) => Standing::Stopped(stopped),
     }
-    let Some(asked) = worker.approvals.as_ref().and_then(|desk| desk.ask(ask.clone())) else { return unavailable };
+}
+
+/// Asks the ledger whether a call may run.
+async fn put(worker: &Worker, ask: &Ask) -> Answer {
+    if worker.is_draining() {
+        // What is asked for now could not be waited for.
+        return Answer::Stopped(Stopped::Unavailable);
+    }
+    let ask = ask.clone();
+    let answer = of_ledger(worker, move |ledger| ledger.ask(&ask, now_unix_s())).await;
+    answer.unwrap_or(Answer::Stopped(Stopped::Unavailable))
+}
+
+/// Lets the ledger do something and waits for it, at most `approval_ask_time_max_ms`. `None`: nobody answers; it may be done all the
+/// same.
+pub async fn of_ledger<T: Send + 'static>(worker: &Worker, job: impl FnOnce(&mut Ledger) -> T + Send + 'static) -> Option<T> {
+    let asked = worker.approvals.as_ref()?.put(job)?;
     let started = Stopwatch::start();
     let [mut pause, pause_max] = ANSWER_POLLS;
     while started.elapsed_us() < worker.limits.approval_ask_time_max_ms * 1000 {
         if let Some(answer) = asked.take() {
-            return answer;
+            return Some(answer);
         }
         sleep(pause).await;
         pause = (pause * 2).min(pause_max);
     }
-    unavailable
+    None
 }
 
 /// Waits until the request is no longer pending. False: the call has waited long enough, or nobody waits for it any more.

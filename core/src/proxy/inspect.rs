@@ -10,6 +10,7 @@ use super::decide::Permitted;
 use super::mask::Masked;
 use super::texts::Texts;
 use super::upstream::UpstreamError;
+use crate::mcp::capability;
 use crate::mcp::listing::{Listing, filter};
 use crate::pin::definition::Definition;
 use crate::pin::desk::Sighting;
@@ -70,7 +71,8 @@ fn inspect_with(
             .listings
             .iter()
             .find_map(|listing| filter(*listing, root, body, |name, entry| shows(worker, permitted, *listing, name, entry)));
-        inspected.masked = match shown {
+        let offers = permitted.offers_tasks.then(|| capability::offer_tasks(root, body)).flatten();
+        inspected.masked = match shown.or(offers) {
             None => room.mask_event(&tape, body, treatment, echo, texts, &mut inspected.findings),
             Some(shown) => {
                 // What is left is a document of its own, with places of its own.

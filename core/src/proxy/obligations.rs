@@ -10,6 +10,8 @@ use super::mask::MaskRoom;
 use super::obtain::{self, Obtained, Wanted};
 use super::receive::Framed;
 use super::record::{self, Asked};
+use super::round::Resumed;
+use super::task::poll::Polled;
 use crate::approval::grant::Grant;
 use crate::approval::stopped::Stopped;
 use crate::credential::caller_cache::Denial;
@@ -29,6 +31,10 @@ pub(super) enum Stop {
     Held(Box<Held>),
     /// It waits for a credential of its caller's own.
     Wants(Wanted),
+    /// It comes back from a round through its client's user.
+    Resumed(Box<Resumed>),
+    /// It asks after a task of ours.
+    Polled(Box<Polled>),
 }
 
 impl From<Answer> for Stop {
@@ -133,6 +139,13 @@ pub(super) fn approved(
     asked: &mut Asked<'_>,
     call: &Call<'_>,
 ) -> Result<Option<Grant>, Stop> {
+    if let Some(approved) = asked.task
+        && asked.effect != Effect::Block
+        && hold::digest(asked, call) != approved
+    {
+        // What was approved is a call under the rules of then, and whatever permits it now gives no right to run it once.
+        (asked.effect, asked.reason) = (Effect::Block, "task-of-other-rules");
+    }
     let (Effect::Approve, Some(terms)) = (asked.effect, asked.terms) else { return Ok(None) };
     let stopped = match std::mem::take(&mut asked.standing) {
         // Who cannot be answered cannot be told to wait.
@@ -154,11 +167,16 @@ pub(super) fn approved(
         }
         Standing::Granted(_) => Stopped::Unavailable,
         Standing::Stopped(stopped) => stopped,
+        Standing::Kept(request) => {
+            let (id, expires_at_s) = (request.id.clone(), request.expires_at_s().unwrap_or(0));
+            asked.kept = Some(request);
+            Stopped::Pending { id, expires_at_s }
+        }
     };
     asked.credential = None;
     asked.reason = stopped.reason();
     stopped.id().clone_into(&mut asked.approval);
-    let answer = stopped.reply(asked, call);
+    let answer = stopped.reply(worker, asked, call);
     let status = answer.status;
     record::denied(worker, asked, stopped.reason(), status);
     worker.metrics.held.add(1);
@@ -174,6 +192,7 @@ pub(super) fn denial(asked: &Asked<'_>, call: &Call<'_>) -> (Answer, u16) {
         (rule, "approval-params-unreadable") => {
             format!("Rule \"{rule}\" asks for approval, and the call holds what nobody may be shown.")
         }
+        (_, "task-of-other-rules") => "The rules have changed since the call was approved; make the call again.".to_owned(),
         (_, "finding-in-request") => "Blocked: the request holds data that must not leave.".to_owned(),
         (rule, "condition-error") => {
             format!("Blocked by policy: the condition of rule \"{rule}\" cannot be judged for this call. Check its arguments.")

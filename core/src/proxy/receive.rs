@@ -8,12 +8,14 @@ use std::sync::Arc;
 use zeroize::Zeroize;
 
 use super::answer::{Answer, Rest};
-use super::downstream::{Downstream, Ended, Received};
+use super::downstream::{Body, Downstream, Ended, Received};
 use super::route::{self, Target};
+use crate::config::Limits;
 use crate::control::snapshot::{Route, Snapshot};
+use crate::http1::encode;
 use crate::http1::field::Known;
 use crate::http1::framing::{self, Framing};
-use crate::http1::head::Method;
+use crate::http1::head::{HEADERS_CAPACITY, HeadBounds, Method, parse_request};
 use crate::http1::refuse::Refusal;
 use crate::mcp::reply::code;
 use crate::rt::{Stopwatch, now_unix_us};
@@ -47,6 +49,34 @@ impl Framed {
     /// The value of a header field.
     pub fn field(&self, known: Known) -> Option<&[u8]> {
         self.received.head.fields.value(known, &self.received.bytes)
+    }
+
+    /// Puts another message in the place of the one that was read; what follows it on its connection stays.
+    pub fn replace_body(&mut self, body: &mut Body, message: &[u8]) {
+        self.received.bytes.splice(body.range.start..body.end, message.iter().copied());
+        body.range.end = body.range.start + message.len();
+        body.end = body.range.end;
+    }
+
+    /// Puts a request that was kept, of which `kept` are the fields and the message, in the place of the one that asks for it. Who asks
+    /// stays, and so does what follows on the connection.
+    ///
+    /// # Errors
+    /// It does not make a head within the bounds.
+    pub fn replace(&mut self, body: &mut Body, kept: &[u8], limits: &Limits) -> Result<(), Refusal> {
+        let (head, bytes) = (&self.received.head, &self.received.bytes);
+        let mut out = [b"POST ", bytes.get(head.target.clone()).unwrap_or_default(), b" HTTP/1.1\r\n"].concat();
+        for field in head.fields.iter().filter(|field| matches!(field.known, Known::Host | Known::Authorization)) {
+            encode::field(&mut out, &bytes[field.name.clone()], &bytes[field.value.clone()]);
+        }
+        out.extend_from_slice(kept);
+        let end = out.len();
+        out.extend_from_slice(bytes.get(body.end..).unwrap_or_default());
+        let bounds = HeadBounds { bytes_max: 2 * limits.head_bytes_max, headers_max: HEADERS_CAPACITY };
+        let head = parse_request(&out, bounds)?.ok_or(Refusal::MalformedHead)?;
+        *body = Body { range: head.length..end, end };
+        self.received = Received { bytes: out, head };
+        Ok(())
     }
 
     /// What follows the request on its connection, once the body has been read up to `end`. The request's token is wiped: what it was for

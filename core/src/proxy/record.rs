@@ -13,7 +13,8 @@ use sluicegate_sink::{SpoolFull, Ticket};
 use super::hold::Standing;
 use super::obtain::Obtained;
 use super::receive::Framed;
-use crate::approval::request::Terms;
+use super::round::Round;
+use crate::approval::request::{Request, Terms};
 use crate::credential::inject::Injection;
 use crate::http1::field::Known;
 use crate::mcp::era::Era;
@@ -31,6 +32,8 @@ pub struct Asked<'a> {
     pub era: Era,
     /// The upstream's id of the session.
     pub session: Option<Vec<u8>>,
+    /// Whether a legacy client has said that it can send its user to an address.
+    pub opens_urls: bool,
     /// The JSON-RPC method.
     pub method: Cow<'a, str>,
     /// The tool or prompt.
@@ -63,6 +66,12 @@ pub struct Asked<'a> {
     pub standing: Standing,
     /// What came of asking for the caller's own credential.
     pub obtained: Obtained,
+    /// The round that the call comes back from.
+    pub round: Option<&'a Round>,
+    /// The request with which the call itself is kept, so that there is a task.
+    pub kept: Option<Box<Request>>,
+    /// Where a task runs the call: the digest of what was approved.
+    pub task: Option<&'a str>,
     /// The request for approval, where the call needs one; else empty.
     pub approval: String,
     /// Whether the call lies wholly within the rule that holds it.
@@ -83,6 +92,7 @@ impl<'a> Asked<'a> {
             principal: None,
             era,
             session: None,
+            opens_urls: false,
             method: Cow::Borrowed(""),
             tool: None,
             resource: None,
@@ -99,6 +109,9 @@ impl<'a> Asked<'a> {
             terms: None,
             standing: Standing::Unasked,
             obtained: Obtained::Unasked,
+            round: None,
+            kept: None,
+            task: None,
             approval: String::new(),
             is_within: false,
             shadow: None,

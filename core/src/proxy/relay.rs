@@ -15,6 +15,7 @@ use super::inspect::{Inspected, inspect};
 use super::mask::{Masked, echoed};
 use super::pipeline::Next;
 use super::record::{self, Ended};
+use super::task::run;
 use super::upstream::{Exchange, HEADROOM, UpstreamError};
 use crate::http1::encode;
 use crate::http1::field::Known;
@@ -27,8 +28,11 @@ use crate::worker::Worker;
 
 /// Relays the answer, whatever it is.
 pub async fn relay(worker: &Worker, downstream: &mut Downstream, forwarded: Forwarded) -> Next {
-    let Forwarded { permitted, reply, sent } = forwarded;
+    let Forwarded { mut permitted, reply, sent } = forwarded;
     let reply = reply.and_then(|exchange| acceptable(&exchange).map(|()| exchange));
+    if let Some(task) = permitted.task.take() {
+        return run::relay(worker, downstream, permitted, &task, reply, &sent).await;
+    }
     match reply {
         Err(error) => fail(worker, downstream, permitted, &error, &sent).await,
         // A stream of events that has begun takes messages, and nothing else.
@@ -52,7 +56,7 @@ fn acceptable(exchange: &Exchange) -> Result<(), UpstreamError> {
     }
 }
 
-fn is_event_stream(exchange: &Exchange) -> bool {
+pub(super) fn is_event_stream(exchange: &Exchange) -> bool {
     media_type(exchange).eq_ignore_ascii_case(b"text/event-stream")
 }
 
@@ -60,7 +64,7 @@ fn is_message(exchange: &Exchange) -> bool {
     is_event_stream(exchange) || media_type(exchange).eq_ignore_ascii_case(b"application/json")
 }
 
-fn media_type(exchange: &Exchange) -> &[u8] {
+pub(super) fn media_type(exchange: &Exchange) -> &[u8] {
     let value = exchange.head.fields.value(Known::ContentType, exchange.head_bytes()).unwrap_or_default();
     value.split(|&b| b == b';').next().unwrap_or_default().trim_ascii()
 }
@@ -73,6 +77,25 @@ pub async fn fail(
     error: &UpstreamError,
     sent: &Stopwatch,
 ) -> Next {
+    let mut ended = failed(worker, downstream, &permitted, error, sent);
+    let id = Some(permitted.id.as_slice()).filter(|id| !id.is_empty());
+    let answer = Answer::error(error.status(), id, ended.error_code, error.detail());
+    ended.bytes_out = answer.body.len() as u64;
+    let rest = settle(worker, *permitted, &ended);
+    if ended.status == Status::Cancelled {
+        return Next::Close;
+    }
+    answer.send(worker, downstream, rest).await
+}
+
+/// How a call ended that got no answer of its own; who has to know of it is told.
+pub(super) fn failed(
+    worker: &Worker,
+    downstream: &Downstream,
+    permitted: &Permitted,
+    error: &UpstreamError,
+    sent: &Stopwatch,
+) -> Ended {
     worker.metrics.upstream_errors.add(1);
     if let (UpstreamError::CredentialRefused, Some(credential)) = (error, &permitted.credential) {
         worker.refused.tell(credential.held());
@@ -83,23 +106,15 @@ pub async fn fail(
         UpstreamError::Cancelled => Status::Cancelled,
         _ => Status::UpstreamError,
     };
-    let rpc = if status == Status::Timeout { code::UPSTREAM_TIMEOUT } else { code::UPSTREAM };
-    let id = Some(permitted.id.as_slice()).filter(|id| !id.is_empty());
-    let answer = Answer::error(error.status(), id, rpc, error.detail());
-    let ended = Ended {
+    Ended {
         status,
-        error_code: rpc,
+        error_code: if status == Status::Timeout { code::UPSTREAM_TIMEOUT } else { code::UPSTREAM },
         http_status: error.status(),
-        bytes_out: answer.body.len() as u64,
+        bytes_out: 0,
         findings: Vec::new(),
         reason: error.reason(),
         upstream_us: sent.elapsed_us(),
-    };
-    let rest = settle(worker, *permitted, &ended);
-    if status == Status::Cancelled {
-        return Next::Close;
     }
-    answer.send(worker, downstream, rest).await
 }
 
 /// Records the outcome and hands back what follows the request on its connection.
@@ -229,7 +244,9 @@ pub fn reply_head(worker: &Worker, permitted: &Permitted, exchange: &Exchange, f
     }
     if permitted.era == Era::Legacy && permitted.exchange != Kind::End {
         let id = head.fields.value(Known::McpSessionId, bytes);
-        if let Some(sealed) = id.and_then(|id| worker.sealer.seal(&route.name, permitted.principal.id(), id)) {
+        if let Some(sealed) =
+            id.and_then(|id| worker.sealer.seal(&route.name, permitted.principal.id(), id, permitted.opens_urls))
+        {
             encode::field(&mut out, b"Mcp-Session-Id", sealed.as_bytes());
         }
     }

@@ -4,17 +4,25 @@
 
 use super::answer::Answer as Reply;
 use super::record::Asked;
+use super::{round, task};
 use crate::approval::stopped::Stopped;
 use crate::mcp::call::Call;
 use crate::mcp::reply::{self, code};
 use crate::rt::now_unix_s;
+use crate::worker::Worker;
 
 /// When the client should ask again about a request that is pending.
 const RETRY_AFTER_MS: u64 = 15_000;
 
 impl Stopped {
     /// What the caller is told: the outcome as clients' programs read it, and as its model does.
-    pub fn reply(&self, asked: &Asked<'_>, call: &Call<'_>) -> Reply {
+    pub fn reply(&self, worker: &Worker, asked: &Asked<'_>, call: &Call<'_>) -> Reply {
+        if let Stopped::Pending { id, expires_at_s } = self {
+            let handed_out = asked.kept.as_ref().and_then(|request| task::handed_out(worker, asked, request));
+            if let Some(reply) = handed_out.or_else(|| round::begin(worker, asked, call, id, *expires_at_s)) {
+                return reply;
+            }
+        }
         let (status, retry_after_ms, text) = self.told();
         if call.is_tool_call() {
             Reply::json(200, reply::tool_held(asked.id, asked.era, &text, self.id(), status, retry_after_ms))
@@ -23,7 +31,8 @@ impl Stopped {
         }
     }
 
-    fn told(&self) -> (&'static str, Option<u64>, String) {
+    /// The status for programs, when to ask again, and the text for models.
+    pub(super) fn told(&self) -> (&'static str, Option<u64>, String) {
         match self {
             Stopped::Pending { id, expires_at_s } => {
                 let expires = clock(*expires_at_s);

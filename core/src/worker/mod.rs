@@ -22,6 +22,7 @@ use self::mailbox::Mailbox;
 use self::metrics::Counters;
 use self::watch::{TICK_MS, Watch};
 use crate::approval::desk::Desk;
+use crate::approval::seal::Seals;
 use crate::config::Limits;
 use crate::control::callers::CallerDesk;
 use crate::control::credentials::RefusalDesk;
@@ -68,6 +69,8 @@ pub struct Outfit {
     pub callers: Arc<CallerDesk>,
     /// Where approvals are asked for; there is none where no rule wants any.
     pub approvals: Option<Arc<Desk>>,
+    /// Seals what clients bring back for a call that needs approval; there where approvals are.
+    pub seals: Option<Arc<Seals>>,
     /// The worker's counters.
     pub metrics: Arc<Counters>,
     /// Set once, when the process is to end.
@@ -100,6 +103,8 @@ pub struct Worker {
     pub callers: Arc<CallerDesk>,
     /// Where approvals are asked for.
     pub approvals: Option<Arc<Desk>>,
+    /// Seals what clients bring back for a call that needs approval.
+    pub seals: Option<Arc<Seals>>,
     /// Calls that are held for approval now.
     pub held: Cell<usize>,
     /// The counters.
@@ -161,6 +166,7 @@ pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
         refused,
         callers,
         approvals,
+        seals,
         metrics,
         stop,
     } = outfit;
@@ -191,6 +197,7 @@ pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
         refused,
         callers,
         approvals,
+        seals,
         held: Cell::new(0),
         metrics,
         snapshot: RefCell::new(snapshot),

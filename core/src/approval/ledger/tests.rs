@@ -328,6 +328,18 @@ impl Store for Failing {
         self.0.remove(ids)
     }
 
+    fn put_task(&mut self, id: &str, sealed: &[u8]) -> Result<(), StoreError> {
+        if self.1.load(Ordering::Relaxed) { Err(StoreError::closed()) } else { self.0.put_task(id, sealed) }
+    }
+
+    fn task(&mut self, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.task(id)
+    }
+
+    fn remove_task(&mut self, id: &str) -> Result<(), StoreError> {
+        self.0.remove_task(id)
+    }
+
     fn begin(&mut self) -> Result<Vec<Request>, StoreError> {
         self.0.begin()
     }
@@ -376,6 +388,18 @@ impl Store for Shared {
 
     fn remove(&mut self, ids: &[String]) -> Result<(), StoreError> {
         self.0.remove(ids)
+    }
+
+    fn put_task(&mut self, id: &str, sealed: &[u8]) -> Result<(), StoreError> {
+        self.0.put_task(id, sealed)
+    }
+
+    fn task(&mut self, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.task(id)
+    }
+
+    fn remove_task(&mut self, id: &str) -> Result<(), StoreError> {
+        self.0.remove_task(id)
     }
 
     fn begin(&mut self) -> Result<Vec<Request>, StoreError> {
@@ -475,4 +499,56 @@ fn r124_the_key_is_private_and_stays_the_same() {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::write(&key, "no key").unwrap();
     assert!(matches!(Signer::open(dir.path()), Err(crate::approval::sign::SignerError::Malformed(_))));
+}
+
+#[test]
+fn a_task_is_its_requesters_and_keeps_the_call_and_then_how_it_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let (agent, other) = (identity("agent"), identity("other"));
+    let mut ledger = ledger(dir.path(), NOW);
+    let (id, _) = pending(ledger.ask(&ask("a", 1), NOW));
+    assert!(matches!(ledger.keep_call(&id, &other, b"call", NOW), Err(LedgerError::Unknown)));
+    assert!(ledger.keep_call(&id, &agent, b"call", NOW).unwrap().has_task);
+    assert!(matches!(ledger.task(&id, &other, NOW), Err(LedgerError::Unknown)));
+    assert!(matches!(ledger.task(&id, &agent, NOW), Ok(Tasked::Working(_))));
+    // Only a call that runs can have ended.
+    assert!(ledger.keep_outcome(&id, &agent, b"outcome", NOW).is_err());
+    approve(&mut ledger, &id, "ann", NOW + 1);
+    let Ok(Tasked::Ready(_, call)) = ledger.task(&id, &agent, NOW + 2) else { panic!("not ready") };
+    assert_eq!(call, b"call");
+    let grant = granted(ledger.ask(&ask("a", 1), NOW + 3));
+    grant.begin();
+    assert!(matches!(ledger.task(&id, &agent, NOW + 3), Ok(Tasked::Working(_))));
+    assert!(ledger.keep_call(&id, &agent, b"other call", NOW + 3).is_err());
+    ledger.keep_outcome(&id, &agent, b"outcome", NOW + 4).unwrap();
+    drop((ledger, grant));
+    let mut ledger = self::ledger(dir.path(), NOW + 5);
+    let kept = |ledger: &mut Ledger, now_s: u64| match ledger.task(&id, &agent, now_s) {
+        Ok(Tasked::Ended(request, kept)) => (request.state, kept),
+        other => panic!("not ended: {other:?}"),
+    };
+    assert_eq!(kept(&mut ledger, NOW + 3 + 3600), (State::Done, Some(b"outcome".to_vec())));
+    ledger.sweep(NOW + 4 + 3600);
+    assert_eq!(kept(&mut ledger, NOW + 4 + 3600), (State::Done, None));
+}
+
+#[test]
+fn a_call_that_will_not_run_is_not_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let agent = identity("agent");
+    let mut ledger = ledger(dir.path(), NOW);
+    let kept = |ledger: &mut Ledger, digest: &str| {
+        let (id, _) = pending(ledger.ask(&ask(digest, 1), NOW));
+        ledger.keep_call(&id, &agent, b"call", NOW).unwrap();
+        id
+    };
+    let (denied, cancelled, expired) = (kept(&mut ledger, "a"), kept(&mut ledger, "b"), kept(&mut ledger, "c"));
+    ledger.decide(&denied, &approver("ann"), Verdict::Deny, "no", NOW + 1).unwrap();
+    ledger.cancel(&cancelled, &agent, NOW + 1).unwrap();
+    ledger.sweep(NOW + 900);
+    drop(ledger);
+    let mut store = RedbStore::open(dir.path()).unwrap();
+    for id in [denied, cancelled, expired] {
+        assert_eq!(store.task(&id).unwrap(), None, "{id}");
+    }
 }

@@ -14,6 +14,8 @@ use crate::approval::request::Request;
 
 /// Requests by their id, as JSON.
 const REQUESTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("requests");
+/// What is kept for the tasks of requests, sealed, by the request's id.
+const TASKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tasks");
 /// The database's file in its directory.
 const FILE: &str = "approvals.redb";
 
@@ -36,6 +38,7 @@ impl RedbStore {
         let write = database.begin_write().map_err(failed)?;
         // A table that is not there yet could not be read.
         write.open_table(REQUESTS).map_err(failed)?;
+        write.open_table(TASKS).map_err(failed)?;
         write.commit().map_err(failed)?;
         Ok(RedbStore { database, is_read: false })
     }
@@ -53,10 +56,30 @@ impl Store for RedbStore {
         let write = self.database.begin_write().map_err(failed)?;
         {
             let mut table = write.open_table(REQUESTS).map_err(failed)?;
+            let mut tasks = write.open_table(TASKS).map_err(failed)?;
             for id in ids {
                 table.remove(id.as_str()).map_err(failed)?;
+                tasks.remove(id.as_str()).map_err(failed)?;
             }
         }
+        write.commit().map_err(failed)
+    }
+
+    fn put_task(&mut self, id: &str, sealed: &[u8]) -> Result<(), StoreError> {
+        let write = self.database.begin_write().map_err(failed)?;
+        write.open_table(TASKS).map_err(failed)?.insert(id, sealed).map_err(failed)?;
+        write.commit().map_err(failed)
+    }
+
+    fn task(&mut self, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let read = self.database.begin_read().map_err(failed)?;
+        let kept = read.open_table(TASKS).map_err(failed)?.get(id).map_err(failed)?;
+        Ok(kept.map(|kept| kept.value().to_vec()))
+    }
+
+    fn remove_task(&mut self, id: &str) -> Result<(), StoreError> {
+        let write = self.database.begin_write().map_err(failed)?;
+        write.open_table(TASKS).map_err(failed)?.remove(id).map_err(failed)?;
         write.commit().map_err(failed)
     }
 

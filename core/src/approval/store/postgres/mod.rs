@@ -16,7 +16,7 @@ use tokio_postgres::{Client, Config, NoTls, Row};
 use zeroize::Zeroizing;
 
 use super::{Store, StoreError, failed};
-use crate::approval::request::Request;
+use crate::approval::request::{Request, State};
 
 /// Names the lock under which everything is changed; others who use the database take another number.
 const LOCK: i64 = i64::from_be_bytes(*b"sluicegt");
@@ -38,12 +38,17 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
 const TABLES: &str = "CREATE TABLE IF NOT EXISTS sluicegate_approvals (id text PRIMARY KEY, seq bigint NOT NULL UNIQUE, request text NOT NULL); \
      CREATE SEQUENCE IF NOT EXISTS sluicegate_approvals_seq OWNED BY sluicegate_approvals.seq; \
      CREATE TABLE IF NOT EXISTS sluicegate_gateways (name text PRIMARY KEY, seen timestamptz NOT NULL); \
+     CREATE TABLE IF NOT EXISTS sluicegate_tasks (id text PRIMARY KEY, sealed bytea NOT NULL); \
      CREATE TABLE IF NOT EXISTS sluicegate_meta (name text PRIMARY KEY, value text NOT NULL)";
 const CHANGED: &str = "SELECT seq, CASE WHEN octet_length(request) <= $2 THEN request END \
      FROM sluicegate_approvals WHERE seq > $1 ORDER BY seq LIMIT $3";
 const PUT: &str = "INSERT INTO sluicegate_approvals (id, seq, request) VALUES ($1, nextval('sluicegate_approvals_seq'), $2) \
      ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, request = excluded.request RETURNING seq";
 const REMOVE: &str = "DELETE FROM sluicegate_approvals WHERE id = $1";
+const PUT_TASK: &str = "INSERT INTO sluicegate_tasks (id, sealed) VALUES ($1, $2) \
+     ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed";
+const TASK: &str = "SELECT sealed FROM sluicegate_tasks WHERE id = $1 AND octet_length(sealed) <= $2";
+const REMOVE_TASK: &str = "DELETE FROM sluicegate_tasks WHERE id = $1";
 const LIVE: &str = "INSERT INTO sluicegate_gateways (name, seen) VALUES ($1, clock_timestamp()) \
      ON CONFLICT (name) DO UPDATE SET seen = excluded.seen";
 const FORGET_DEAD: &str = "DELETE FROM sluicegate_gateways WHERE seen < clock_timestamp() - interval '1 day'";
@@ -127,9 +132,14 @@ impl PostgresStore {
         }
         self.rows(self.client.query_typed(LIVE, &[(&self.gateway, Type::TEXT)]))?;
         self.rows(self.client.query_typed(FORGET_DEAD, &[]))?;
+        self.learn_alive()?;
+        self.said = Some(Instant::now());
+        Ok(())
+    }
+
+    fn learn_alive(&mut self) -> Result<(), StoreError> {
         let rows = self.rows(self.client.query_typed(ALIVE, &[]))?;
         self.alive = rows.iter().map(|row| row.try_get(0).map_err(told)).collect::<Result<_, _>>()?;
-        self.said = Some(Instant::now());
         Ok(())
     }
 }
@@ -147,8 +157,13 @@ impl Store for PostgresStore {
         for row in &rows {
             let text: Option<&str> = row.try_get(1).map_err(told)?;
             let text = text.ok_or_else(|| failed("a request in it is longer than any that was written"))?;
-            changed.push(serde_json::from_str(text).map_err(failed)?);
+            changed.push(serde_json::from_str::<Request>(text).map_err(failed)?);
             self.seen = row.try_get(0).map_err(told)?;
+        }
+        // Who runs a call has said before that it is there, which it may have begun to be since the last look.
+        let is_new = |request: &Request| request.state == State::Executing && !self.alive.contains(&request.runner);
+        if changed.iter().any(is_new) {
+            self.learn_alive()?;
         }
         Ok(changed)
     }
@@ -164,8 +179,22 @@ impl Store for PostgresStore {
     fn remove(&mut self, ids: &[String]) -> Result<(), StoreError> {
         for id in ids {
             self.rows(self.client.query_typed(REMOVE, &[(id, Type::TEXT)]))?;
+            self.remove_task(id)?;
         }
         Ok(())
+    }
+
+    fn put_task(&mut self, id: &str, sealed: &[u8]) -> Result<(), StoreError> {
+        self.rows(self.client.query_typed(PUT_TASK, &[(&id, Type::TEXT), (&sealed, Type::BYTEA)])).map(drop)
+    }
+
+    fn task(&mut self, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let rows = self.rows(self.client.query_typed(TASK, &[(&id, Type::TEXT), (&ROW_BYTES_MAX, Type::INT4)]))?;
+        rows.first().map(|row| row.try_get(0).map_err(told)).transpose()
+    }
+
+    fn remove_task(&mut self, id: &str) -> Result<(), StoreError> {
+        self.rows(self.client.query_typed(REMOVE_TASK, &[(&id, Type::TEXT)])).map(drop)
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
