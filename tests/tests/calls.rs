@@ -29,7 +29,7 @@ fn audit(stage: &mut Stage) -> Vec<Row> {
 }
 
 #[test]
-fn rules_decide_whatever_the_spelling() {
+fn r95_rules_decide_whatever_the_spelling_and_say_why() {
     let mut stage = stage(Upstream::echo(), "");
     let before = stage.upstream.count();
     let (gateway, token) = (&stage.gateway, &stage.token);
@@ -191,7 +191,7 @@ fn the_credential_reaches_the_upstream_only() {
 }
 
 #[test]
-fn bad_input_has_a_precise_answer_and_a_record() {
+fn r97_r98_bad_input_has_a_precise_answer_and_a_record() {
     let limits = "[limits]\nrequest_body_bytes_max = 4096\nupstream_first_byte_time_max_ms = 300\nbody_idle_time_max_ms = 300\njson_depth_max = 8\n";
     let upstream = Upstream::start(|request| match () {
         () if request.body.contains("\"slow\"") => vec![Step::Pause(1500), Step::Close],
@@ -261,8 +261,26 @@ fn bad_input_has_a_precise_answer_and_a_record() {
     }
 }
 
+/// R-94: whether a tool that one may not use exists cannot be learned from the refusal, which says what the rules say.
 #[test]
-fn lists_show_only_what_may_be_called() {
+fn r94_a_tool_that_is_not_shown_is_refused_like_one_that_does_not_exist() {
+    let only = "[[rule]]\nid = \"others\"\nwho = { principal = \"corp:other\" }\nwhat = { upstream = \"crm\", tool = \"*\" }\neffect = \"allow\"\n";
+    let upstream = Upstream::start(|request| {
+        json(200, &format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"tools":[{{"name":"admin_wipe"}}]}}}}"#, request.id()))
+    });
+    let mut stage = stage(upstream, only);
+    let listed = stage.gateway.post(&stage.token, r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
+    assert!(!listed.body.contains("admin_wipe"), "{}", listed.body);
+    let before = stage.upstream.count();
+    let there = stage.gateway.call(&stage.token, "admin_wipe", "{}");
+    let not_there = stage.gateway.call(&stage.token, "admin_none", "{}");
+    assert_eq!((there.status, &there.body), (not_there.status, &not_there.body));
+    assert_eq!(stage.upstream.count(), before);
+    stage.gateway.terminate();
+}
+
+#[test]
+fn r93_lists_show_only_what_may_be_called() {
     let upstream = Upstream::start(|request| {
         let list = format!(
             r#"{{"jsonrpc":"2.0","id":{},"result":{{"tools":[{{"name":"crm_lookup","description":"ask ana@customer.example"}},{{"name":"admin_wipe"}}],"prompts":[{{"name":"p"}}],"cacheScope":"public"}}}}"#,

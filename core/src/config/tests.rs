@@ -221,7 +221,7 @@ fn dead_rules_are_found() {
 }
 
 #[test]
-fn what_is_wrong_is_said() {
+fn r91_what_is_wrong_is_said() {
     for (from, to, said) in [
         ("version = 1", "version = 2", "version: this program reads version 1"),
         ("issuer = \"corp\", ", "issuer = \"crop\", ", "rule[1].who.issuer: no [[issuer]] is named \"crop\""),

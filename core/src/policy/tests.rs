@@ -286,7 +286,7 @@ fn a_call_that_names_nothing_is_denied_even_where_everything_is_allowed() {
 }
 
 #[test]
-fn a_list_shows_what_may_be_called_with_some_arguments() {
+fn r93_a_list_shows_what_may_be_called_with_some_arguments() {
     let rules = rule("only", "what = { tool = \"sql\" }\nargs = [{ at = \"/db\", literal = \"app\" }]\neffect = \"allow\"")
         + &rule("read", "what = { tool = \"read_*\" }\neffect = \"mask\"")
         + &rule("no-drop", "what = { tool = \"*\" }\nargs = [{ at = \"/**\", glob = \"*drop*\" }]\neffect = \"block\"")
