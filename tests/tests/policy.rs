@@ -82,6 +82,9 @@ fn what_is_explained_is_what_was_decided() {
             // A rule in shadow mode decides nothing, and what it would have done stands in the record.
             let watched = if arguments.contains("select") { ("block", "no-selects") } else { ("", "") };
             assert_eq!((row["shadow_decision"].as_str(), row["shadow_rule"].as_str()), watched, "{row:?}");
+            let credential = if *effect == "block" { Value::Null } else { json!("crm-key") };
+            assert_eq!(told["credential"], credential, "{told}");
+            assert_eq!(told["shadow"]["rule"].as_str().unwrap_or_default(), row["shadow_rule"], "{told}");
             let deciding: Vec<_> = told["rules"].as_array().unwrap().iter().filter(|rule| rule["decides"] == true).collect();
             assert!(deciding.len() == 1 && deciding[0]["rule"] == *rule, "{told}");
             assert!(!out.contains("customer.example"), "no value of a call is shown: {out}");
@@ -90,7 +93,7 @@ fn what_is_explained_is_what_was_decided() {
     let call = ["explain", "-c", "gate.toml", "--upstream", "crm", "--tool", "report", "--arguments", CALLS[4].1];
     let (_, text, _) = said(&run(&[&call[..], &actor].concat(), dir));
     for line in [
-        "corp:agent-a (reader)\nmask: rule \"masked-reports\"\n",
+        "corp:agent-a (reader)\nmask: rule \"masked-reports\"\nwith the credential \"crm-key\"\n",
         "  block   no-admin        is about another method or tool\n",
         "  block   no-drop         is about other arguments\n",
         "> mask    masked-reports  decides\n",

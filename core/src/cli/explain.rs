@@ -124,6 +124,12 @@ fn as_text(principal: &Principal, judgement: &Judgement<'_>) -> String {
     let effect = if judgement.is_stopped { Effect::Block } else { decision.effect };
     // Writing into a text cannot fail.
     let _ = writeln!(text, "{}: {because}", effect.name());
+    if let Some(credential) = judgement.credential {
+        let _ = writeln!(text, "with the credential {credential:?}");
+    }
+    if let Some(shadow) = decision.shadow {
+        let _ = writeln!(text, "without shadow mode: {} by rule {:?}", shadow.effect.name(), shadow.rule);
+    }
     let width = judgement.rules.iter().map(|judged| judged.rule.len()).max().unwrap_or(0);
     for judged in &judgement.rules {
         let mark = if judged.verdict.decides() { '>' } else { ' ' };
@@ -149,6 +155,8 @@ fn as_json(principal: &Principal, judgement: &Judgement<'_>) -> Value {
     });
     json!({
         "principal": principal.id(), "roles": principal.roles(), "effect": effect.name(), "rule": decision.rule, "reason": reason,
+        "credential": judgement.credential,
+        "shadow": decision.shadow.map(|shadow| json!({ "effect": shadow.effect.name(), "rule": shadow.rule })),
         "rules": rules.collect::<Vec<_>>(), "findings": findings.collect::<Vec<_>>(),
     })
 }

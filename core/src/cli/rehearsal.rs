@@ -106,6 +106,8 @@ pub(super) struct Judgement<'r> {
     pub findings: Vec<Finding>,
     /// Whether one of the findings stops the call.
     pub is_stopped: bool,
+    /// The name of the credential that the call would go on with, where it goes on and needs one.
+    pub credential: Option<&'r str>,
 }
 
 /// A configuration set up to judge calls.
@@ -215,7 +217,11 @@ impl Rehearsal {
             let treatment = treatments.of(Direction::Request, call.tool().as_deref(), who.id(), decision.masks);
             is_stopped = self.room.mask_message(&tape, message, &treatment, None, &mut findings) == Masked::Blocked;
         }
-        Ok(Judgement { decision, rules, findings, is_stopped })
+        let goes_on = decision.effect != Effect::Block && !is_stopped;
+        let own = self.config.upstreams.get(upstream).and_then(|upstream| upstream.credential);
+        let chosen = decision.credential.or(own).filter(|_| goes_on);
+        let credential = chosen.and_then(|index| self.config.credentials.get(index)).map(|credential| credential.name.as_str());
+        Ok(Judgement { decision, rules, findings, is_stopped, credential })
     }
 }
 
