@@ -4,13 +4,16 @@
 //! The way of a token: [`bearer`] takes it from the header field, [`TokenCache`] recognises it or hands it to a
 //! [`Verifier`], which holds the [`KeySet`] of each issuer. [`Refresh`] says when a key set must be fetched again.
 
+mod binding;
 mod cache;
+mod claims;
 pub mod discovery;
 mod issuer;
 mod json;
 mod jwk;
 mod jwks;
 mod login;
+mod mapping;
 pub mod metadata;
 #[cfg(any(test, feature = "mint"))]
 pub mod mint;
@@ -24,6 +27,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use binding::Binding;
 pub use cache::TokenCache;
 pub use issuer::{IssuerPolicy, IssuerPolicyError, IssuerState};
 pub use jwk::{Algorithm, JwkError};
@@ -31,7 +35,7 @@ pub use jwks::{DroppedKey, JwksError, KeySet};
 pub use login::Login;
 pub use metadata::challenge;
 pub use pointer::{Pointer, PointerError};
-pub use principal::Principal;
+pub use principal::{Actor, Principal};
 pub use refresh::{Refresh, RefreshLimits};
 pub use refusal::Refusal;
 pub use token::bearer;

@@ -5,9 +5,11 @@
 
 use serde_json::Value;
 
+use crate::claims::{audiences, subject, times};
+use crate::mapping::{Named, mapped};
 use crate::principal::Principal;
 use crate::refusal::Refusal;
-use crate::verify::{Named, Verifier, audiences, mapped, subject, times};
+use crate::verify::Verifier;
 
 /// A login that was begun.
 #[derive(Clone, Copy, Debug)]

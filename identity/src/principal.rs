@@ -2,6 +2,17 @@
 //!
 //! Invariant: only [`crate::Verifier`] makes one; there is no constructor, no `Default` and no way to change it.
 
+/// One that acts for another (RFC 8693 section 4.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// Its `sub`.
+    pub subject: String,
+    /// Its `iss`, where the token names one.
+    pub issuer: Option<String>,
+    /// Its `client_id`, where the token names one.
+    pub client_id: Option<String>,
+}
+
 /// A distinct, verified identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
@@ -14,6 +25,9 @@ pub struct Principal {
     pub(crate) groups: Vec<String>,
     pub(crate) audiences: Vec<String>,
     pub(crate) jti: Option<String>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) actors: Vec<Actor>,
+    pub(crate) issued_at: u64,
     pub(crate) not_before: u64,
     pub(crate) expires_at: u64,
 }
@@ -57,6 +71,21 @@ impl Principal {
     /// The token's `jti`.
     pub fn jti(&self) -> Option<&str> {
         self.jti.as_deref()
+    }
+
+    /// The scopes that the token was given.
+    pub fn scopes(&self) -> &[String] {
+        &self.scopes
+    }
+
+    /// Who acts for the subject, the one that sent the token first; empty where the subject acts itself.
+    pub fn actors(&self) -> &[Actor] {
+        &self.actors
+    }
+
+    /// The token's `iat`, in Unix seconds.
+    pub fn issued_at(&self) -> u64 {
+        self.issued_at
     }
 
     /// From when the token counts, in Unix seconds.

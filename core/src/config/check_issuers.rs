@@ -1,0 +1,75 @@
+//! Checks the issuers: where each is, which endpoints it may speak for, how long its tokens may live, and where its claims stand.
+//!
+//! Invariant: no issuer is reached without TLS, but on loopback where the operator says so.
+
+use sluicegate_identity::{IssuerPolicy, Pointer};
+
+use super::check::Checker;
+use super::checked::Issuer;
+use super::problem::nearest;
+use super::raw::{RawIssuer, Text};
+use super::url::HttpUrl;
+
+impl Checker<'_, '_> {
+    /// The issuers of a configuration; `resources` are the endpoints of this gateway.
+    pub(super) fn issuers(&mut self, raw: &[RawIssuer], resources: &[String]) -> Vec<Issuer> {
+        self.unique(raw.iter().map(|issuer| &issuer.name), "issuer.name");
+        self.unique(raw.iter().map(|issuer| &issuer.issuer), "issuer.issuer");
+        if raw.is_empty() {
+            self.problems.add(0..0, "issuer", "there is none", "add an [[issuer]]: without one no token is accepted");
+        }
+        raw.iter().enumerate().filter_map(|(index, issuer)| self.issuer(issuer, index + 1, resources)).collect()
+    }
+
+    fn issuer(&mut self, raw: &RawIssuer, number: usize, resources: &[String]) -> Option<Issuer> {
+        let key = format!("issuer[{number}]");
+        match HttpUrl::parse(raw.issuer.get_ref()) {
+            Ok(url) if !(url.origin.is_tls || raw.allow_insecure_loopback && url.origin.is_loopback()) => {
+                let hint = "use https://, or for a test on this machine add `allow_insecure_loopback = true`";
+                self.problems.add(raw.issuer.span(), format!("{key}.issuer"), "would be reached without TLS", hint);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.problems.add(raw.issuer.span(), format!("{key}.issuer"), error.to_string(), "write the issuer identifier")
+            }
+        }
+        for audience in raw.audiences.get_ref() {
+            if !resources.is_empty() && !resources.contains(audience.get_ref()) {
+                let message = format!("{:?} is not an endpoint of this gateway", audience.get_ref());
+                let hint = match nearest(audience.get_ref(), resources.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean {near:?}?"),
+                    None => format!("endpoints are: {}", resources.join(", ")),
+                };
+                self.problems.add(audience.span(), format!("{key}.audiences"), message, hint);
+            }
+        }
+        let leeway = self.number(raw.leeway_s.as_ref(), &format!("{key}.leeway_s"), 0..=300, 30);
+        let lifetime = self.number(raw.lifetime_max_s.as_ref(), &format!("{key}.lifetime_max_s"), 1..=172_800, 3600);
+        let audiences = raw.audiences.get_ref().iter().map(|audience| audience.get_ref().clone()).collect();
+        let made = IssuerPolicy::new(raw.name.get_ref(), raw.issuer.get_ref(), audiences)
+            .and_then(|policy| policy.with_leeway_s(u32::try_from(leeway).unwrap_or(30)))
+            .and_then(|policy| policy.with_lifetime_max_s(u32::try_from(lifetime).unwrap_or(3600)));
+        let mut policy = match made {
+            Ok(policy) => policy,
+            Err(error) => {
+                self.problems.add(raw.name.span(), key, error.to_string(), "mend the value");
+                return None;
+            }
+        };
+        if let Some(claim) = &raw.roles {
+            policy = policy.with_roles(self.pointer(&claim.claim, &format!("{key}.roles.claim"))?);
+        }
+        if let Some(claim) = &raw.groups {
+            policy = policy.with_groups(self.pointer(&claim.claim, &format!("{key}.groups.claim"))?);
+        }
+        Some(Issuer { policy, allow_insecure_loopback: raw.allow_insecure_loopback })
+    }
+
+    fn pointer(&mut self, text: &Text, key: &str) -> Option<Pointer> {
+        let parsed = Pointer::parse(text.get_ref()).ok();
+        if parsed.is_none() {
+            self.problems.add(text.span(), key, "is not a JSON pointer", "write it like \"/realm_access/roles\" (RFC 6901)");
+        }
+        parsed
+    }
+}
