@@ -39,7 +39,7 @@ impl Pointer {
     }
 
     /// The reference tokens, unescaped.
-    #[cfg(feature = "mint")]
+    #[cfg(any(test, feature = "mint"))]
     pub(crate) fn tokens(&self) -> &[String] {
         &self.tokens
     }
