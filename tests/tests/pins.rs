@@ -184,3 +184,66 @@ fn r92_arguments_that_a_tool_does_not_declare_are_refused() {
     stage.wait_until_pinned("lookup", "accepted");
     assert!(stage.gateway.call(&stage.token, "lookup", r#"{"bcc":1}"#).body.contains("done"));
 }
+
+#[test]
+fn r91_rules_are_held_against_the_tools_that_are_pinned() {
+    let stage = Stage::new("", false);
+    let dir = stage.gateway.dir.path().to_owned();
+    let good = fs::read_to_string(dir.join("gate.toml")).unwrap();
+    let said = |arguments: &[&str]| {
+        let output = Command::new(binary()).args(arguments).current_dir(&dir).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let check = |rules: &str| {
+        fs::write(dir.join("changed.toml"), format!("{good}\n{rules}")).unwrap();
+        said(&["check", "-c", "changed.toml"])
+    };
+    let rule = |tool: &str, args: &str| {
+        format!("[[rule]]\nid = \"x\"\nwhat = {{ upstream = \"crm\", tool = \"{tool}\" }}\nargs = [{args}]\neffect = \"block\"\n")
+    };
+    let (to, typo) = (r#"{ at = "/to", glob = "*@evil.example" }"#, r#"{ at = "/too", glob = "*@evil.example" }"#);
+    assert!(check(&rule("lokup", typo)).0, "nothing is known of an upstream whose tools nobody has listed");
+    stage.listed();
+    stage.wait_until_pinned("lookup", "accepted");
+    for (tool, args, at, told) in [
+        ("lokup", to, "what =", "is no tool of the upstreams that the rule covers\n  hint: did you mean \"lookup\"?"),
+        ("lookup", typo, "args =", "points at \"too\", which no tool that the rule covers declares"),
+        ("*", typo, "args =", "did you mean \"to\"?"),
+    ] {
+        let (done, text) = check(&rule(tool, args));
+        let written = fs::read_to_string(dir.join("changed.toml")).unwrap();
+        let line = written.lines().count() - written.lines().rev().position(|line| line.starts_with(at)).unwrap();
+        assert!(!done && text.contains(told) && text.contains(&format!("changed.toml:{line}:")), "{line} {told}: {text}");
+    }
+    assert!(check(&rule("send_*", to)).0);
+    let (done, text) = check(&rule("erase_*", to));
+    assert!(done && text.contains("warning: ") && text.contains("matches no tool yet"), "{text}");
+    let (done, text) = check(&rule("lookup", typo).replace("tool = \"lookup\"", "method = \"tools/call\""));
+    assert!(done, "a rule about all tools is about those to come, too: {text}");
+}
+
+#[test]
+fn what_pins_and_budgets_do_is_explained() {
+    let budget =
+        "first_sight = \"quarantine\"\n[[budget]]\nid = \"hourly\"\nwhat = { upstream = \"crm\" }\nwindow_s = 3600\ncalls = 7\n";
+    let stage = Stage::new(budget, false);
+    stage.listed();
+    stage.wait_until_pinned("lookup", "offered");
+    let explain = |arguments: &str, more: &[&str]| {
+        let who = ["--issuer", "corp", "--subject", "agent-a", "--role", "reader"];
+        let call = ["explain", "-c", "gate.toml", "--upstream", "crm", "--tool", "lookup", "--arguments", arguments];
+        let output =
+            Command::new(binary()).args(call).args(who).args(more).current_dir(stage.gateway.dir.path()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(explain("{}", &[]).contains("block: tool-quarantined, as the pins have it\n"));
+    assert!(stage.pins(&["accept", "crm", "lookup", &stage.offered("lookup")]).0);
+    assert!(explain(r#"{"bcc":1}"#, &[]).contains("block: undeclared-argument, as the pins have it\n"));
+    let text = explain(r#"{"to":"x"}"#, &[]);
+    assert!(text.contains("taken from the budget \"hourly\": 7 calls in 3600 s\n"), "{text}");
+    let told: Value = serde_json::from_str(&explain(r#"{"to":"x"}"#, &["--json"])).unwrap();
+    assert_eq!((&told["effect"], &told["budgets"][0]["calls"]), (&json!("allow"), &json!(7)), "{told}");
+    let told: Value = serde_json::from_str(&explain(r#"{"bcc":1}"#, &["--json"])).unwrap();
+    assert_eq!((&told["reason"], &told["budgets"]), (&json!("undeclared-argument"), &json!([])), "{told}");
+}

@@ -9,6 +9,7 @@ use crate::config::{self, Problem};
 pub(super) fn check(path: &Path) -> ExitCode {
     match config::load(path) {
         Ok(config) => {
+            config.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
             let (issuers, upstreams, rules) = (config.issuers.len(), config.upstreams.len(), config.rules.len());
             println!("{}: good ({issuers} issuers, {upstreams} upstreams, {rules} rules)", path.display());
             ExitCode::SUCCESS

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use sluicegate_identity::Principal;
 
 use super::rehearsal::{Actor, Judgement, Rehearsal, RehearsalError};
+use crate::config::Budget;
 use crate::inert::inert;
 use crate::policy::Effect;
 
@@ -116,16 +117,19 @@ fn as_text(principal: &Principal, judgement: &Judgement<'_>) -> String {
     let decision = &judgement.decision;
     let roles = if principal.roles().is_empty() { "no roles".to_owned() } else { principal.roles().join(", ") };
     let mut text = format!("{} ({})\n", inert(principal.id()), inert(&roles));
-    let because = match (decision.rule, judgement.is_stopped) {
-        (_, true) => "a finding that must not pass".to_owned(),
+    let because = match (decision.rule, judgement.unfit) {
+        _ if judgement.is_stopped => "a finding that must not pass".to_owned(),
+        (_, Some(unfit)) => format!("{}, as the pins have it", unfit.reason()),
         ("", _) => decision.reason.code().to_owned(),
         (rule, _) => format!("rule {rule:?}"),
     };
-    let effect = if judgement.is_stopped { Effect::Block } else { decision.effect };
     // Writing into a text cannot fail.
-    let _ = writeln!(text, "{}: {because}", effect.name());
+    let _ = writeln!(text, "{}: {because}", judgement.effect().name());
     if let Some(credential) = judgement.credential {
         let _ = writeln!(text, "with the credential {credential:?}");
+    }
+    for budget in &judgement.budgets {
+        let _ = writeln!(text, "taken from the budget {:?}: {}", budget.scope.id, allowance(budget));
     }
     if let Some(shadow) = decision.shadow {
         let _ = writeln!(text, "without shadow mode: {} by rule {:?}", shadow.effect.name(), shadow.rule);
@@ -142,10 +146,26 @@ fn as_text(principal: &Principal, judgement: &Judgement<'_>) -> String {
     text
 }
 
+/// What a budget gives in one window.
+fn allowance(budget: &Budget) -> String {
+    let bounds = [(budget.calls, "calls"), (budget.bytes_out, "bytes out"), (budget.findings, "findings")];
+    let bounds: Vec<String> = bounds.iter().filter_map(|(bound, of)| bound.map(|bound| format!("{bound} {of}"))).collect();
+    let whose = if budget.each_tool { " for each tool" } else { "" };
+    format!("{} in {} s{whose}", bounds.join(", "), budget.window_s)
+}
+
 fn as_json(principal: &Principal, judgement: &Judgement<'_>) -> Value {
     let decision = &judgement.decision;
-    let effect = if judgement.is_stopped { Effect::Block } else { decision.effect };
-    let reason = if judgement.is_stopped { "finding-in-request" } else { decision.reason.code() };
+    let effect = judgement.effect();
+    let reason = match judgement.unfit {
+        _ if judgement.is_stopped => "finding-in-request",
+        Some(unfit) => unfit.reason(),
+        None => decision.reason.code(),
+    };
+    let budgets = judgement.budgets.iter().map(|budget| {
+        json!({ "id": budget.scope.id, "window_s": budget.window_s, "calls": budget.calls, "bytes_out": budget.bytes_out,
+            "findings": budget.findings, "each_tool": budget.each_tool })
+    });
     let rules = judgement.rules.iter().map(|judged| {
         let effect = Effect::from(judged.effect).name();
         json!({ "rule": judged.rule, "effect": effect, "decides": judged.verdict.decides(), "why": judged.verdict.words() })
@@ -155,7 +175,7 @@ fn as_json(principal: &Principal, judgement: &Judgement<'_>) -> Value {
     });
     json!({
         "principal": principal.id(), "roles": principal.roles(), "effect": effect.name(), "rule": decision.rule, "reason": reason,
-        "credential": judgement.credential,
+        "credential": judgement.credential, "budgets": budgets.collect::<Vec<_>>(),
         "shadow": decision.shadow.map(|shadow| json!({ "effect": shadow.effect.name(), "rule": shadow.rule })),
         "rules": rules.collect::<Vec<_>>(), "findings": findings.collect::<Vec<_>>(),
     })

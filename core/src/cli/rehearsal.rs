@@ -13,11 +13,15 @@ use sluicegate_dlp::{Engine, EngineError, Finding};
 use sluicegate_identity::mint::{SigningKey, place};
 use sluicegate_identity::{Algorithm, IssuerState, KeySet, Principal, Refusal, Verifier};
 
-use crate::config::{self, Config, Direction, Problem};
+use crate::config::{self, Budget, Config, Direction, PinSetup, Problem};
 use crate::control::fetch;
 use crate::control::treatments::Treatments;
 use crate::mcp::call::Call;
 use crate::mcp::envelope::{self, EnvelopeError};
+use crate::pin::book::Book;
+use crate::pin::keeper;
+use crate::pin::pins::{Pins, Unfit};
+use crate::policy::budget::Budgets;
 use crate::policy::{Decision, Effect, Judged, Policy};
 use crate::proxy::mask::{MaskRoom, Masked};
 use crate::rt::now_unix_s;
@@ -106,8 +110,19 @@ pub(super) struct Judgement<'r> {
     pub findings: Vec<Finding>,
     /// Whether one of the findings stops the call.
     pub is_stopped: bool,
+    /// Why the tool may not be called like this, where the rules would let it.
+    pub unfit: Option<Unfit>,
     /// The name of the credential that the call would go on with, where it goes on and needs one.
     pub credential: Option<&'r str>,
+    /// The budgets that the call would be taken from, where it goes on. What is left in them only the gateway knows.
+    pub budgets: Vec<&'r Budget>,
+}
+
+impl Judgement<'_> {
+    /// What becomes of the call.
+    pub fn effect(&self) -> Effect {
+        if self.is_stopped || self.unfit.is_some() { Effect::Block } else { self.decision.effect }
+    }
 }
 
 /// A configuration set up to judge calls.
@@ -117,6 +132,8 @@ pub(super) struct Rehearsal {
     verifier: Verifier,
     key: SigningKey,
     treatments: Vec<Treatments>,
+    pins: Option<Pins>,
+    budgets: Budgets,
     room: MaskRoom,
 }
 
@@ -133,7 +150,9 @@ impl Rehearsal {
         let treatments = (0..config.upstreams.len()).map(|index| Treatments::of_upstream(&config, index)).collect();
         let engine = Engine::with(Arc::clone(&config.catalogue)).map_err(|error: EngineError| system(error))?;
         let room = MaskRoom::new(Arc::new(engine)).map_err(system)?;
-        Ok(Rehearsal { config, policy, verifier, key, treatments, room })
+        let pins = config.pins.as_ref().map(|setup| pins(&config, setup)).transpose().map_err(system)?;
+        let budgets = Budgets::new(std::mem::take(&mut config.budgets), config.limits.budget_meters_max);
+        Ok(Rehearsal { config, policy, verifier, key, treatments, pins, budgets, room })
     }
 
     /// The index of an upstream.
@@ -217,12 +236,22 @@ impl Rehearsal {
             let treatment = treatments.of(Direction::Request, call.tool().as_deref(), who.id(), decision.masks);
             is_stopped = self.room.mask_message(&tape, message, &treatment, None, &mut findings) == Masked::Blocked;
         }
-        let goes_on = decision.effect != Effect::Block && !is_stopped;
+        let unfit = self.pins.as_ref().filter(|_| decision.effect != Effect::Block && !is_stopped);
+        let unfit = unfit.and_then(|pins| pins.unfit_call(upstream, &call));
+        let goes_on = decision.effect != Effect::Block && !is_stopped && unfit.is_none();
         let own = self.config.upstreams.get(upstream).and_then(|upstream| upstream.credential);
         let chosen = decision.credential.or(own).filter(|_| goes_on);
         let credential = chosen.and_then(|index| self.config.credentials.get(index)).map(|credential| credential.name.as_str());
-        Ok(Judgement { decision, rules, findings, is_stopped, credential })
+        let budgets = if goes_on { self.budgets.charged(who, upstream, &call) } else { Vec::new() };
+        Ok(Judgement { decision, rules, findings, is_stopped, unfit, credential, budgets })
     }
+}
+
+/// The pins as they stand in their files now.
+fn pins(config: &Config, setup: &PinSetup) -> std::io::Result<Pins> {
+    let look = |upstream: &config::Upstream| keeper::look(&setup.dir, &upstream.name);
+    let books: Vec<Book> = config.upstreams.iter().map(look).collect::<Result<_, _>>()?;
+    Ok(Pins::new(&books, setup.first_sight, setup.refuse_undeclared))
 }
 
 fn call<'a>(tape: &'a Tape, message: &'a [u8]) -> Result<Call<'a>, RehearsalError> {

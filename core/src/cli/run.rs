@@ -19,7 +19,10 @@ pub(super) fn run(path: &Path) -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     keep_memory_private();
     let config = match config::load(path) {
-        Ok(config) => config,
+        Ok(config) => {
+            config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+            config
+        }
         Err(problems) => {
             for problem in problems {
                 eprintln!("{problem}");

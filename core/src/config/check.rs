@@ -15,6 +15,7 @@ use super::check_approval;
 use super::check_budgets::budgets;
 use super::check_credentials::choose_credentials;
 use super::check_dlp::dlp_rules;
+use super::check_pins::agree_with_pins;
 use super::check_rules::rules;
 use super::checked::{Audit, Config, PinSetup, Server, Upstream};
 use super::problem::{Problem, Problems, nearest};
@@ -121,6 +122,9 @@ impl Checker<'_, '_> {
         let budgets = budgets(&mut self, &raw.budget, &issuers, &upstreams, &resources, keyring.is_some());
         let dlp_rules = dlp_rules(&mut self, &raw.dlp, &catalogue, keyring.as_ref());
         let pins = raw.pins.as_ref().and_then(|pins| self.pins(pins));
+        if let Some(setup) = &pins {
+            agree_with_pins(&mut self, &raw.rule, &rules, &upstreams, setup);
+        }
         let audit = self.audit(&raw.audit);
         let dlp_keyring = keyring;
         Some(Config {
@@ -139,6 +143,7 @@ impl Checker<'_, '_> {
             audit,
             admin,
             limits,
+            warnings: self.problems.take_warnings(),
         })
     }
 

@@ -10,6 +10,7 @@ use sluicegate_identity::IssuerPolicy;
 use zeroize::Zeroizing;
 
 use super::limits::Limits;
+use super::problem::Problem;
 use super::url::{HttpUrl, Origin};
 use crate::approval::notify::signature::WebhookKey;
 use crate::approval::request::{Request, Terms};
@@ -55,6 +56,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// `[limits]`
     pub limits: Limits,
+    /// What is worth a look, but hinders nothing
+    pub warnings: Vec<Problem>,
 }
 
 /// Where the gateway listens, and what clients call it.

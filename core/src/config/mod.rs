@@ -14,6 +14,7 @@ mod check_issuers;
 mod check_login;
 mod check_notify;
 mod check_oauth;
+mod check_pins;
 mod check_rules;
 mod checked;
 mod limits;

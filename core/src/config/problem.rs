@@ -40,6 +40,7 @@ pub(super) struct Problems<'t> {
     file: PathBuf,
     text: &'t str,
     found: Vec<Problem>,
+    warnings: Vec<Problem>,
 }
 
 impl<'t> Problems<'t> {
@@ -49,7 +50,7 @@ impl<'t> Problems<'t> {
     }
 
     pub(super) fn new(file: &Path, text: &'t str) -> Self {
-        Problems { file: file.to_owned(), text, found: Vec::new() }
+        Problems { file: file.to_owned(), text, found: Vec::new(), warnings: Vec::new() }
     }
 
     /// Adds a problem with the value at `span`.
@@ -60,11 +61,33 @@ impl<'t> Problems<'t> {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
+        let problem = self.problem(span, key.into(), message.into(), hint.into());
+        self.found.push(problem);
+    }
+
+    /// Adds something that is worth a look at the value at `span`, but hinders nothing.
+    pub(super) fn warn(
+        &mut self,
+        span: Range<usize>,
+        key: impl Into<String>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let problem = self.problem(span, key.into(), message.into(), hint.into());
+        self.warnings.push(problem);
+    }
+
+    fn problem(&self, span: Range<usize>, key: String, message: String, hint: String) -> Problem {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-        let (key, message, hint) = (key.into(), message.into(), hint.into());
-        self.found.push(Problem { file: self.file.clone(), line, column, key, message, hint });
+        Problem { file: self.file.clone(), line, column, key, message, hint }
+    }
+
+    /// What is worth a look, in the order of the file.
+    pub(super) fn take_warnings(&mut self) -> Vec<Problem> {
+        self.warnings.sort_by_key(|warning| (warning.line, warning.column));
+        std::mem::take(&mut self.warnings)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -40,7 +40,7 @@ impl Keeper {
     /// The system's, and for a file that is no book, with its path.
     pub fn open(dir: &Path, upstream: &str) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        let path = dir.join(format!("{upstream}.json"));
+        let path = path_of(dir, upstream);
         let (book, mark) = read(&path)?;
         Ok(Keeper { path, book, mark })
     }
@@ -95,6 +95,18 @@ impl Keeper {
         self.book = book;
         Ok(Changed { is_changed, is_new })
     }
+}
+
+/// The book of an upstream in a directory as it stands there now, empty where there is none. Nothing is made.
+///
+/// # Errors
+/// As [`Keeper::open`].
+pub fn look(dir: &Path, upstream: &str) -> io::Result<Book> {
+    read(&path_of(dir, upstream)).map(|(book, _)| book)
+}
+
+fn path_of(dir: &Path, upstream: &str) -> PathBuf {
+    dir.join(format!("{upstream}.json"))
 }
 
 fn mark(metadata: &fs::Metadata) -> Option<Mark> {

@@ -8,4 +8,5 @@ pub mod definition;
 pub mod desk;
 pub mod keeper;
 pub mod pins;
+pub(crate) mod schema;
 mod similar;

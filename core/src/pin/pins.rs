@@ -6,7 +6,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::book::{Book, FirstSight};
 use super::definition::Definition;
+use super::schema;
 use crate::canonical::sha256::Sha256;
+use crate::mcp::call::Call;
 
 /// One tool.
 struct Pin {
@@ -89,7 +91,9 @@ impl Pins {
                 let pin = Pin {
                     sha256: accepted.and_then(|said| Sha256::from_hex(&said.sha256)),
                     is_quarantined: tool.offered.is_some() || accepted.is_none(),
-                    arguments: accepted.and_then(|said| declared(&said.definition["inputSchema"])),
+                    arguments: accepted
+                        .and_then(|said| schema::declared(&said.definition["inputSchema"]))
+                        .map(|properties| properties.keys().cloned().collect()),
                 };
                 (name.clone(), pin)
             };
@@ -111,8 +115,17 @@ impl Pins {
         sight == Sight::Known || sight == Sight::New && self.first_sight == FirstSight::Accept
     }
 
+    /// Why a call may not be made; only calls of tools are judged.
+    pub fn unfit_call(&self, upstream: usize, call: &Call<'_>) -> Option<Unfit> {
+        if call.method != "tools/call" {
+            return None;
+        }
+        let names = call.arguments().into_iter().flat_map(|arguments| arguments.members().map(|(name, _)| name.text()));
+        self.unfit(upstream, call.tool().as_deref().unwrap_or_default(), names)
+    }
+
     /// Why a call of a tool with arguments of these names may not be made.
-    pub fn unfit<'n>(
+    fn unfit<'n>(
         &self,
         upstream: usize,
         tool: &str,
@@ -135,16 +148,6 @@ impl Pins {
     fn is_full(&self, upstream: usize) -> bool {
         self.upstreams.get(upstream).is_some_and(|tools| tools.is_full)
     }
-}
-
-/// The names of the properties of an input schema, unless it says that it takes others or declares them by other means.
-fn declared(schema: &serde_json::Value) -> Option<HashSet<String>> {
-    let others = ["patternProperties", "$ref", "allOf", "anyOf", "oneOf", "if", "unevaluatedProperties"];
-    let takes_others = schema["additionalProperties"].as_bool() == Some(true)
-        || schema["additionalProperties"].is_object()
-        || others.iter().any(|keyword| !schema[*keyword].is_null());
-    let properties = schema["properties"].as_object().filter(|_| !takes_others)?;
-    Some(properties.keys().cloned().collect())
 }
 
 #[cfg(test)]

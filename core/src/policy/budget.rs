@@ -65,12 +65,7 @@ impl Budgets {
         }
         let tool = call.tool();
         let tool = tool.as_deref();
-        let counting = self.budgets.iter().enumerate().filter(|(_, budget)| {
-            let scope: &Rule = &budget.scope;
-            let covers_upstream = scope.what.upstreams.get(upstream).is_some_and(|covered| *covered);
-            covers_upstream && is_about(scope, who) && has_role(scope, who) && covers(scope, &call.method, tool)
-        });
-        for (index, budget) in counting {
+        for (index, budget) in self.counting(who, upstream, &call.method, tool) {
             let apart = if budget.each_tool { Some((upstream, tool.unwrap_or(&call.method))) } else { None };
             let whose = self.hasher.hash_one((who.id(), apart));
             let key = Key { budget: index, window: now_s / budget.window_s, whose };
@@ -82,6 +77,28 @@ impl Budgets {
             taken.push(meter);
         }
         Ok(taken)
+    }
+
+    /// The budgets that a call counts for.
+    fn counting(
+        &self,
+        who: &Principal,
+        upstream: usize,
+        method: &str,
+        tool: Option<&str>,
+    ) -> impl Iterator<Item = (usize, &Budget)> {
+        self.budgets.iter().enumerate().filter(move |(_, budget)| {
+            let scope: &Rule = &budget.scope;
+            let covers_upstream = scope.what.upstreams.get(upstream).is_some_and(|covered| *covered);
+            covers_upstream && is_about(scope, who) && has_role(scope, who) && covers(scope, method, tool)
+        })
+    }
+
+    /// The budgets that a call would be taken from.
+    pub fn charged(&self, who: &Principal, upstream: usize, call: &Call<'_>) -> Vec<&Budget> {
+        let tool = call.tool();
+        let counting = self.counting(who, upstream, &call.method, tool.as_deref());
+        counting.map(|(_, budget)| budget).filter(|_| !call.is_answer()).collect()
     }
 
     /// The meter of a window; `None` where there are too many.

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use sluicegate_identity::Principal;
 
+use super::affixes::Affixes;
 use super::condition::Circumstances;
 use super::{Facts, Glob};
 use crate::config::{Config, Rule, RuleEffect};
@@ -44,7 +45,7 @@ struct ByTool {
     /// All of them.
     all: Vec<usize>,
     /// Those that are about more than one tool, or about none.
-    patterns: Vec<usize>,
+    patterns: Affixes,
     /// Those that are about one tool, under its name.
     exact: HashMap<String, Vec<usize>, ahash::RandomState>,
 }
@@ -86,15 +87,17 @@ impl ByTool {
         self.all.push(rank);
         match rule.what.tool.as_ref().and_then(Glob::literal) {
             Some(tool) => self.exact.entry(tool).or_default().push(rank),
-            None => self.patterns.push(rank),
+            None => self.patterns.add(rule.what.tool.as_ref(), rank),
         }
     }
 
-    fn lists(&self, tools: Tools<'_>) -> [&[usize]; 2] {
-        match tools {
-            Tools::Any => [&self.all, &[]],
-            Tools::Of(tool) => [&self.patterns, tool.and_then(|tool| self.exact.get(tool)).map_or(&[], Vec::as_slice)],
-        }
+    fn lists<'a>(&'a self, tools: Tools<'a>) -> impl Iterator<Item = &'a [usize]> {
+        let (all, tool) = match tools {
+            Tools::Any => (Some(self.all.as_slice()), None),
+            Tools::Of(tool) => (None, Some(tool)),
+        };
+        let exact = tool.flatten().and_then(|tool| self.exact.get(tool)).map(Vec::as_slice);
+        all.into_iter().chain(exact).chain(tool.into_iter().flat_map(|tool| self.patterns.lists(tool)))
     }
 }
 

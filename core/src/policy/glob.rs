@@ -19,12 +19,23 @@ impl Glob {
 
     /// Whether it has no wildcard, so that it matches one text only.
     pub fn is_literal(&self) -> bool {
-        !self.0.iter().any(|c| matches!(c, '*' | '?'))
+        !self.0.iter().any(|c| is_wild(*c))
     }
 
     /// The one text that it matches, where it is only one.
     pub fn literal(&self) -> Option<String> {
         self.is_literal().then(|| self.0.iter().collect())
+    }
+
+    /// What every text that it matches begins with.
+    pub(super) fn fixed_beginning(&self) -> String {
+        self.0.iter().take_while(|c| !is_wild(**c)).collect()
+    }
+
+    /// What every text that it matches ends with.
+    pub(super) fn fixed_end(&self) -> String {
+        let wild = self.0.iter().rposition(|c| is_wild(*c)).map_or(0, |at| at + 1);
+        self.0.iter().skip(wild).collect()
     }
 
     /// Whether the whole of `text` is matched.
@@ -66,6 +77,10 @@ impl Glob {
             }
         }
     }
+}
+
+fn is_wild(c: char) -> bool {
+    matches!(c, '*' | '?')
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what no rule permits is denied; rules count in any order: block, then approve, then mask, then allow.
 
+mod affixes;
 pub mod budget;
 mod compile;
 pub mod condition;

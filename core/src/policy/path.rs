@@ -58,6 +58,14 @@ impl Path {
         Ok(Path { tokens, below })
     }
 
+    /// What it names on its way; `None` for a step that leads to whatever is there. What `**` stands for is not told.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = Option<&str>> {
+        self.tokens.iter().map(|token| match token {
+            Token::Name(name) => Some(name.as_str()),
+            Token::Any => None,
+        })
+    }
+
     /// Whether any leaf it points at satisfies `test`. A container that it points at counts with all its leaves and names, so
     /// wrapping a value hides nothing.
     pub fn any(&self, arguments: Value<'_>, test: &mut dyn FnMut(&str) -> bool) -> bool {

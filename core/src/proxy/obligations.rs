@@ -101,9 +101,8 @@ fn without_credential(worker: &Worker, asked: &mut Asked<'_>, name: &str, denial
 
 /// Refuses a call of a tool that is not what was accepted, or with arguments that it does not declare.
 pub(super) fn refuse_unfit(worker: &Worker, asked: &mut Asked<'_>, call: &Call<'_>) -> Result<(), Answer> {
-    let (Some(pins), true) = (&asked.framed.snapshot.pins, call.method == "tools/call") else { return Ok(()) };
-    let names = call.arguments().into_iter().flat_map(|arguments| arguments.members().map(|(name, _)| name.text()));
-    let unfit = pins.unfit(asked.framed.route().index, asked.tool.as_deref().unwrap_or_default(), names);
+    let snapshot = &asked.framed.snapshot;
+    let unfit = snapshot.pins.as_ref().and_then(|pins| pins.unfit_call(asked.framed.route().index, call));
     let Some(unfit) = unfit else { return Ok(()) };
     (asked.effect, asked.reason, asked.credential) = (Effect::Block, unfit.reason(), None);
     let (answer, status) = refusal(asked, call, unfit.detail());
