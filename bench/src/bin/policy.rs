@@ -123,15 +123,16 @@ fn main() {
     say("11 rules by role and tool", decide(&rules(10, true), "t99", &mut { plain }));
     say("1,001 rules by role and tool", decide(&rules(1_000, true), "t99", &mut { plain }));
     say("1,001 rules for anybody, by tool", decide(&rules(1_000, false), "t99", &mut { plain }));
-    let globs: String = (0..1_000)
-        .map(|number| format!("[[rule]]\nid = \"g{number}\"\nwhat = {{ tool = \"x{number}_*\" }}\neffect = \"allow\"\n"))
-        .collect();
-    say(
-        "1,001 rules for anybody, by pattern",
-        decide(&format!("{globs}[[rule]]\nid = \"last\"\nwhat = {{ tool = \"t*\" }}\neffect = \"allow\"\n"), "t99", &mut {
-            plain
-        }),
-    );
+    for (what, pattern) in [("by pattern", ["x", "_*"]), ("by pattern open at both ends", ["*x", "_*"])] {
+        let [before, after] = pattern;
+        let globs: String = (0..1_000)
+            .map(|number| {
+                format!("[[rule]]\nid = \"g{number}\"\nwhat = {{ tool = \"{before}{number}{after}\" }}\neffect = \"allow\"\n")
+            })
+            .collect();
+        let rules = format!("{globs}[[rule]]\nid = \"last\"\nwhat = {{ tool = \"t*\" }}\neffect = \"allow\"\n");
+        say(&format!("1,001 rules for anybody, {what}"), decide(&rules, "t99", &mut { plain }));
+    }
     let sql = "[[rule]]\nid = \"reads\"\nwhat = { tool = \"sql\" }\nargs = [{ at = \"/q\", sql = { dialect = \"postgres\", class = [\"read\"], tables = [\"sales.*\"] } }]\neffect = \"allow\"\n";
     let statement = "SELECT o.id, sum(o.total) FROM sales.orders o WHERE o.at > '2026-01-01' GROUP BY o.id ORDER BY 2 DESC";
     let query = || json!({ "q": statement }).to_string();
