@@ -22,7 +22,7 @@ pub(super) async fn play(dir: &Directory, arguments: &DemoArguments, interrupt: 
     let leaky = Leaky::start(&credential).await?;
     let plan = Plan::new()?.with("crm", &leaky.url);
     let url = plan.endpoint("crm");
-    let issuer = Issuer::start(&url, &plan.approvals_audience()).await?;
+    let issuer = Issuer::start(&url, &plan.page()).await?;
     plan.write(dir, &issuer.url, &credential)?;
     dir.write("client-secret", issuer.secret())?;
     dir.write("jwks.json", &issuer.jwks().to_string())?;
@@ -35,7 +35,7 @@ pub(super) async fn play(dir: &Directory, arguments: &DemoArguments, interrupt: 
         ready = gateway.wait_until_ready(dir) => ready?,
         () = interrupt.heard() => return Err(Failure::Interrupted),
     }
-    let entered = Stage::enter(&issuer, &leaky, &ledger, &url, &plan.approvals_url(), &credential).await;
+    let entered = Stage::enter(&issuer, &leaky, &ledger, &url, &plan.page(), &credential).await;
     let stage = match entered {
         Ok(stage) => stage,
         Err(wrong) => {
@@ -48,7 +48,7 @@ pub(super) async fn play(dir: &Directory, arguments: &DemoArguments, interrupt: 
         () = interrupt.heard() => return Err(Failure::Interrupted),
     }
     if arguments.stay {
-        stay::tell(dir, &url, stage.token(), &another(dir, &issuer, &url))?;
+        stay::tell(dir, &url, (&plan.page(), "an UPDATE by sql_query; ana may"), stage.token(), &another(dir, &issuer, &url))?;
         interrupt.heard().await;
     }
     let drained = tokio::select! {

@@ -96,11 +96,6 @@ impl Client {
         self.read(self.http.get(url), None, &[]).await
     }
 
-    /// Asks for a document, or posts to where it is, with a token of one's own.
-    pub(super) async fn ask(&self, method: Method, url: &str, token: &str) -> Result<Answer, Wrong> {
-        self.read(self.http.request(method, url), Some(token), &[]).await
-    }
-
     /// Asks a token endpoint for a token for the endpoint of this client, by client credentials (RFC 6749 section 4.4).
     pub(super) async fn grant(&self, url: &str, client: &str, secret: &str) -> Result<Answer, Wrong> {
         let mut form = reqwest::Url::parse("http://form/").map_err(|error| Wrong(error.to_string()))?;

@@ -27,7 +27,7 @@ pub(super) struct Plan {
     listen: u16,
     admin: u16,
     upstreams: Vec<(&'static str, String)>,
-    has_login: bool,
+    has_refunds: bool,
 }
 
 impl Plan {
@@ -37,7 +37,7 @@ impl Plan {
         // Both are held until both are known, so they differ.
         let (first, second) = (bind()?, bind()?);
         let port = |socket: &TcpListener| socket.local_addr().map(|address| address.port()).map_err(Failure::io("a free port"));
-        Ok(Plan { listen: port(&first)?, admin: port(&second)?, upstreams: Vec::new(), has_login: false })
+        Ok(Plan { listen: port(&first)?, admin: port(&second)?, upstreams: Vec::new(), has_refunds: false })
     }
 
     /// The URL of an upstream's endpoint at the gateway.
@@ -45,14 +45,9 @@ impl Plan {
         format!("http://127.0.0.1:{}/mcp/{upstream}", self.listen)
     }
 
-    /// The audience of tokens by which people decide about held calls.
-    pub(super) fn approvals_audience(&self) -> String {
+    /// The audience of tokens by which programs decide about held calls.
+    fn approvals(&self) -> String {
         format!("http://127.0.0.1:{}/approvals", self.listen)
-    }
-
-    /// Where people decide about held calls.
-    pub(super) fn approvals_url(&self) -> String {
-        format!("http://127.0.0.1:{}/approvals", self.admin)
     }
 
     /// The origin of the page on which they decide: another site than the issuer's.
@@ -60,9 +55,9 @@ impl Plan {
         format!("http://localhost:{}", self.admin)
     }
 
-    /// Lets people log in at the issuer to decide on the page, and has them decide about refunds.
-    pub(super) fn with_login(self) -> Self {
-        Plan { has_login: true, ..self }
+    /// Has people decide about refunds, too.
+    pub(super) fn with_refunds(self) -> Self {
+        Plan { has_refunds: true, ..self }
     }
 
     /// Adds an upstream.
@@ -75,9 +70,9 @@ impl Plan {
     pub(super) fn write(&self, dir: &Directory, issuer: &str, credential: &str) -> Result<(), Failure> {
         dir.write("upstream-credential", credential)?;
         dir.write("dlp-key", &(random_text()? + &random_text()?))?;
-        let endpoints = self.upstreams.iter().map(|(name, _)| self.endpoint(name)).chain([self.approvals_audience()]);
+        let endpoints = self.upstreams.iter().map(|(name, _)| self.endpoint(name)).chain([self.approvals()]);
         let audiences: Vec<_> = endpoints.map(|audience| format!("\"{audience}\"")).collect();
-        let Plan { listen, admin, upstreams, has_login } = self;
+        let Plan { listen, admin, upstreams, has_refunds } = self;
         let mut text = format!(
             r#"{MARK}
 version = 1
@@ -112,8 +107,8 @@ prefix = "Bearer "
             let _ = write!(text, "\n[[upstream]]\nname = \"{name}\"\nurl = \"{url}\"\ncredential = \"upstream-key\"\n");
         }
         text.push_str(RULES);
-        if *has_login {
-            text.push_str(LOGIN);
+        if *has_refunds {
+            text.push_str(REFUNDS);
         }
         dir.write("sluicegate.toml", &text).map(drop)
     }
@@ -148,6 +143,10 @@ approve = { group = "dba" }
 dir = "approvals"
 hold_s = 15
 
+[approval.login]
+issuer = "dev"
+client_id = "gate-ui"
+
 [dlp]
 key = { file = "dlp-key" }
 
@@ -161,11 +160,7 @@ dir = "audit"
 seal_interval_s = 1
 "#;
 
-const LOGIN: &str = r#"
-[approval.login]
-issuer = "dev"
-client_id = "gate-ui"
-
+const REFUNDS: &str = r#"
 [[rule]]
 id = "refunds-need-approval"
 what = { upstream = "*", tool = "echo" }

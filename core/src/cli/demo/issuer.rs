@@ -1,4 +1,4 @@
-//! A development issuer with throw-away keys: OpenID Connect discovery, keys, and a client-credentials token endpoint.
+//! A development issuer with throw-away keys: OpenID Connect discovery, keys, and a token endpoint for clients and for logins.
 //!
 //! Invariant: the private keys are in this process's memory only, so its tokens are worth nothing once it has ended.
 
@@ -17,6 +17,7 @@ use sluicegate_identity::Algorithm;
 use sluicegate_identity::mint::SigningKey;
 
 use super::failure::Failure;
+use super::login::{self, Logins, PAGE_CLIENT};
 use super::random_text;
 use crate::rt::now_unix_s;
 
@@ -40,19 +41,16 @@ pub(super) enum Kind {
     WrongAudience,
     /// Good, but without a role.
     NoRole,
-    /// The agent's own, in the group of those who approve, for the audience of approvals.
-    Requester,
-    /// Another's, likewise.
-    Approver,
 }
 
-struct Desk {
+/// What the issuer's answers are made of.
+pub(super) struct Desk {
     key: SigningKey,
     impostor: SigningKey,
-    url: String,
+    pub(super) url: String,
     audience: String,
-    approvals: String,
     secret: String,
+    pub(super) logins: Logins,
 }
 
 /// The issuer, running.
@@ -63,8 +61,8 @@ pub(super) struct Issuer {
 }
 
 impl Issuer {
-    /// Starts it on a free port of the loopback address; it serves until the process ends.
-    pub(super) async fn start(audience: &str, approvals: &str) -> Result<Self, Failure> {
+    /// Starts it on a free port of the loopback address; it serves until the process ends. People who log in come back to `page`.
+    pub(super) async fn start(audience: &str, page: &str) -> Result<Self, Failure> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(Failure::io("the issuer's socket"))?;
         let url = format!("http://{}", listener.local_addr().map_err(Failure::io("the issuer's socket"))?);
         let key = || SigningKey::generate(Algorithm::EdDsa, "demo-1").map_err(|_| Failure::Random);
@@ -74,13 +72,14 @@ impl Issuer {
             impostor,
             url: url.clone(),
             audience: audience.to_owned(),
-            approvals: approvals.to_owned(),
             secret,
+            logins: Logins::new(format!("{page}/ui/login/return")),
         });
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(discovery))
             .route("/jwks", get(jwks))
             .route("/token", post(token))
+            .route("/authorize", get(login::authorize))
             .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
             .with_state(Arc::clone(&desk));
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -114,24 +113,21 @@ impl Desk {
         let issued = if kind == Kind::Expired { now.saturating_sub(2 * LIFETIME.as_secs()) } else { now };
         let audience = match kind {
             Kind::WrongAudience => "https://elsewhere.example/mcp",
-            Kind::Requester | Kind::Approver => &self.approvals,
             _ => &self.audience,
         };
-        let roles: &[&str] = match kind {
-            Kind::NoRole => &[],
-            Kind::Requester | Kind::Approver => &["dba"],
-            _ => &["reader"],
-        };
-        // A subject that is its own client would be a machine, and machines approve nothing.
-        let (subject, client) = match kind {
-            Kind::Approver => ("ana", "approvals-page"),
-            Kind::Requester => (CLIENT, "approvals-page"),
-            _ => (CLIENT, CLIENT),
-        };
-        let claims = json!({"iss": self.url, "aud": audience, "sub": subject, "client_id": client, "iat": issued,
+        let roles: &[&str] = if kind == Kind::NoRole { &[] } else { &["reader"] };
+        let claims = json!({"iss": self.url, "aud": audience, "sub": CLIENT, "client_id": CLIENT, "iat": issued,
             "exp": issued + LIFETIME.as_secs(), "jti": random_text()?, "roles": roles});
         let key = if kind == Kind::Forged { &self.impostor } else { &self.key };
         key.sign(&claims).map_err(|_| Failure::Random)
+    }
+
+    /// Says to the page of approvals who logged in (OpenID Connect Core 1.0 section 2).
+    fn id_token(&self, person: &str, nonce: &str) -> Result<String, Failure> {
+        let now = now_unix_s();
+        let claims = json!({"iss": self.url, "aud": PAGE_CLIENT, "sub": person, "nonce": nonce, "iat": now,
+            "exp": now + LIFETIME.as_secs(), "roles": ["dba"]});
+        self.key.sign(&claims).map_err(|_| Failure::Random)
     }
 
     /// Whether the request comes from the client: HTTP Basic (RFC 6749 section 2.3.1).
@@ -144,8 +140,9 @@ impl Desk {
 async fn discovery(State(desk): State<Arc<Desk>>) -> Json<Value> {
     let url = &desk.url;
     Json(json!({"issuer": url, "jwks_uri": format!("{url}/jwks"), "token_endpoint": format!("{url}/token"),
-        "grant_types_supported": ["client_credentials"], "response_types_supported": [],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic"],
+        "authorization_endpoint": format!("{url}/authorize"), "code_challenge_methods_supported": ["S256"],
+        "grant_types_supported": ["client_credentials", "authorization_code"], "response_types_supported": ["code"],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "none"],
         "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["EdDSA"]}))
 }
 
@@ -153,30 +150,36 @@ async fn jwks(State(desk): State<Arc<Desk>>) -> Json<Value> {
     Json(desk.jwks())
 }
 
-/// The client-credentials grant (RFC 6749 section 4.4) with a resource indicator (RFC 8707).
+/// The client-credentials grant (RFC 6749 section 4.4) with a resource indicator (RFC 8707), and that of a login's code (section 4.1.3).
 async fn token(State(desk): State<Arc<Desk>>, headers: HeaderMap, form: String) -> Response {
-    let refuse = |status: StatusCode, error: &str| (status, Json(json!({"error": error}))).into_response();
+    let field = |name: &str| login::field(form.as_bytes(), name);
+    if field("grant_type").as_deref() == Some("authorization_code") {
+        let Some((person, nonce)) = desk.logins.redeem(form.as_bytes()) else {
+            return refuse(StatusCode::BAD_REQUEST, "invalid_grant");
+        };
+        return grant(desk.id_token(person, &nonce), "id_token");
+    }
     if !desk.knows(&headers) {
         let mut response = refuse(StatusCode::UNAUTHORIZED, "invalid_client");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Basic"));
         return response;
     }
-    // A form body and a query are encoded alike.
-    let Ok(form) = reqwest::Url::parse(&format!("http://form/?{form}")) else {
-        return refuse(StatusCode::BAD_REQUEST, "invalid_request");
-    };
-    let field = |name: &str| form.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     if field("grant_type").as_deref() != Some("client_credentials") {
         return refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type");
     }
     if field("resource").is_some_and(|resource| resource != desk.audience) {
         return refuse(StatusCode::BAD_REQUEST, "invalid_target");
     }
-    match desk.token(Kind::Good) {
-        Ok(token) => {
-            let reply = json!({"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME.as_secs()});
-            ([(header::CACHE_CONTROL, "no-store")], Json(reply)).into_response()
-        }
-        Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
-    }
+    grant(desk.token(Kind::Good), "access_token")
+}
+
+/// The answer with a token; `named` says which kind it is. A login gets no access token, for there is nothing to access with it.
+fn grant(token: Result<String, Failure>, named: &str) -> Response {
+    let Ok(token) = token else { return refuse(StatusCode::INTERNAL_SERVER_ERROR, "server_error") };
+    let reply = json!({named: token, "token_type": "Bearer", "expires_in": LIFETIME.as_secs()});
+    ([(header::CACHE_CONTROL, "no-store")], Json(reply)).into_response()
+}
+
+fn refuse(status: StatusCode, error: &str) -> Response {
+    (status, Json(json!({"error": error}))).into_response()
 }

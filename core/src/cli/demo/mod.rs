@@ -5,6 +5,7 @@
 
 mod acts;
 mod audit;
+mod browser;
 mod built_in;
 mod client;
 mod directory;
@@ -14,6 +15,7 @@ mod interrupt;
 mod issuer;
 mod leaky;
 mod ledger;
+mod login;
 mod real;
 mod stay;
 mod story;

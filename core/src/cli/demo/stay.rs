@@ -4,7 +4,7 @@ use super::directory::Directory;
 use super::failure::Failure;
 
 /// Writes a token into the directory and prints what to do with it.
-pub(super) fn tell(dir: &Directory, url: &str, token: &str, again: &str) -> Result<(), Failure> {
+pub(super) fn tell(dir: &Directory, url: &str, (page, held): (&str, &str), token: &str, again: &str) -> Result<(), Failure> {
     let path = dir.write("token", token)?;
     let bearer = format!("\"Authorization: Bearer $(cat {})\"", path.display());
     println!(
@@ -27,6 +27,8 @@ MCP Inspector:
 Claude Code:
 
   claude mcp add --transport http sluicegate-demo {url} --header {bearer}
+
+People decide about held calls ({held}) on {page}/ui/approvals.
 
 Everything is in {dir}; the gateway's log is gateway.log. End it with Ctrl-C."#,
         path = path.display(),

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::process::Command;
 use tokio::time::sleep;
 
 use super::{APPROVAL, PRINCIPAL, Stage};
+use crate::cli::demo::browser::Browser;
 use crate::cli::demo::directory::Directory;
-use crate::cli::demo::issuer::Kind;
+use crate::cli::demo::issuer::CLIENT;
 use crate::cli::demo::leaky::Tool;
 use crate::cli::demo::ledger::Call;
 use crate::cli::demo::story::{Act, Wrong, check};
@@ -33,33 +33,35 @@ impl Stage<'_> {
         Ok(lines)
     }
 
-    /// Two people look at what waits; the requester may not decide, the other approves.
+    /// Two people sign in on the page and look at what waits; the requester may not decide, the other approves.
     async fn decided(&self, before: u32) -> Result<(String, Vec<String>), Wrong> {
-        let (own, other) = (self.issuer.token(Kind::Requester)?, self.issuer.token(Kind::Approver)?);
-        let id = self.pending(&other).await?;
+        let (mut own, mut other) = (Browser::new()?, Browser::new()?);
+        own.sign_in(&self.page, CLIENT).await?;
+        other.sign_in(&self.page, "ana").await?;
+        let id = self.pending(&mut other).await?;
         check(self.leaky.arrived(Tool::SqlQuery) == before, || "the call ran before anybody approved it".to_owned())?;
-        let approve = format!("{}/{id}/approve", self.approvals);
-        let refused = self.client.ask(Method::POST, &approve, &own).await?;
-        check(refused.status == 403, || refused.describe())?;
-        let approved = self.client.ask(Method::POST, &approve, &other).await?;
-        check(approved.status == 200, || approved.describe())?;
+        let (address, approve) = (format!("{}/ui/approvals/{id}", self.page), format!("/ui/approvals/{id}/approve"));
+        let shown = own.open(&address).await?;
+        let refused = own.send(&shown, &approve, &[("reason", "it is mine")]).await?;
+        check(refused.status == 403, || format!("{} {}", refused.status, refused.text))?;
+        let shown = other.open(&address).await?;
+        check(shown.text.contains("UPDATE customers SET vip = 1 WHERE id = 7"), || shown.text.clone())?;
+        let approved = other.send(&shown, &approve, &[("reason", "ticket 4711")]).await?;
+        check(approved.status == 200 && approved.text.contains("ticket 4711"), || approved.text.clone())?;
         let lines = vec![
-            format!("   it waits as {id}; the server has not heard of it"),
-            "POST /approvals/{id}/approve by agent-7 itself -> 403: nobody approves what they asked for".to_owned(),
-            "POST /approvals/{id}/approve by ana, of the group dba -> 200".to_owned(),
+            format!("   it waits as {id}; the server has not heard of it; people sign in and open /ui/approvals/{id}"),
+            "agent-7 approves it by the page's form -> 403: nobody approves what they asked for".to_owned(),
+            "ana, of the group dba, reads the statement on the page and approves it by the form -> 200".to_owned(),
         ];
         Ok((id, lines))
     }
 
-    /// The id of the request that waits.
-    async fn pending(&self, token: &str) -> Result<String, Wrong> {
+    /// The id of the request that waits, as the page lists it.
+    async fn pending(&self, person: &mut Browser) -> Result<String, Wrong> {
         for _ in 0..LOOKS_MAX {
-            let listed = self.client.ask(Method::GET, &self.approvals, token).await?;
-            let told: Value = serde_json::from_str(&listed.body).unwrap_or_default();
-            let requests = told["approvals"].as_array().cloned().unwrap_or_default();
-            let id = requests.iter().find(|request| request["state"] == "pending").and_then(|request| request["id"].as_str());
-            if let Some(id) = id {
-                return Ok(id.to_owned());
+            let listed = person.open(&format!("{}/ui/approvals", self.page)).await?;
+            if listed.text.contains("badge pending") {
+                return listed.between("href=\"/ui/approvals/", "\"");
             }
             sleep(LOOK).await;
         }

@@ -30,7 +30,7 @@ pub(super) struct Stage<'a> {
     leaky: &'a Leaky,
     ledger: &'a Ledger,
     url: &'a str,
-    approvals: String,
+    page: String,
     credential: &'a str,
     good: String,
 }
@@ -42,7 +42,7 @@ impl<'a> Stage<'a> {
         leaky: &'a Leaky,
         ledger: &'a Ledger,
         url: &'a str,
-        approvals: &str,
+        page: &str,
         credential: &'a str,
     ) -> Result<Self, Wrong> {
         let client = Client::new(url)?;
@@ -50,7 +50,7 @@ impl<'a> Stage<'a> {
         let reply: Value = serde_json::from_str(&answer.body).unwrap_or_default();
         let good = reply["access_token"].as_str().unwrap_or_default().to_owned();
         check(answer.status == 200 && !good.is_empty(), || answer.describe())?;
-        Ok(Stage { client, issuer, leaky, ledger, url, approvals: approvals.to_owned(), credential, good })
+        Ok(Stage { client, issuer, leaky, ledger, url, page: page.to_owned(), credential, good })
     }
 
     /// The token that the issuer gave.

@@ -166,7 +166,10 @@ pub(super) async fn play(
     }
     if arguments.stay {
         match stage.run("token.mjs", MODERN, "").await {
-            Ok(token) => stay::tell(dir, &stage.plan.endpoint(MODERN), &token, &stage.another())?,
+            Ok(token) => {
+                let held = "a message of echo that begins with refund; ann may";
+                stay::tell(dir, &stage.plan.endpoint(MODERN), (&stage.plan.page(), held), &token, &stage.another())?;
+            }
             Err(wrong) => story.tell("The provider grants a token", Err(wrong)),
         }
         interrupt.heard().await;
@@ -183,7 +186,7 @@ async fn enter(dir: &Directory, parts: &Path) -> Result<(Stage, Gateway), Failur
     let guarded = [("UPSTREAM_CREDENTIAL", credential.clone())];
     let everything = Part::start(dir, parts, "everything.mjs", &guarded).await?;
     let modern = Part::start(dir, parts, "modern.mjs", &guarded).await?;
-    let plan = Plan::new()?.with(EVERYTHING, &everything.url).with(MODERN, &format!("{}/mcp", modern.url)).with_login();
+    let plan = Plan::new()?.with(EVERYTHING, &everything.url).with(MODERN, &format!("{}/mcp", modern.url)).with_refunds();
     let redirect = format!("{}/ui/login/return", plan.page());
     let environment = [("AUDIENCE", plan.endpoint(EVERYTHING)), ("LOGIN_REDIRECT", redirect)];
     let issuer = Part::start(dir, parts, "issuer.mjs", &environment).await?;
