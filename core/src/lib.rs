@@ -15,5 +15,6 @@ pub mod pin;
 pub mod policy;
 pub mod proxy;
 pub mod rt;
+pub mod stdio;
 pub mod tls;
 pub mod worker;

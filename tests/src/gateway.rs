@@ -21,6 +21,8 @@ pub struct Setup {
     pub issuer: String,
     /// The upstream's endpoint.
     pub upstream: String,
+    /// What `[[upstream]]` says of a program that is run in the place of an endpoint.
+    pub program: Option<String>,
     /// The authority to trust for it, in PEM.
     pub authority: Option<String>,
     /// Further keys of `[[upstream]]`.
@@ -83,6 +85,7 @@ impl Setup {
         Setup {
             issuer: issuer.to_owned(),
             upstream: upstream.to_owned(),
+            program: None,
             authority: None,
             upstream_keys: String::new(),
             rules: RULES.to_owned(),
@@ -100,6 +103,12 @@ impl Setup {
     /// Other credentials in the place of the sample's.
     pub fn with_credentials(mut self, tables: &str) -> Setup {
         tables.clone_into(&mut self.credentials);
+        self
+    }
+
+    /// A program as the upstream: its keys of `[[upstream]]`.
+    pub fn with_program(mut self, keys: &str) -> Setup {
+        self.program = Some(keys.to_owned());
         self
     }
 
@@ -209,6 +218,10 @@ impl Gateway {
             ),
             None => (String::new(), String::new()),
         };
+        let upstream = match &setup.program {
+            Some(keys) => keys.clone(),
+            None => format!("url = \"{}\"\n{ca}\n{}\ncredential = \"crm-key\"", setup.upstream, setup.upstream_keys),
+        };
         let text = format!(
             r#"version = 1
 [server]
@@ -224,15 +237,12 @@ roles = {{ claim = "/roles" }}
 {}
 [[upstream]]
 name = "crm"
-url = "{}"
-{ca}
-{}
-credential = "crm-key"
+{upstream}
 [audit]
 dir = "audit"
 seal_interval_s = 1
 {approvals}{}"#,
-            setup.issuer, setup.credentials, setup.upstream, setup.upstream_keys, setup.rules
+            setup.issuer, setup.credentials, setup.rules
         );
         fs::write(dir.path().join("gate.toml"), text).unwrap();
         let legacy_driver = setup.legacy_driver;

@@ -199,7 +199,7 @@ fn r91_rules_are_held_against_the_tools_that_are_pinned() {
         said(&["check", "-c", "changed.toml"])
     };
     let rule = |tool: &str, args: &str| {
-        format!("[[rule]]\nid = \"x\"\nwhat = {{ upstream = \"crm\", tool = \"{tool}\" }}\nargs = [{args}]\neffect = \"block\"\n")
+        format!("[[rule]]\nid = \"x\"\nwhat = {{ upstream = \"crm\", tool = \"{tool}\" }}\nargs = [{args}]\neffect = \"allow\"\n")
     };
     let (to, typo) = (r#"{ at = "/to", glob = "*@evil.example" }"#, r#"{ at = "/too", glob = "*@evil.example" }"#);
     assert!(check(&rule("lokup", typo)).0, "nothing is known of an upstream whose tools nobody has listed");
@@ -216,8 +216,10 @@ fn r91_rules_are_held_against_the_tools_that_are_pinned() {
         assert!(!done && text.contains(told) && text.contains(&format!("changed.toml:{line}:")), "{line} {told}: {text}");
     }
     assert!(check(&rule("send_*", to)).0);
-    let (done, text) = check(&rule("erase_*", to));
-    assert!(done && text.contains("warning: ") && text.contains("matches no tool yet"), "{text}");
+    for rule in [rule("erase_*", to), rule("erase", to).replace("allow", "block")] {
+        let (done, text) = check(&rule);
+        assert!(done && text.contains("warning: ") && text.contains("matches no tool yet"), "{text}");
+    }
     let (done, text) = check(&rule("lookup", typo).replace("tool = \"lookup\"", "method = \"tools/call\""));
     assert!(done, "a rule about all tools is about those to come, too: {text}");
 }

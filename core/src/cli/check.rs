@@ -9,6 +9,9 @@ use crate::config::{self, Problem};
 pub(super) fn check(path: &Path) -> ExitCode {
     match config::load(path) {
         Ok(config) => {
+            if !config.doubts.is_empty() {
+                return report(path, &config.doubts);
+            }
             config.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
             let (issuers, upstreams, rules) = (config.issuers.len(), config.upstreams.len(), config.rules.len());
             println!("{}: good ({issuers} issuers, {upstreams} upstreams, {rules} rules)", path.display());

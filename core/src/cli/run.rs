@@ -20,7 +20,7 @@ pub(super) fn run(path: &Path) -> ExitCode {
     keep_memory_private();
     let config = match config::load(path) {
         Ok(config) => {
-            config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+            config.doubts.iter().chain(&config.warnings).for_each(|warning| tracing::warn!("{warning}"));
             config
         }
         Err(problems) => {

@@ -28,6 +28,8 @@ use crate::tls::{ClientTls, TlsError, Transport};
 
 /// Bytes of a configuration file; a longer one is not read.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Where a program is until there is a bridge to it.
+const UNBOUND: &str = "http://127.0.0.1:1/";
 /// What to name as `ca`.
 pub(super) const CA_HINT: &str = "name a PEM file with the certificates of the upstream's own authorities";
 
@@ -116,6 +118,9 @@ impl Checker<'_, '_> {
         let issuers = self.issuers(&raw.issuer, &audiences);
         let rules = rules(&mut self, &raw.rule, &issuers, &upstreams, &resources);
         choose_credentials(&rules, &mut upstreams);
+        if let Some(credentials) = &credentials {
+            self.credentials_fit(&raw, credentials, &upstreams, &rules);
+        }
         self.somebody_can_decide(&raw, approval.as_ref());
         let catalogue = self.catalogue(&raw.dlp.detector);
         let keyring = raw.dlp.key.as_ref().and_then(|key| self.keyring(key));
@@ -126,6 +131,7 @@ impl Checker<'_, '_> {
             agree_with_pins(&mut self, &raw.rule, &rules, &upstreams, setup);
         }
         let audit = self.audit(&raw.audit);
+        let [doubts, warnings] = self.problems.take_doubts();
         let dlp_keyring = keyring;
         Some(Config {
             server: server?,
@@ -143,7 +149,8 @@ impl Checker<'_, '_> {
             audit,
             admin,
             limits,
-            warnings: self.problems.take_warnings(),
+            doubts,
+            warnings,
         })
     }
 
@@ -221,40 +228,50 @@ impl Checker<'_, '_> {
                 let hint = "use 1 to 63 of a-z, 0-9 and `-`; it becomes a part of the endpoint's path";
                 self.problems.add(upstream.name.span(), format!("{key}.name"), "is not a name for a path", hint);
             }
-            let url = match HttpUrl::parse(upstream.url.get_ref()) {
+            if upstream.command.is_some() {
+                let (command, url) = (self.command(upstream, &key), HttpUrl::parse(UNBOUND).ok());
+                if let Some((command, url)) = command.zip(url) {
+                    let (name, command, transport) = (name.clone(), Some(command), Transport::Plain);
+                    let (identity, credential, credentials) = (None, None, Vec::new());
+                    upstreams.push(Upstream { name, url, command, transport, identity, credential, credentials });
+                }
+                continue;
+            }
+            self.stands_beside(upstream, &key);
+            let Some(written) = &upstream.url else {
+                let hint = "add `url` with the MCP endpoint's URL, or `command` with the program to run";
+                self.problems.add(upstream.name.span(), &key, "is nowhere", hint);
+                continue;
+            };
+            let url = match HttpUrl::parse(written.get_ref()) {
                 Ok(url) if !url.origin.is_tls && !url.origin.is_loopback() => {
                     let hint = "use https://; plain http:// is for loopback only, because a credential travels on it";
-                    self.problems.add(upstream.url.span(), format!("{key}.url"), "would be reached without TLS", hint);
+                    self.problems.add(written.span(), format!("{key}.url"), "would be reached without TLS", hint);
                     None
                 }
                 Ok(url) => Some(url),
                 Err(error) => {
-                    self.problems.add(
-                        upstream.url.span(),
-                        format!("{key}.url"),
-                        error.to_string(),
-                        "write the MCP endpoint's URL",
-                    );
+                    self.problems.add(written.span(), format!("{key}.url"), error.to_string(), "write the MCP endpoint's URL");
                     None
                 }
             };
             let credential = upstream.credential.as_ref();
             let credential = credential.and_then(|name| self.credential_named(name, &format!("{key}.credential")));
             if let Some(url) = url
-                && let Some(transport) = self.transport(upstream, &url, &key)
+                && let Some(transport) = self.transport(upstream, written, &url, &key)
                 && let Some((transport, identity)) = self.identity(upstream, transport, &key)
             {
                 let (name, credentials) = (name.clone(), Vec::new());
-                upstreams.push(Upstream { name, url, transport, identity, credential, credentials });
+                upstreams.push(Upstream { name, url, command: None, transport, identity, credential, credentials });
             }
         }
         if raw.is_empty() {
-            self.problems.add(0..0, "upstream", "there is none", "add an [[upstream]] with `name` and `url`");
+            self.problems.add(0..0, "upstream", "there is none", "add an [[upstream]] with `name` and `url` or `command`");
         }
         upstreams
     }
 
-    fn transport(&mut self, raw: &RawUpstream, url: &HttpUrl, key: &str) -> Option<Transport> {
+    fn transport(&mut self, raw: &RawUpstream, written: &Text, url: &HttpUrl, key: &str) -> Option<Transport> {
         let pem = match &raw.ca {
             Some(ca) => Some(self.authorities(ca, url, &format!("{key}.ca"))?),
             None => None,
@@ -265,7 +282,7 @@ impl Checker<'_, '_> {
         let made = ClientTls::new(&url.origin.host, pem.as_ref().map(String::as_bytes)).map_err(|error| {
             let (at, field, hint) = match (&error, &raw.ca) {
                 (TlsError::Pem | TlsError::NoCertificate | TlsError::Certificate, Some(ca)) => (ca, "ca", CA_HINT),
-                _ => (&raw.url, "url", "use a host name or an address"),
+                _ => (written, "url", "use a host name or an address"),
             };
             self.problems.add(at.span(), format!("{key}.{field}"), error.to_string(), hint);
         });

@@ -14,6 +14,7 @@ use super::url::HttpUrl;
 use crate::credential::placement::{Placement, PlacementError};
 use crate::credential::source::{self, Secret, Source, SourceError};
 use crate::credential::vault::{Vault, VaultAuth};
+use crate::stdio::command::Command;
 use crate::tls::ClientTls;
 
 /// Credentials that are taken; more are refused.
@@ -29,7 +30,8 @@ const TLS_HINT: &str = "use https://; plain http:// is for loopback only, becaus
 pub(super) fn choose_credentials(rules: &[Rule], upstreams: &mut [Upstream]) {
     for (at, upstream) in upstreams.iter_mut().enumerate() {
         let by_rules = rules.iter().filter(|rule| rule.what.upstreams.get(at) == Some(&true)).filter_map(|rule| rule.credential);
-        let mut all: Vec<usize> = upstream.credential.into_iter().chain(by_rules).collect();
+        let in_environment = upstream.command.iter().flat_map(Command::credentials);
+        let mut all: Vec<usize> = upstream.credential.into_iter().chain(by_rules).chain(in_environment).collect();
         all.sort_unstable();
         all.dedup();
         upstream.credentials = all;
@@ -154,9 +156,11 @@ impl Checker<'_, '_> {
             }
             (None, Some(basic), None) => (&basic.user, "basic.user", Placement::basic(basic.user.get_ref())),
             (None, None, Some(query)) => (query, "query", Placement::query(query.get_ref())),
+            (None, None, None) if raw.prefix.is_none() => return Some(Placement::Environment),
             (None, None, None) => {
-                let hint = "add `header = \"Authorization\"` and `prefix = \"Bearer \"`, or `basic = { user = \"…\" }`";
-                self.problems.add(raw.name.span(), key, "has no place in a request", hint);
+                let hint = "add `header = \"Authorization\"`, or remove `prefix`";
+                let at = raw.prefix.as_ref().unwrap_or(&raw.name);
+                self.problems.add(at.span(), format!("{key}.prefix"), "stands without `header`", hint);
                 return None;
             }
             _ => {

@@ -1,13 +1,14 @@
 //! Checks rules against the tools that are pinned: a tool or an argument that is certainly not there makes a rule that can never match.
 //!
-//! Invariant: an upstream whose tools were never seen is not judged, so a configuration can be written before its first run.
+//! Invariant: an upstream whose tools were never seen is not judged, so a configuration can be written before its first run; and what is
+//! found makes a check fail, but keeps no gateway from starting, for pins are what was seen so far and not all there is.
 
 use std::collections::BTreeMap;
 
 use toml::Spanned;
 
 use super::check::Checker;
-use super::checked::{ArgPredicate, PinSetup, Rule, Upstream};
+use super::checked::{ArgPredicate, PinSetup, Rule, RuleEffect, Upstream};
 use super::problem::nearest;
 use super::raw::RawRule;
 use crate::pin::book::{Book, Tool};
@@ -55,8 +56,9 @@ fn one(checker: &mut Checker<'_, '_>, key: &str, raw: &RawRule, rule: &Rule, boo
         let hint =
             format!("{near}A tool is known once its upstream has listed it through the gateway; see `sluicegate pins list`");
         let field = format!("{key}.what.tool");
-        if glob.is_literal() {
-            checker.problems.add(written.span(), field, "is no tool of the upstreams that the rule covers", hint);
+        // What blocks may well be there before what it blocks.
+        if glob.is_literal() && matches!(rule.effect, RuleEffect::Allow | RuleEffect::Mask) {
+            checker.problems.doubt(written.span(), field, "is no tool of the upstreams that the rule covers", hint);
         } else {
             checker.problems.warn(written.span(), field, "matches no tool yet of the upstreams that the rule covers", hint);
         }
@@ -71,7 +73,7 @@ fn one(checker: &mut Checker<'_, '_>, key: &str, raw: &RawRule, rule: &Rule, boo
                 None => format!("the tool declares {}", declared.join(", ")),
             };
             let message = format!("points at {name:?}, which no tool that the rule covers declares, so the rule can never match");
-            checker.problems.add(raw.span(), format!("{key}.args[{}].at", at + 1), message, hint);
+            checker.problems.doubt(raw.span(), format!("{key}.args[{}].at", at + 1), message, hint);
         }
     }
 }

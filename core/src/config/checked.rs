@@ -22,6 +22,7 @@ use crate::pin::book::FirstSight;
 use crate::policy::condition::Condition;
 use crate::policy::predicate::ArgTest;
 use crate::policy::{Glob, Path};
+use crate::stdio::command::Command;
 use crate::tls::{IdentityFiles, Transport};
 
 /// A whole configuration.
@@ -56,6 +57,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// `[limits]`
     pub limits: Limits,
+    /// What is wrong by what was seen of the upstreams so far; a check fails for it, but the gateway runs
+    pub doubts: Vec<Problem>,
     /// What is worth a look, but hinders nothing
     pub warnings: Vec<Problem>,
 }
@@ -109,8 +112,10 @@ pub struct Credential {
 pub struct Upstream {
     /// Its name, which is the end of its endpoint's path.
     pub name: String,
-    /// Where it is.
+    /// Where it is; for a program where the bridge to it is, once there is one.
     pub url: HttpUrl,
+    /// What is run, for one that is a program.
+    pub command: Option<Command>,
     /// How it is spoken to.
     pub transport: Transport,
     /// Where the certificate and key are by which the gateway proves to it who it is.

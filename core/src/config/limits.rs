@@ -134,6 +134,15 @@ limits! {
     caller_credentials_max: usize = 10_000, 1..=1_000_000;
     /// Credentials of single callers that are asked for at once; more wait for their turn.
     caller_credentials_asked_at_once_max: usize = 32, 1..=1024;
+    /// Sessions of one upstream that is a program, each with a process of its own unless they share one; one more ends the one silent for
+    /// longest, and where none is silent the answer is 503.
+    stdio_sessions_per_upstream_max: usize = 64, 1..=10_000;
+    /// Time that such a session may be silent; then it ends, and its process with it.
+    stdio_idle_time_max_ms: u64 = 600_000, 1_000..=86_400_000;
+    /// Bytes of a message from or to a program; a longer one from it ends it, a longer one to it is answered with 413.
+    stdio_message_bytes_max: usize = 16_777_216, 1024..=1_073_741_824;
+    /// Time that a program has to end by itself, and then after SIGTERM; then it is killed.
+    stdio_end_time_max_ms: u64 = 2_000, 10..=60_000;
     /// Time that calls have to end after SIGTERM; then they are cut off.
     drain_time_max_ms: u64 = 10_000, 0..=3_600_000;
 }

@@ -40,6 +40,7 @@ pub(super) struct Problems<'t> {
     file: PathBuf,
     text: &'t str,
     found: Vec<Problem>,
+    doubts: Vec<Problem>,
     warnings: Vec<Problem>,
 }
 
@@ -50,7 +51,7 @@ impl<'t> Problems<'t> {
     }
 
     pub(super) fn new(file: &Path, text: &'t str) -> Self {
-        Problems { file: file.to_owned(), text, found: Vec::new(), warnings: Vec::new() }
+        Problems { file: file.to_owned(), text, found: Vec::new(), doubts: Vec::new(), warnings: Vec::new() }
     }
 
     /// Adds a problem with the value at `span`.
@@ -63,6 +64,18 @@ impl<'t> Problems<'t> {
     ) {
         let problem = self.problem(span, key.into(), message.into(), hint.into());
         self.found.push(problem);
+    }
+
+    /// Adds a problem that rests on what was seen and not on what is written: it fails a check, but does not keep a gateway from running.
+    pub(super) fn doubt(
+        &mut self,
+        span: Range<usize>,
+        key: impl Into<String>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let problem = self.problem(span, key.into(), message.into(), hint.into());
+        self.doubts.push(problem);
     }
 
     /// Adds something that is worth a look at the value at `span`, but hinders nothing.
@@ -84,10 +97,12 @@ impl<'t> Problems<'t> {
         Problem { file: self.file.clone(), line, column, key, message, hint }
     }
 
-    /// What is worth a look, in the order of the file.
-    pub(super) fn take_warnings(&mut self) -> Vec<Problem> {
-        self.warnings.sort_by_key(|warning| (warning.line, warning.column));
-        std::mem::take(&mut self.warnings)
+    /// Doubts, and what is worth a look, each in the order of the file.
+    pub(super) fn take_doubts(&mut self) -> [Vec<Problem>; 2] {
+        [&mut self.doubts, &mut self.warnings].map(|found| {
+            found.sort_by_key(|problem| (problem.line, problem.column));
+            std::mem::take(found)
+        })
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -1,5 +1,7 @@
 //! The configuration as it stands in the file; nothing is checked here but its shape.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use sluicegate_dlp::written::Written;
 use toml::Spanned;
@@ -174,11 +176,41 @@ pub(super) struct RawJwt {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawUpstream {
     pub name: Text,
-    pub url: Text,
+    pub url: Option<Text>,
     pub ca: Option<Text>,
     pub client_cert: Option<Text>,
     pub client_key: Option<Text>,
     pub credential: Option<Text>,
+    pub command: Option<Spanned<Vec<Text>>>,
+    #[serde(default)]
+    pub env: BTreeMap<String, Spanned<RawVariable>>,
+    pub cwd: Option<Text>,
+    pub user: Option<Text>,
+    #[serde(default)]
+    pub share: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a text, or { credential = \"…\" }")]
+pub(super) enum RawVariable {
+    Text(String),
+    Credential(RawReference),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReference {
+    pub credential: String,
+}
+
+impl RawVariable {
+    /// The name of the credential that it is, at the place of the variable.
+    pub(super) fn credential(variable: &Spanned<RawVariable>) -> Option<Text> {
+        match variable.get_ref() {
+            RawVariable::Text(_) => None,
+            RawVariable::Credential(RawReference { credential }) => Some(Spanned::new(variable.span(), credential.clone())),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -233,6 +233,10 @@ fn r91_what_is_wrong_is_said() {
         ),
         ("url = \"http://127.0.0.1:3102/mcp\"", "url = \"http://u:p@127.0.0.1/mcp\"", "upstream[1].url: a URL must not hold"),
         ("credential = \"everything-key\"\n", "ca = \"key\"\n", "upstream[1].ca: stands beside a plain http:// URL"),
+        ("url = \"http://127.0.0.1:3102/mcp\"", "", "upstream[1]: is nowhere\n  hint: add `url`"),
+        ("credential = \"everything-key\"\n", "user = \"root\"\n", "upstream[1].user: stands beside `url`"),
+        ("credential = \"everything-key\"\n", "env = { A = \"b\" }\n", "upstream[1].env: stands beside `url`"),
+        ("credential = \"everything-key\"\n", "command = [\"sh\"]\n", "upstream[1].url: stands beside `command`"),
         (
             "url = \"http://127.0.0.1:3102/mcp\"",
             "url = \"https://127.0.0.1:3102/mcp\"\nca = \"key\"",
@@ -649,4 +653,25 @@ fn a_login_that_cannot_work_is_found() {
         let found = load_text(&text.replace("[audit]", &login)).err().unwrap_or_default();
         assert!(found.iter().any(|problem| problem.contains(said)), "{found:#?}");
     }
+}
+
+#[test]
+fn an_upstream_that_is_a_program_is_checked() {
+    let with = |keys: &str| problems("url = \"http://127.0.0.1:3102/mcp\"\ncredential = \"everything-key\"\n", keys);
+    for (keys, said) in [
+        ("command = []\n", "upstream[1].command: is no command"),
+        ("command = [\"no-such-program\"]\n", "upstream[1].command: is no program that can be run"),
+        ("command = [\"./key\"]\n", "upstream[1].command: is no program that can be run"),
+        ("command = [\"sh\"]\ncwd = \"key\"\n", "upstream[1].cwd: is no directory"),
+        ("command = [\"sh\"]\nuser = \"nobody-of-this-name\"\n", "upstream[1].user: is no user of this system"),
+        ("command = [\"sh\"]\nenv = { \"A=\" = \"b\" }\n", "upstream[1].env.A=: is no variable"),
+        ("command = [\"sh\"]\nenv = { A = { credential = \"x\" } }\n", "upstream[1].env.A: no [[credential]] is named \"x\""),
+        ("command = [\"sh\"]\nenv = { A = { credential = \"everything-key\" } }\n", "upstream[1].env.A: stands in requests"),
+        ("command = [\"sh\"]\ncredential = \"everything-key\"\n", "upstream[1].credential: stands beside `command`"),
+    ] {
+        let found = with(keys);
+        assert!(found.iter().any(|problem| problem.contains(said)), "{keys}: {found:?}");
+        assert!(found.iter().all(|problem| problem.contains("hint: ")), "{found:?}");
+    }
+    assert_eq!(with("command = [\"sh\", \"-c\", \"exit\"]\nenv = { A = \"b\" }\nshare = true\n"), [""; 0]);
 }

@@ -31,6 +31,7 @@ use crate::credential::held::Kept;
 use crate::mcp::session::Sealer;
 use crate::pin::desk::{PinDesk, Sighting};
 use crate::rt;
+use crate::stdio::bridge::{Bridge, Values};
 use crate::worker::mailbox::Mailbox;
 use crate::worker::metrics::Counters;
 use crate::worker::{self, Outfit, WorkerError};
@@ -98,7 +99,8 @@ pub struct Observed {
 ///
 /// # Errors
 /// [`ProcessError`].
-pub fn run(config: Config) -> Result<(), ProcessError> {
+pub fn run(mut config: Config) -> Result<(), ProcessError> {
+    let bridge = Bridge::bind(&mut config).map_err(system)?;
     let engine = Arc::new(Engine::with(Arc::clone(&config.catalogue)).map_err(ProcessError::Engine)?);
     let cpus = rt::available_cpus().map_err(system)?;
     let workers = config.server.workers.unwrap_or(cpus.len()).max(1);
@@ -150,6 +152,7 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
     }
     let (ready, newest) = (AtomicBool::new(false), Mutex::new(Arc::clone(&first)));
     let observed = Arc::new(Observed { counters, sink, ready, generation: 1.into(), newest, approvals });
+    let bridge = bridge.map(|bridge| bridge.start(blueprint.config(), &variables(&observed))).transpose().map_err(system)?;
     runtime.spawn(CallerTask::new(blueprint.config(), &callers, calling).run());
     tracing::info!(%address, workers, "listening");
     let observed_by = Arc::clone(&observed);
@@ -163,6 +166,9 @@ pub fn run(config: Config) -> Result<(), ProcessError> {
         if let Ok(Err(error)) = thread.join() {
             return Err(ProcessError::Worker(error));
         }
+    }
+    if bridge.is_some_and(|bridge| !bridge.stop()) {
+        tracing::error!("the servers' processes ended badly");
     }
     // No call needs a credential any more, so what was given for asking is given back.
     let all_ended = async { while credentials.join_next().await.is_some() {} };
@@ -189,6 +195,17 @@ fn audit_options(config: &Config, workers: usize) -> sink::Options {
         seal_interval: config.audit.seal_interval,
         seal_rows: SEAL_ROWS,
     }
+}
+
+/// The credentials of the newest generation, for the environments of programs.
+fn variables(observed: &Arc<Observed>) -> Values {
+    let observed = Arc::downgrade(observed);
+    Arc::new(move |index| {
+        let newest = Arc::clone(&observed.upgrade()?.newest.lock().unwrap_or_else(PoisonError::into_inner));
+        let held = newest.routes.iter().find_map(|route| route.credentials.variable(index, rt::now_unix_s()))?;
+        let value = String::from_utf8(held.variable()?.to_vec()).ok()?;
+        Some((value, held.version))
+    })
 }
 
 fn start(outfit: Outfit) -> Result<JoinHandle<Result<(), WorkerError>>, ProcessError> {

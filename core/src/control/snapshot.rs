@@ -66,7 +66,7 @@ pub struct Route {
     pub authority: String,
     /// The upstream's request target.
     pub path: String,
-    /// The upstream's whole URL.
+    /// The upstream's whole URL; what a program is run as.
     pub endpoint: String,
     /// The upstream's addresses, as they were last resolved.
     pub addresses: Vec<SocketAddr>,
@@ -170,7 +170,11 @@ impl Blueprint {
             origin: upstream.url.origin.clone(),
             authority: upstream.url.authority.clone(),
             path: upstream.url.path.clone(),
-            endpoint: format!("{scheme}://{}{}", upstream.url.authority, upstream.url.path),
+            endpoint: match &upstream.command {
+                // Where the bridge is differs from start to start.
+                Some(command) => command.endpoint(),
+                None => format!("{scheme}://{}{}", upstream.url.authority, upstream.url.path),
+            },
             addresses,
             transport: upstream.transport.clone(),
             credentials: self.credentials(upstream, credentials),

@@ -66,6 +66,11 @@ impl Held {
         self.placement.field().map(|name| (name, self.written.as_slice()))
     }
 
+    /// The value, where it stands in a program's environment.
+    pub fn variable(&self) -> Option<&[u8]> {
+        (*self.placement == Placement::Environment).then_some(self.written.as_slice())
+    }
+
     /// Name and percent-encoded value of the query's parameter, where it stands in one.
     pub fn parameter(&self) -> Option<(&str, &[u8])> {
         self.placement.parameter().map(|name| (name, self.written.as_slice()))

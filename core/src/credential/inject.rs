@@ -103,6 +103,12 @@ impl Credentials {
         }
     }
 
+    /// The credential of this position for a program's environment at this time, in Unix seconds, where there is one.
+    pub fn variable(&self, index: usize, now_s: u64) -> Option<&Held> {
+        let choice = self.choices.iter().find(|choice| choice.index == index)?;
+        choice.held.as_deref().filter(|held| held.is_live(now_s) && held.variable().is_some())
+    }
+
     /// A caller's own credential, bound to the upstream's origin.
     pub fn of_caller(&self, credential: &CallerCredential) -> Injection {
         Injection { origin: Arc::clone(&self.origin), held: Arc::clone(&credential.held), serial: Some(credential.serial) }

@@ -36,6 +36,8 @@ pub enum Placement {
         /// The parameter's name.
         name: String,
     },
+    /// In the environment of an upstream that is a program, and in no request.
+    Environment,
 }
 
 /// Why a credential cannot be put in this way.
@@ -123,12 +125,12 @@ impl Placement {
         Ok(Placement::Query { name: name.to_owned() })
     }
 
-    /// The header field that the credential stands in; none for a query.
+    /// The header field that the credential stands in, where it stands in one.
     pub fn field(&self) -> Option<&[u8]> {
         match self {
             Placement::Header { name, .. } => Some(name.as_bytes()),
             Placement::Basic { .. } => Some(b"Authorization"),
-            Placement::Query { .. } => None,
+            Placement::Query { .. } | Placement::Environment => None,
         }
     }
 
@@ -146,6 +148,7 @@ impl Placement {
                 joined(&[b"Basic ", Zeroizing::new(STANDARD.encode(&*pair)).as_bytes()])
             }
             Placement::Query { .. } => percent_encoded(secret.bytes()),
+            Placement::Environment => joined(&[secret.bytes()]),
         }
     }
 }
