@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::{error, fmt};
 
-use crate::{KeySet, Pointer};
+use crate::{Algorithms, KeySet, Pointer};
 
 /// Longest name of an issuer in the configuration, in bytes.
 const NAME_MAX_BYTES: usize = 64;
@@ -26,6 +26,7 @@ pub struct IssuerPolicy {
     lifetime_max_s: u32,
     roles: Option<Pointer>,
     groups: Option<Pointer>,
+    algorithms: Algorithms,
 }
 
 impl IssuerPolicy {
@@ -55,6 +56,7 @@ impl IssuerPolicy {
             lifetime_max_s: 3600,
             roles: None,
             groups: None,
+            algorithms: Algorithms::ANY,
         })
     }
 
@@ -90,6 +92,18 @@ impl IssuerPolicy {
     #[must_use]
     pub fn with_groups(self, groups: Pointer) -> IssuerPolicy {
         IssuerPolicy { groups: Some(groups), ..self }
+    }
+
+    /// Says which algorithms the issuer signs with; any that is verified at all by default. One RSA algorithm alone is also that of RSA keys
+    /// that name none.
+    #[must_use]
+    pub fn with_algorithms(self, algorithms: Algorithms) -> IssuerPolicy {
+        IssuerPolicy { algorithms, ..self }
+    }
+
+    /// The algorithms that its tokens may be signed with.
+    pub fn algorithms(&self) -> Algorithms {
+        self.algorithms
     }
 
     /// The operator's name for the issuer.

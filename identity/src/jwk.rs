@@ -4,33 +4,19 @@
 
 use std::fmt;
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::signature::ParsedPublicKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-/// A signature algorithm (RFC 7518, RFC 8037, RFC 9864).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Algorithm {
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// Ed25519, whether a header calls it `EdDSA` or `Ed25519`.
-    EdDsa,
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    Rs256,
-}
+use crate::algorithm::Algorithm;
+use crate::rsa;
 
-impl Algorithm {
-    /// The algorithm of a header's `alg`, which is case-sensitive; `none` and the HMAC family are none.
-    pub(crate) fn of_header(alg: &str) -> Option<Algorithm> {
-        match alg {
-            "ES256" => Some(Algorithm::Es256),
-            "EdDSA" | "Ed25519" => Some(Algorithm::EdDsa),
-            "RS256" => Some(Algorithm::Rs256),
-            _ => None,
-        }
-    }
-}
+/// Members that only private and symmetric keys have (RFC 7518 section 6).
+const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+/// Bytes of a key's name.
+const KID_BYTES_MAX: usize = 256;
 
 /// Why a key is not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +31,19 @@ pub enum JwkError {
     Algorithm,
     /// A member is missing, is not base64url, or is no key.
     Material,
-    /// `kid` is not a string.
+    /// `kid` is not a string of 1 to 256 bytes.
     KeyId,
+    /// It was made by a generator that is known to be broken (CVE-2017-15361).
+    Weak,
+    /// Another key of the set has its name and its algorithm, so neither is used.
+    Ambiguous,
+}
+
+impl JwkError {
+    /// Whether the issuer should be told: its private keys may be known to others, or its tokens are refused for want of order.
+    pub fn is_alarming(self) -> bool {
+        matches!(self, JwkError::Private | JwkError::Weak | JwkError::Ambiguous)
+    }
 }
 
 impl fmt::Display for JwkError {
@@ -57,7 +54,9 @@ impl fmt::Display for JwkError {
             JwkError::Use => "the key is not for signatures",
             JwkError::Algorithm => "the key's algorithm or curve is not supported",
             JwkError::Material => "the key material is malformed",
-            JwkError::KeyId => "the key id is not a string",
+            JwkError::KeyId => "the key id is not a string of 1 to 256 bytes",
+            JwkError::Weak => "the key was made by a broken generator and its private half can be computed",
+            JwkError::Ambiguous => "another key has the same key id and algorithm",
         })
     }
 }
@@ -67,6 +66,10 @@ impl fmt::Display for JwkError {
 pub(crate) struct VerifyingKey {
     pub(crate) kid: Option<String>,
     pub(crate) algorithm: Algorithm,
+    /// SHA-256 of the key's required members (RFC 7638).
+    pub(crate) thumbprint: [u8; 32],
+    /// Whether it is an RSA key that does not say which algorithm it serves.
+    is_open: bool,
     key: ParsedPublicKey,
 }
 
@@ -75,38 +78,46 @@ impl VerifyingKey {
         self.key.verify_sig(message, signature).is_ok()
     }
 
-    /// What identifies the key material, for comparing sets.
-    pub(crate) fn material(&self) -> &[u8] {
-        self.key.as_ref()
+    /// The same key for another algorithm, where it does not name its own; `None` where nothing changes.
+    pub(crate) fn assigned(&self, rsa: Algorithm) -> Option<VerifyingKey> {
+        if !self.is_open || self.algorithm == rsa {
+            return None;
+        }
+        let key = ParsedPublicKey::new(rsa.verification(), &self.key).ok()?;
+        Some(VerifyingKey { algorithm: rsa, key, ..self.clone() })
     }
 }
 
 /// Admits a key.
 pub(crate) fn admit(value: &Value) -> Result<VerifyingKey, JwkError> {
     let key = value.as_object().ok_or(JwkError::Type)?;
-    if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|member| key.contains_key(*member)) {
+    if PRIVATE.iter().any(|member| key.contains_key(*member)) || text(key, "kty") == Some("oct") {
         return Err(JwkError::Private);
     }
     check_use(key)?;
     let kid = match key.get("kid") {
         None => None,
-        Some(Value::String(kid)) => Some(kid.clone()),
+        Some(Value::String(kid)) if (1..=KID_BYTES_MAX).contains(&kid.len()) => Some(kid.clone()),
         Some(_) => return Err(JwkError::KeyId),
     };
-    let (algorithm, parsed) = match key.get("kty").and_then(Value::as_str) {
-        Some("RSA") => (Algorithm::Rs256, rsa(key)?),
-        Some("EC") => (Algorithm::Es256, p256(key)?),
-        Some("OKP") => (Algorithm::EdDsa, ed25519(key)?),
+    let named = match key.get("alg") {
+        None => None,
+        Some(alg) => Some(alg.as_str().and_then(Algorithm::named).ok_or(JwkError::Algorithm)?),
+    };
+    let (algorithm, material, thumbprint) = match text(key, "kty") {
+        Some("RSA") => rsa_key(key, named)?,
+        Some("EC") => curve_key(key)?,
+        Some("OKP") => edwards_key(key)?,
         _ => return Err(JwkError::Type),
     };
-    if let Some(alg) = key.get("alg")
-        && alg.as_str().and_then(Algorithm::of_header) != Some(algorithm)
-    {
+    if named.is_some_and(|named| named != algorithm) {
         return Err(JwkError::Algorithm);
     }
-    Ok(VerifyingKey { kid, algorithm, key: parsed })
+    let parsed = ParsedPublicKey::new(algorithm.verification(), material).map_err(|_| JwkError::Material)?;
+    Ok(VerifyingKey { kid, algorithm, thumbprint, is_open: algorithm.is_rsa() && named.is_none(), key: parsed })
 }
 
+/// `x5c`, `x5t` and `x5u` are not looked at: the members of the key itself are what counts.
 fn check_use(key: &Map<String, Value>) -> Result<(), JwkError> {
     let used = key.get("use").is_none_or(|usage| matches!(usage.as_str(), Some("sig" | "jwt-svid")));
     let operates =
@@ -114,64 +125,63 @@ fn check_use(key: &Map<String, Value>) -> Result<(), JwkError> {
     if used && operates { Ok(()) } else { Err(JwkError::Use) }
 }
 
+fn text<'k>(key: &'k Map<String, Value>, name: &str) -> Option<&'k str> {
+    key.get(name).and_then(Value::as_str)
+}
+
 fn member(key: &Map<String, Value>, name: &str) -> Result<Vec<u8>, JwkError> {
-    let text = key.get(name).and_then(Value::as_str).ok_or(JwkError::Material)?;
+    let text = text(key, name).ok_or(JwkError::Material)?;
     URL_SAFE_NO_PAD.decode(text).map_err(|_| JwkError::Material)
 }
 
-fn curve(key: &Map<String, Value>, name: &str) -> Result<(), JwkError> {
-    if key.get("crv").and_then(Value::as_str) == Some(name) { Ok(()) } else { Err(JwkError::Algorithm) }
-}
+/// What is parsed, and what identifies it.
+type Material = (Algorithm, Vec<u8>, [u8; 32]);
 
-/// 2048 to 8192 bits and an odd exponent of at least 65537; an RSA key in DER (RFC 8017 appendix A.1.1).
-fn rsa(key: &Map<String, Value>) -> Result<ParsedPublicKey, JwkError> {
+fn rsa_key(key: &Map<String, Value>, named: Option<Algorithm>) -> Result<Material, JwkError> {
+    let algorithm = named.unwrap_or(Algorithm::Rs256);
+    if !algorithm.is_rsa() {
+        return Err(JwkError::Algorithm);
+    }
     let (modulus, exponent) = (member(key, "n")?, member(key, "e")?);
-    let value = exponent.iter().try_fold(0u64, |value, &byte| value.checked_mul(256)?.checked_add(u64::from(byte)));
-    let is_safe = value.is_some_and(|value| value >= 65_537 && value % 2 == 1);
-    if !is_safe || !(256..=1024).contains(&modulus.len()) || modulus[0] == 0 || modulus.last().is_none_or(|b| b % 2 == 0) {
-        return Err(JwkError::Material);
-    }
-    let mut body = integer(&modulus);
-    body.extend(integer(&exponent));
-    let mut der = vec![0x30];
-    der.extend(length(body.len()));
-    der.extend(body);
-    ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der).map_err(|_| JwkError::Material)
+    let der = rsa::der(&modulus, &exponent)?;
+    let encode = |number: &[u8]| URL_SAFE_NO_PAD.encode(rsa::digits(number));
+    let members = format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, encode(&exponent), encode(&modulus));
+    Ok((algorithm, der, thumbprint(&members)))
 }
 
-fn integer(big_endian: &[u8]) -> Vec<u8> {
-    let digits: Vec<u8> = big_endian.iter().copied().skip_while(|&b| b == 0).collect();
-    let needs_sign = digits.first().is_none_or(|&b| b >= 0x80);
-    let mut der = vec![0x02];
-    der.extend(length(digits.len() + usize::from(needs_sign)));
-    der.extend(needs_sign.then_some(0));
-    der.extend(digits);
-    der
-}
-
-fn length(bytes: usize) -> Vec<u8> {
-    match u8::try_from(bytes) {
-        Ok(short @ 0..=0x7f) => vec![short],
-        Ok(long) => vec![0x81, long],
-        Err(_) => vec![0x82, (bytes >> 8) as u8, bytes as u8],
-    }
-}
-
-fn p256(key: &Map<String, Value>) -> Result<ParsedPublicKey, JwkError> {
-    curve(key, "P-256")?;
+fn curve_key(key: &Map<String, Value>) -> Result<Material, JwkError> {
+    let crv = text(key, "crv").ok_or(JwkError::Algorithm)?;
+    let (algorithm, bytes) = match crv {
+        "P-256" => (Algorithm::Es256, 32),
+        "P-384" => (Algorithm::Es384, 48),
+        "P-521" => (Algorithm::Es512, 66),
+        _ => return Err(JwkError::Algorithm),
+    };
     let (x, y) = (member(key, "x")?, member(key, "y")?);
-    if x.len() != 32 || y.len() != 32 {
+    // RFC 7518 section 6.2.1.2: whole coordinates, zeros in front included.
+    if x.len() != bytes || y.len() != bytes {
         return Err(JwkError::Material);
     }
-    let point = [&[0x04], x.as_slice(), y.as_slice()].concat();
-    ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).map_err(|_| JwkError::Material)
+    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let members = format!(r#"{{"crv":"{crv}","kty":"EC","x":"{}","y":"{}"}}"#, encode(&x), encode(&y));
+    Ok((algorithm, [&[0x04], x.as_slice(), y.as_slice()].concat(), thumbprint(&members)))
 }
 
-fn ed25519(key: &Map<String, Value>) -> Result<ParsedPublicKey, JwkError> {
-    curve(key, "Ed25519")?;
+fn edwards_key(key: &Map<String, Value>) -> Result<Material, JwkError> {
+    if text(key, "crv") != Some("Ed25519") {
+        return Err(JwkError::Algorithm);
+    }
     let x = member(key, "x")?;
     if x.len() != 32 {
         return Err(JwkError::Material);
     }
-    ParsedPublicKey::new(&ED25519, x).map_err(|_| JwkError::Material)
+    let members = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, URL_SAFE_NO_PAD.encode(&x));
+    Ok((Algorithm::EdDsa, x, thumbprint(&members)))
+}
+
+/// RFC 7638 section 3.
+fn thumbprint(members: &str) -> [u8; 32] {
+    let mut thumbprint = [0; 32];
+    thumbprint.copy_from_slice(digest(&SHA256, members.as_bytes()).as_ref());
+    thumbprint
 }

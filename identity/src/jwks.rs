@@ -7,8 +7,9 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::algorithm::Algorithm;
 use crate::json;
-use crate::jwk::{self, Algorithm, JwkError, VerifyingKey};
+use crate::jwk::{self, JwkError, VerifyingKey};
 use crate::refusal::Refusal;
 
 /// Keys of one set; a longer one is not taken.
@@ -63,10 +64,8 @@ impl fmt::Debug for KeySet {
 
 impl PartialEq for KeySet {
     fn eq(&self, other: &KeySet) -> bool {
-        let names = |set: &KeySet| -> Vec<(Option<String>, Algorithm, Vec<u8>)> {
-            set.keys.iter().map(|key| (key.kid.clone(), key.algorithm, key.material().to_vec())).collect()
-        };
-        names(self) == names(other)
+        let names = |key: &VerifyingKey| (key.kid.clone(), key.algorithm, key.thumbprint);
+        self.keys.iter().map(names).eq(other.keys.iter().map(names))
     }
 }
 
@@ -81,22 +80,32 @@ impl KeySet {
         if values.len() > KEYS_MAX {
             return Err(JwksError::TooMany);
         }
-        let (mut keys, mut dropped): (Vec<VerifyingKey>, Vec<DroppedKey>) = (Vec::new(), Vec::new());
+        let (mut keys, mut dropped): (Vec<(usize, VerifyingKey)>, Vec<DroppedKey>) = (Vec::new(), Vec::new());
         for (index, value) in values.iter().enumerate() {
             match jwk::admit(value) {
-                Ok(key) => keys.push(key),
+                Ok(key) => keys.push((index, key)),
                 Err(error) => dropped.push(DroppedKey { index, error }),
             }
         }
-        // Two different keys of one name and algorithm: neither can be told from the other, so neither is used.
+        // Two different keys of one name and algorithm: neither can be told from the other, so neither is used.
         let is_doubtful = |key: &VerifyingKey| {
-            let namesake = |other: &&VerifyingKey| other.kid == key.kid && other.algorithm == key.algorithm;
-            key.kid.is_some() && keys.iter().filter(namesake).any(|other| other.material() != key.material())
+            let is_namesake = |other: &VerifyingKey| other.kid == key.kid && other.algorithm == key.algorithm;
+            key.kid.is_some() && keys.iter().any(|(_, other)| is_namesake(other) && other.thumbprint != key.thumbprint)
         };
-        let doubtful: Vec<bool> = keys.iter().map(is_doubtful).collect();
-        let mut doubts = doubtful.into_iter();
-        keys.retain(|_| !doubts.next().unwrap_or(false));
+        let (doubtful, keys): (Vec<_>, Vec<_>) = keys.iter().cloned().partition(|(_, key)| is_doubtful(key));
+        dropped.extend(doubtful.iter().map(|&(index, _)| DroppedKey { index, error: JwkError::Ambiguous }));
+        let keys: Vec<VerifyingKey> = keys.into_iter().map(|(_, key)| key).collect();
         if keys.is_empty() { Err(JwksError::NoKeys(dropped)) } else { Ok((KeySet { keys }, dropped)) }
+    }
+
+    /// The set with this algorithm for RSA keys that name none; `None` where nothing changes.
+    pub(crate) fn assigned(&self, rsa: Algorithm) -> Option<KeySet> {
+        let keys: Vec<Option<VerifyingKey>> = self.keys.iter().map(|key| key.assigned(rsa)).collect();
+        if keys.iter().all(Option::is_none) {
+            return None;
+        }
+        let keys = keys.into_iter().zip(&self.keys).map(|(assigned, key)| assigned.unwrap_or_else(|| key.clone()));
+        Some(KeySet { keys: keys.collect() })
     }
 
     /// How many keys can be used.

@@ -4,6 +4,7 @@
 //! The way of a token: [`bearer`] takes it from the header field, [`TokenCache`] recognises it or hands it to a
 //! [`Verifier`], which holds the [`KeySet`] of each issuer. [`Refresh`] says when a key set must be fetched again.
 
+mod algorithm;
 mod binding;
 mod cache;
 mod claims;
@@ -21,16 +22,18 @@ mod pointer;
 mod principal;
 mod refresh;
 mod refusal;
+mod rsa;
 mod token;
 mod verify;
 
 #[cfg(test)]
 mod tests;
 
+pub use algorithm::{Algorithm, Algorithms};
 pub use binding::Binding;
 pub use cache::TokenCache;
 pub use issuer::{IssuerPolicy, IssuerPolicyError, IssuerState};
-pub use jwk::{Algorithm, JwkError};
+pub use jwk::JwkError;
 pub use jwks::{DroppedKey, JwksError, KeySet};
 pub use login::Login;
 pub use metadata::challenge;

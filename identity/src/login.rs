@@ -9,7 +9,7 @@ use crate::claims::{audiences, subject, times};
 use crate::mapping::{Named, mapped};
 use crate::principal::Principal;
 use crate::refusal::Refusal;
-use crate::verify::Verifier;
+use crate::verify::{Proven, Verifier};
 
 /// A login that was begun.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ impl Verifier {
     /// # Errors
     /// The first check that fails.
     pub fn verify_login(&self, token: &[u8], login: Login<'_>, now: u64) -> Result<Principal, Refusal> {
-        let (issuer, token) = self.proven(token)?;
+        let Proven { issuer, token, key_thumbprint } = self.proven(token)?;
         let policy = self.policy(issuer).filter(|_| issuer == login.issuer).ok_or(Refusal::UnknownIssuer)?;
         let claims = &token.claims;
         let audiences = audiences(claims)?;
@@ -46,7 +46,7 @@ impl Verifier {
             Some(_) => return Err(Refusal::WrongNonce),
             None => return Err(Refusal::MissingClaim("nonce")),
         }
-        let named = Named { subject: subject(claims)?, client_id: Some(login.client_id.to_owned()), audiences };
+        let named = Named { subject: subject(claims)?, client_id: Some(login.client_id.to_owned()), audiences, key_thumbprint };
         mapped(issuer, policy, claims, named, counts)
     }
 }

@@ -18,6 +18,7 @@ pub(crate) struct Named {
     pub(crate) subject: String,
     pub(crate) client_id: Option<String>,
     pub(crate) audiences: Vec<String>,
+    pub(crate) key_thumbprint: [u8; 32],
 }
 
 /// The principal, with roles and groups as the issuer's policy finds them in the claims.
@@ -25,7 +26,7 @@ pub(crate) fn mapped(
     issuer: usize,
     policy: &IssuerPolicy,
     claims: &Map<String, Value>,
-    Named { subject, client_id, audiences }: Named,
+    Named { subject, client_id, audiences, key_thumbprint }: Named,
     times: Times,
 ) -> Result<Principal, Refusal> {
     let groups = names(claims, policy.groups(), "groups")?.into_iter().map(|group| format!("{}:{group}", policy.name()));
@@ -44,6 +45,7 @@ pub(crate) fn mapped(
         issued_at: times.issued_at,
         not_before: times.not_before,
         expires_at: times.expires_at,
+        key_thumbprint,
     })
 }
 

@@ -5,20 +5,36 @@ use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair,
+    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256,
+    RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::jwk::Algorithm;
+use crate::algorithm::Algorithm;
 use crate::pointer::Pointer;
 
 enum Pair {
-    Es256(EcdsaKeyPair),
+    Ecdsa(EcdsaKeyPair, Curve),
     EdDsa(Ed25519KeyPair),
-    Rs256(Box<RsaKeyPair>),
+    Rsa(Box<RsaKeyPair>, Algorithm),
 }
+
+/// A curve of NIST's.
+#[derive(Clone, Copy)]
+struct Curve {
+    algorithm: Algorithm,
+    name: &'static str,
+    signing: &'static EcdsaSigningAlgorithm,
+}
+
+const CURVES: [Curve; 3] = [
+    Curve { algorithm: Algorithm::Es256, name: "P-256", signing: &ECDSA_P256_SHA256_FIXED_SIGNING },
+    Curve { algorithm: Algorithm::Es384, name: "P-384", signing: &ECDSA_P384_SHA384_FIXED_SIGNING },
+    Curve { algorithm: Algorithm::Es512, name: "P-521", signing: &ECDSA_P521_SHA512_FIXED_SIGNING },
+];
 
 /// A key that signs.
 pub struct SigningKey {
@@ -32,33 +48,41 @@ impl SigningKey {
     /// # Errors
     /// When the system has no randomness to give.
     pub fn generate(algorithm: Algorithm, kid: &str) -> Result<SigningKey, Unspecified> {
-        let pair = match algorithm {
-            Algorithm::Es256 => Pair::Es256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?),
-            Algorithm::EdDsa => Pair::EdDsa(Ed25519KeyPair::generate()?),
-            Algorithm::Rs256 => Pair::Rs256(Box::new(RsaKeyPair::generate(KeySize::Rsa2048)?)),
+        let pair = match CURVES.into_iter().find(|curve| curve.algorithm == algorithm) {
+            Some(curve) => Pair::Ecdsa(EcdsaKeyPair::generate(curve.signing)?, curve),
+            None if algorithm == Algorithm::EdDsa => Pair::EdDsa(Ed25519KeyPair::generate()?),
+            None => Pair::Rsa(Box::new(RsaKeyPair::generate(KeySize::Rsa2048)?), algorithm),
         };
         Ok(SigningKey { kid: kid.to_owned(), pair })
     }
 
-    /// Takes a private key in PKCS#8 (RFC 5958): RSA with 2048 bits or more, P-256 or Ed25519.
+    /// Takes a private key in PKCS#8 (RFC 5958): RSA with 2048 bits or more, which signs with RS256, P-256, P-384, P-521 or Ed25519.
     ///
     /// # Errors
     /// When it is none of these.
     pub fn from_pkcs8(der: &[u8], kid: &str) -> Result<SigningKey, Unspecified> {
-        let ecdsa = || EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map(Pair::Es256);
-        let rsa = || RsaKeyPair::from_pkcs8(der).map(|pair| Pair::Rs256(Box::new(pair)));
+        let ecdsa = CURVES.into_iter().find_map(|curve| {
+            let pair = EcdsaKeyPair::from_pkcs8(curve.signing, der).ok()?;
+            Some(Pair::Ecdsa(pair, curve))
+        });
+        let rsa = || RsaKeyPair::from_pkcs8(der).map(|pair| Pair::Rsa(Box::new(pair), Algorithm::Rs256));
         let ed25519 = || Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Pair::EdDsa);
-        let pair = ecdsa().or_else(|_| rsa()).or_else(|_| ed25519()).map_err(|_| Unspecified)?;
+        let pair = ecdsa.map_or_else(|| rsa().or_else(|_| ed25519()).map_err(|_| Unspecified), Ok)?;
         Ok(SigningKey { kid: kid.to_owned(), pair })
+    }
+
+    /// The algorithm it signs with.
+    pub fn algorithm(&self) -> Algorithm {
+        match &self.pair {
+            Pair::Ecdsa(_, curve) => curve.algorithm,
+            Pair::EdDsa(_) => Algorithm::EdDsa,
+            Pair::Rsa(_, algorithm) => *algorithm,
+        }
     }
 
     /// The name of the algorithm in headers and keys.
     pub fn alg(&self) -> &'static str {
-        match self.pair {
-            Pair::Es256(_) => "ES256",
-            Pair::EdDsa(_) => "EdDSA",
-            Pair::Rs256(_) => "RS256",
-        }
+        self.algorithm().name()
     }
 
     /// The public key as a JWK.
@@ -66,16 +90,17 @@ impl SigningKey {
         let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let (kid, alg) = (&self.kid, self.alg());
         match &self.pair {
-            Pair::Es256(pair) => {
-                let point = pair.public_key().as_ref();
-                let (x, y) = (encode(&point[1..33]), encode(&point[33..65]));
-                json!({"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": kid, "alg": alg, "use": "sig"})
+            Pair::Ecdsa(pair, curve) => {
+                // An uncompressed point: a byte 4, then both coordinates.
+                let point = &pair.public_key().as_ref()[1..];
+                let (x, y) = point.split_at(point.len() / 2);
+                json!({"kty": "EC", "crv": curve.name, "x": encode(x), "y": encode(y), "kid": kid, "alg": alg, "use": "sig"})
             }
             Pair::EdDsa(pair) => {
                 let x = encode(pair.public_key().as_ref());
                 json!({"kty": "OKP", "crv": "Ed25519", "x": x, "kid": kid, "alg": alg, "use": "sig"})
             }
-            Pair::Rs256(pair) => {
+            Pair::Rsa(pair, _) => {
                 let (n, e) = rsa_numbers(pair.public_key().as_ref());
                 json!({"kty": "RSA", "n": encode(n), "e": encode(e), "kid": kid, "alg": alg, "use": "sig"})
             }
@@ -112,11 +137,11 @@ impl SigningKey {
         let signed = format!("{header}.{claims}");
         let random = SystemRandom::new();
         let signature = match &self.pair {
-            Pair::Es256(pair) => pair.sign(&random, signed.as_bytes())?.as_ref().to_vec(),
+            Pair::Ecdsa(pair, _) => pair.sign(&random, signed.as_bytes())?.as_ref().to_vec(),
             Pair::EdDsa(pair) => pair.sign(signed.as_bytes()).as_ref().to_vec(),
-            Pair::Rs256(pair) => {
+            Pair::Rsa(pair, algorithm) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature)?;
+                pair.sign(encoding(*algorithm), &random, signed.as_bytes(), &mut signature)?;
                 signature
             }
         };
@@ -136,6 +161,18 @@ pub fn place(claims: &mut Value, at: &Pointer, value: Value) -> Option<()> {
     }
     *place = value;
     Some(())
+}
+
+/// How an RSA key signs.
+fn encoding(algorithm: Algorithm) -> &'static dyn RsaEncoding {
+    match algorithm {
+        Algorithm::Rs384 => &RSA_PKCS1_SHA384,
+        Algorithm::Rs512 => &RSA_PKCS1_SHA512,
+        Algorithm::Ps256 => &RSA_PSS_SHA256,
+        Algorithm::Ps384 => &RSA_PSS_SHA384,
+        Algorithm::Ps512 => &RSA_PSS_SHA512,
+        _ => &RSA_PKCS1_SHA256,
+    }
 }
 
 /// The two integers of an RSA public key in DER (RFC 8017 appendix A.1.1), which we made ourselves.

@@ -30,6 +30,7 @@ pub struct Principal {
     pub(crate) issued_at: u64,
     pub(crate) not_before: u64,
     pub(crate) expires_at: u64,
+    pub(crate) key_thumbprint: [u8; 32],
 }
 
 impl Principal {
@@ -96,5 +97,10 @@ impl Principal {
     /// Until when the token counts, in Unix seconds, leeway included.
     pub fn expires_at(&self) -> u64 {
         self.expires_at
+    }
+
+    /// The SHA-256 thumbprint of the issuer's key that signed the token (RFC 7638).
+    pub fn key_thumbprint(&self) -> &[u8; 32] {
+        &self.key_thumbprint
     }
 }

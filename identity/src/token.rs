@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use crate::algorithm::Algorithm;
 use crate::json::{self, JsonFault};
-use crate::jwk::Algorithm;
 use crate::refusal::Refusal;
 
 /// Bytes of a token.
@@ -97,8 +97,7 @@ fn read_header(header: &Map<String, Value>) -> Result<(Algorithm, Option<String>
     if header.contains_key("cty") || header.contains_key("zip") {
         return Err(Refusal::NestedToken);
     }
-    let algorithm =
-        header.get("alg").and_then(Value::as_str).and_then(Algorithm::of_header).ok_or(Refusal::UnsupportedAlgorithm)?;
+    let algorithm = header.get("alg").and_then(Value::as_str).and_then(Algorithm::named).ok_or(Refusal::UnsupportedAlgorithm)?;
     check_type(header.get("typ"))?;
     let kid = match header.get("kid") {
         None => None,

@@ -3,6 +3,8 @@
 //! Invariant: every check below is made for every token that is not recognised; the issuer is known before any key is looked for,
 //! and the key's own algorithm is the one that is verified (RFC 8725).
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::binding;
@@ -22,7 +24,13 @@ pub struct Verifier {
 
 impl Verifier {
     /// A verifier for these issuers.
-    pub fn new(issuers: Vec<IssuerState>, generation: u64) -> Verifier {
+    pub fn new(mut issuers: Vec<IssuerState>, generation: u64) -> Verifier {
+        for state in &mut issuers {
+            let rsa = state.policy.algorithms().of_rsa();
+            if let Some(keys) = state.keys.as_ref().and_then(|keys| keys.assigned(rsa)) {
+                state.keys = Some(Arc::new(keys));
+            }
+        }
         Verifier { issuers, generation }
     }
 
@@ -36,12 +44,12 @@ impl Verifier {
     /// # Errors
     /// The first check that fails.
     pub fn verify(&self, token: &[u8], audience: &str, now: u64) -> Result<Principal, Refusal> {
-        let (issuer, token) = self.proven(token)?;
-        principal(issuer, &self.issuers[issuer].policy, &token, audience, now)
+        let proven = self.proven(token)?;
+        principal(&self.issuers[proven.issuer].policy, &proven, audience, now)
     }
 
-    /// Reads a token and proves that one of the issuers signed it; returns which. Nothing else that it says is believed yet.
-    pub(crate) fn proven<'t>(&self, token: &'t [u8]) -> Result<(usize, Token<'t>), Refusal> {
+    /// Reads a token and proves that one of the issuers signed it. Nothing else that it says is believed yet.
+    pub(crate) fn proven<'t>(&self, token: &'t [u8]) -> Result<Proven<'t>, Refusal> {
         let token = token::read(token)?;
         let iss = match token.claims.get("iss") {
             Some(Value::String(iss)) => iss,
@@ -50,12 +58,15 @@ impl Verifier {
         };
         let issuer = self.issuers.iter().position(|state| state.policy.issuer() == iss).ok_or(Refusal::UnknownIssuer)?;
         let state = &self.issuers[issuer];
+        if !state.policy.algorithms().contains(token.algorithm) {
+            return Err(Refusal::WrongAlgorithm);
+        }
         let keys = state.keys.as_ref().ok_or(Refusal::KeysNotYetKnown { issuer })?;
         let key = keys.find(token.algorithm, token.kid.as_deref(), issuer)?;
         if !key.verifies(token.signed, &token.signature) {
             return Err(Refusal::BadSignature);
         }
-        Ok((issuer, token))
+        Ok(Proven { issuer, token, key_thumbprint: key.thumbprint })
     }
 
     /// How the tokens of the issuer at this position are judged.
@@ -64,8 +75,17 @@ impl Verifier {
     }
 }
 
-fn principal(issuer: usize, policy: &IssuerPolicy, token: &Token<'_>, audience: &str, now: u64) -> Result<Principal, Refusal> {
-    let claims = &token.claims;
+/// A token that one of the issuers signed.
+pub(crate) struct Proven<'t> {
+    /// Position of that issuer.
+    pub(crate) issuer: usize,
+    pub(crate) token: Token<'t>,
+    /// Which of its keys it was.
+    pub(crate) key_thumbprint: [u8; 32],
+}
+
+fn principal(policy: &IssuerPolicy, proven: &Proven<'_>, audience: &str, now: u64) -> Result<Principal, Refusal> {
+    let (claims, key_thumbprint) = (&proven.token.claims, proven.key_thumbprint);
     let audiences = audiences(claims)?;
     if !policy.audiences().iter().any(|one| one == audience) || !audiences.iter().any(|one| one == audience) {
         return Err(Refusal::WrongAudience);
@@ -83,7 +103,7 @@ fn principal(issuer: usize, policy: &IssuerPolicy, token: &Token<'_>, audience: 
         return Err(Refusal::MalformedClaim("cnf"));
     }
     let client_id = text(claims, "client_id").or_else(|| text(claims, "azp"));
-    mapped(issuer, policy, claims, Named { subject, client_id, audiences }, counts)
+    mapped(proven.issuer, policy, claims, Named { subject, client_id, audiences, key_thumbprint }, counts)
 }
 
 impl Principal {
