@@ -6,7 +6,7 @@ VENV := target/venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export SLUICEGATE_NODE ?= $(shell tests/real/node.sh)
 
-.PHONY: help build setup setup-build setup-real setup-test setup-bench demo demo-real test fuzz bench bench-dlp bench-policy fmt clippy docs ci clean
+.PHONY: help build setup setup-build setup-real setup-test setup-bench demo demo-real test fuzz bench bench-dlp bench-policy bench-identity fmt clippy docs ci clean
 
 help: ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ bench-dlp: setup-build ## Measure the masking engine by itself, on one core; wri
 bench-policy: setup-build ## Measure a decision by itself, on one core; writes its part of docs/performance.md
 	cargo build --release -p sluicegate-bench --bin sluicegate-bench-policy
 	taskset -c 0 target/release/sluicegate-bench-policy
+
+bench-identity: setup-build ## Measure an identity by itself, on one core; writes its part of docs/performance.md
+	cargo build --release -p sluicegate-bench --bin sluicegate-bench-identity
+	taskset -c 0 target/release/sluicegate-bench-identity
 
 fuzz: setup-build ## Fuzz the masking engine for a minute each: lexer, streams, masking, tokens; needs a nightly toolchain
 	tests/nightly.sh fuzz -max_total_time=60

@@ -128,7 +128,7 @@ pub fn write(rows: &[Row], arguments: &Arguments, dir: &Path) {
     fs::write(dir.join("latest.json"), serde_json::to_string_pretty(rows).unwrap()).unwrap();
     let cpu = section::processor();
     let mut text = String::from(
-        "# What a call costs\n\nThis file is written by `make bench`, and the parts of their own by `make bench-dlp` and `make bench-policy`. Read the ratios: they come from one interleaved run; absolute times are this machine's.\n\n",
+        "# What a call costs\n\nThis file is written by `make bench`, and the parts of their own by `make bench-dlp`, `make bench-policy` and `make bench-identity`. Read the ratios: they come from one interleaved run; absolute times are this machine's.\n\n",
     );
     let _ = writeln!(
         text,

@@ -10,9 +10,11 @@ pub const FILE: &str = "docs/performance.md";
 pub const MASKING: &str = "## The masking engine by itself\n";
 /// With what the decisions' part begins.
 pub const DECISIONS: &str = "## A decision by itself\n";
+/// With what the identities' part begins.
+pub const IDENTITY: &str = "## An identity by itself\n";
 
 /// In the order of the file.
-const HEADINGS: [&str; 2] = [MASKING, DECISIONS];
+const HEADINGS: [&str; 3] = [MASKING, DECISIONS, IDENTITY];
 
 /// What calls cost, and the parts of other commands.
 pub fn parts(text: &str) -> (&str, &str) {

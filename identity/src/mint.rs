@@ -85,6 +85,15 @@ impl SigningKey {
         self.algorithm().name()
     }
 
+    /// The public key: an `RSAPublicKey` in DER (RFC 8017 appendix A.1.1), an uncompressed point, or the 32 bytes of RFC 8032.
+    pub fn public_key(&self) -> &[u8] {
+        match &self.pair {
+            Pair::Ecdsa(pair, _) => pair.public_key().as_ref(),
+            Pair::EdDsa(pair) => pair.public_key().as_ref(),
+            Pair::Rsa(pair, _) => pair.public_key().as_ref(),
+        }
+    }
+
     /// The public key as a JWK.
     pub fn jwk(&self) -> Value {
         let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
