@@ -8,6 +8,8 @@ use crate::mint::SigningKey;
 use crate::*;
 
 mod keys;
+mod tokens;
+mod wycheproof;
 
 const NOW: u64 = 1_790_000_000;
 const AUD: &str = "https://gate.test/mcp/crm";
@@ -82,38 +84,6 @@ fn r01_exactly_one_bearer_token() {
 }
 
 #[test]
-fn r02_to_r04_size_shape_and_encoding() {
-    let key = key(Algorithm::EdDsa);
-    let verifier = verifier(&[&key], 1);
-    let refusal = |token: &str| verifier.verify(token.as_bytes(), AUD, NOW).unwrap_err();
-    assert_eq!(refusal(&"a".repeat(17_000)), Refusal::TooLarge);
-    let good = key.sign(&claims()).unwrap();
-    let parts: Vec<&str> = good.split('.').collect();
-    for bad in [
-        "".to_owned(),
-        "a.b".to_owned(),
-        format!("{good}.x"),
-        format!("{}..{}", parts[0], parts[2]),
-        format!("{good}="),
-        format!("{}.{}.{}B", parts[0], parts[1], parts[2]),
-        good.replace('.', " ."),
-    ] {
-        assert!(matches!(refusal(&bad), Refusal::MalformedToken | Refusal::MalformedJson), "{bad}");
-    }
-}
-
-#[test]
-fn r05_to_r07_the_key_chooses_the_algorithm() {
-    for alg in ["none", "None", "NONE", "hs256", "HS256", "HS384", "HS512", "eddsa", "ES256K", "Ed448", ""] {
-        assert_eq!(refusal_of_header(json!({"alg": alg, "kid": "k1"})), Refusal::UnsupportedAlgorithm, "{alg}");
-    }
-    assert_eq!(refusal_of_header(json!({"alg": "ES256", "kid": "k1"})), Refusal::WrongAlgorithm);
-    let eddsa = key(Algorithm::EdDsa);
-    let token = eddsa.sign_with(&json!({"alg": "Ed25519", "kid": "k1"}), &claims()).unwrap();
-    assert!(verifier(&[&eddsa], 1).verify(token.as_bytes(), AUD, NOW).is_ok(), "RFC 9864's name for EdDSA");
-}
-
-#[test]
 fn r08_to_r13_headers_that_ask_for_more() {
     for (member, refusal) in [
         ("crit", Refusal::CriticalExtension),
@@ -129,14 +99,6 @@ fn r08_to_r13_headers_that_ask_for_more() {
     for typ in ["dpop+jwt", "logout+jwt", "secevent+jwt", "JOSE"] {
         assert_eq!(refusal_of_header(json!({"alg": "EdDSA", "kid": "k1", "typ": typ})), Refusal::WrongType);
     }
-}
-
-#[test]
-fn r12_a_token_without_kid_needs_a_single_key() {
-    let (one, other) = (key(Algorithm::EdDsa), SigningKey::generate(Algorithm::EdDsa, "k2").unwrap());
-    let token = one.sign_with(&json!({"alg": "EdDSA"}), &claims()).unwrap();
-    assert!(verifier(&[&one], 1).verify(token.as_bytes(), AUD, NOW).is_ok());
-    assert_eq!(verifier(&[&one, &other], 1).verify(token.as_bytes(), AUD, NOW), Err(Refusal::KeyNotNamed));
 }
 
 #[test]
@@ -174,18 +136,6 @@ fn r15_to_r21_claims() {
     ] {
         assert_eq!(refusal_of(&with(name, value.clone())), refusal, "{name} = {value}");
     }
-}
-
-#[test]
-fn r22_members_that_stand_twice() {
-    use base64::Engine as _;
-    let key = key(Algorithm::EdDsa);
-    let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
-    let claims = claims().to_string().replacen('{', "{\"groups\":[\"admins\"],", 1);
-    let token = key.sign_parts(&encode(r#"{"alg":"EdDSA","kid":"k1"}"#), &encode(&claims)).unwrap();
-    assert_eq!(verifier(&[&key], 1).verify(token.as_bytes(), AUD, NOW), Err(Refusal::DuplicateMember));
-    let token = key.sign_parts(&encode(r#"{"alg":"EdDSA","alg":"EdDSA","kid":"k1"}"#), &encode(&claims)).unwrap();
-    assert_eq!(verifier(&[&key], 1).verify(token.as_bytes(), AUD, NOW), Err(Refusal::DuplicateMember));
 }
 
 #[test]
@@ -416,42 +366,4 @@ proptest! {
             Ok(())
         })?;
     }
-}
-
-#[test]
-fn wycheproof_signatures_have_no_false_accept() {
-    let root = std::env::var_os("SLUICEGATE_TEST_DATA").map_or_else(|| "../../shared/data".into(), std::path::PathBuf::from);
-    let Ok(text) = std::fs::read(root.join("wycheproof/json_web_signature_test.json")) else {
-        println!("skipped: no Wycheproof vectors; set SLUICEGATE_TEST_DATA to the folder that holds wycheproof");
-        return;
-    };
-    let suite: Value = serde_json::from_slice(&text).unwrap();
-    let (mut judged, mut accepted) = (0, 0);
-    for group in suite["testGroups"].as_array().unwrap() {
-        let Ok(key) = jwk::admit(group.get("public").unwrap_or(&group["private"])) else { continue };
-        for test in group["tests"].as_array().unwrap() {
-            let jws = test["jws"].as_str().unwrap_or_default();
-            let parts: Vec<&str> = jws.split('.').collect();
-            // The vectors sign texts that are no claims, so only header and signature are judged here.
-            use base64::Engine as _;
-            let decode = |part: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).ok();
-            let verdict = (parts.len() == 3)
-                .then(|| {
-                    let header: Value = serde_json::from_slice(&decode(parts[0])?).ok()?;
-                    let algorithm = Algorithm::named(header["alg"].as_str()?)?;
-                    decode(parts[1])?;
-                    let signed = &jws[..parts[0].len() + 1 + parts[1].len()];
-                    (header.get("crit").is_none()
-                        && algorithm == key.algorithm
-                        && key.verifies(signed.as_bytes(), &decode(parts[2])?))
-                    .then_some(())
-                })
-                .flatten()
-                .is_some();
-            judged += 1;
-            accepted += usize::from(verdict);
-            assert!(!verdict || test["result"] != "invalid", "false accept: {} {}", test["tcId"], test["comment"]);
-        }
-    }
-    assert!(judged > 50 && accepted > 5, "judged {judged}, accepted {accepted}");
 }

@@ -39,6 +39,16 @@ pub fn bearer<'h>(mut values: impl Iterator<Item = &'h [u8]>) -> Result<&'h [u8]
     Ok(token)
 }
 
+/// A signed text, read but not verified.
+pub(crate) struct Signed<'t> {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) kid: Option<String>,
+    pub(crate) payload: Vec<u8>,
+    /// What is signed: the first two parts and the dot between them.
+    pub(crate) signed: &'t [u8],
+    pub(crate) signature: Vec<u8>,
+}
+
 /// A token, read but not verified.
 pub(crate) struct Token<'t> {
     pub(crate) algorithm: Algorithm,
@@ -51,6 +61,12 @@ pub(crate) struct Token<'t> {
 
 /// Reads a token.
 pub(crate) fn read(token: &[u8]) -> Result<Token<'_>, Refusal> {
+    let Signed { algorithm, kid, payload, signed, signature } = signed(token)?;
+    Ok(Token { algorithm, kid, claims: object(&payload)?, signed, signature })
+}
+
+/// Reads a token but for what it claims.
+pub(crate) fn signed(token: &[u8]) -> Result<Signed<'_>, Refusal> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(Refusal::TooLarge);
     }
@@ -64,11 +80,11 @@ pub(crate) fn read(token: &[u8]) -> Result<Token<'_>, Refusal> {
     if header.len() > HEADER_BYTES_MAX {
         return Err(Refusal::TooLarge);
     }
-    let (algorithm, kid) = read_header(&object(header)?)?;
-    Ok(Token {
+    let (algorithm, kid) = read_header(&object(&decode(header)?)?)?;
+    Ok(Signed {
         algorithm,
         kid,
-        claims: object(claims)?,
+        payload: decode(claims)?,
         signed: &token[..header.len() + 1 + claims.len()],
         signature: decode(signature)?,
     })
@@ -79,8 +95,8 @@ fn decode(part: &[u8]) -> Result<Vec<u8>, Refusal> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::MalformedToken)
 }
 
-fn object(part: &[u8]) -> Result<Map<String, Value>, Refusal> {
-    json::object(&decode(part)?).map_err(|fault| match fault {
+fn object(text: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    json::object(text).map_err(|fault| match fault {
         JsonFault::Malformed => Refusal::MalformedJson,
         JsonFault::DuplicateMember => Refusal::DuplicateMember,
     })
