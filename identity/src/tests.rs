@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::mint::SigningKey;
 use crate::*;
 
+mod differential;
 mod keys;
 mod tokens;
 mod wycheproof;
