@@ -55,6 +55,21 @@ impl TokenCache {
     /// # Errors
     /// As [`Verifier::verify`].
     pub fn verify(&mut self, verifier: &Verifier, token: &[u8], audience: &str, now: u64) -> Result<Rc<Principal>, Refusal> {
+        self.verify_if(verifier, token, audience, now, &mut || true)
+    }
+
+    /// As [`TokenCache::verify`], but asks before a signature is checked.
+    ///
+    /// # Errors
+    /// As [`Verifier::verify`]; [`Refusal::Deferred`] where `may_check` says no.
+    pub fn verify_if(
+        &mut self,
+        verifier: &Verifier,
+        token: &[u8],
+        audience: &str,
+        now: u64,
+        may_check: &mut dyn FnMut() -> bool,
+    ) -> Result<Rc<Principal>, Refusal> {
         let fingerprint = fingerprint(token);
         if let Some(known) = self.known.get_mut(&fingerprint) {
             let counts = known.generation == verifier.generation() && now < known.until && now >= known.principal.not_before;
@@ -70,7 +85,7 @@ impl TokenCache {
         if self.refused.get(&fingerprint).is_some_and(|&until| now < until) {
             return Err(Refusal::BadSignature);
         }
-        match verifier.verify(token, audience, now) {
+        match verifier.verify_if(token, audience, now, may_check) {
             Ok(principal) => Ok(self.remember(fingerprint, principal, verifier.generation(), now)),
             Err(Refusal::BadSignature) => {
                 self.refuse(fingerprint, now);
@@ -78,6 +93,21 @@ impl TokenCache {
             }
             Err(refusal) => Err(refusal),
         }
+    }
+
+    /// Tokens that are remembered now.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn refused_len(&self) -> usize {
+        self.refused.len()
     }
 
     fn remember(&mut self, fingerprint: Fingerprint, principal: Principal, generation: u64, now: u64) -> Rc<Principal> {

@@ -71,6 +71,10 @@ pub enum Refusal {
     IssuedInFuture,
     /// `exp - iat` is longer than the issuer's policy allows.
     LifetimeTooLong,
+    /// The signature was not looked at, because whoever asked put it off: answer 503, or ask again later.
+    Deferred,
+    /// The machine's clock has not been set, so nothing can be said about times: answer 503.
+    ClockNotSet,
 }
 
 impl Refusal {
@@ -105,6 +109,8 @@ impl Refusal {
             Refusal::NotYetValid => "not-yet-valid",
             Refusal::IssuedInFuture => "issued-in-future",
             Refusal::LifetimeTooLong => "lifetime-too-long",
+            Refusal::Deferred => "too-many-verifications",
+            Refusal::ClockNotSet => "clock-not-set",
         }
     }
 
@@ -119,7 +125,7 @@ impl Refusal {
 
     /// True where the fault is not the token's: the answer is 503 with `Retry-After`, and no challenge.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Refusal::KeysNotYetKnown { .. })
+        matches!(self, Refusal::KeysNotYetKnown { .. } | Refusal::Deferred | Refusal::ClockNotSet)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::*;
 
 mod differential;
 mod keys;
+mod recognition;
 mod tokens;
 mod wycheproof;
 

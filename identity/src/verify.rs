@@ -44,12 +44,30 @@ impl Verifier {
     /// # Errors
     /// The first check that fails.
     pub fn verify(&self, token: &[u8], audience: &str, now: u64) -> Result<Principal, Refusal> {
-        let proven = self.proven(token)?;
+        self.verify_if(token, audience, now, &mut || true)
+    }
+
+    /// As [`Verifier::verify`], but asks before the one costly step, once everything that can be known without it is known to be right.
+    ///
+    /// # Errors
+    /// As [`Verifier::verify`]; [`Refusal::Deferred`] where `may_check` says no.
+    pub(crate) fn verify_if(
+        &self,
+        token: &[u8],
+        audience: &str,
+        now: u64,
+        may_check: &mut dyn FnMut() -> bool,
+    ) -> Result<Principal, Refusal> {
+        let proven = self.proven_if(token, may_check)?;
         principal(&self.issuers[proven.issuer].policy, &proven, audience, now)
     }
 
     /// Reads a token and proves that one of the issuers signed it. Nothing else that it says is believed yet.
     pub(crate) fn proven<'t>(&self, token: &'t [u8]) -> Result<Proven<'t>, Refusal> {
+        self.proven_if(token, &mut || true)
+    }
+
+    fn proven_if<'t>(&self, token: &'t [u8], may_check: &mut dyn FnMut() -> bool) -> Result<Proven<'t>, Refusal> {
         let token = token::read(token)?;
         let iss = match token.claims.get("iss") {
             Some(Value::String(iss)) => iss,
@@ -63,6 +81,9 @@ impl Verifier {
         }
         let keys = state.keys.as_ref().ok_or(Refusal::KeysNotYetKnown { issuer })?;
         let key = keys.find(token.algorithm, token.kid.as_deref(), issuer)?;
+        if !may_check() {
+            return Err(Refusal::Deferred);
+        }
         if !key.verifies(token.signed, &token.signature) {
             return Err(Refusal::BadSignature);
         }

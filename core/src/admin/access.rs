@@ -12,6 +12,7 @@ use crate::approval::request::{Approver, Identity, Method, Request, Verdict};
 use crate::control::approvals::Approvals;
 use crate::control::process::Observed;
 use crate::rt::now_unix_s;
+use crate::worker::clock;
 
 /// How often a token of an unknown key looks for new keys.
 const KEYS_POLL: Duration = Duration::from_millis(5);
@@ -99,7 +100,7 @@ pub(super) async fn verified(
 ) -> Result<Principal, Refusal> {
     let judge = || {
         let snapshot = Arc::clone(&observed.newest.lock().unwrap_or_else(PoisonError::into_inner));
-        verify(&snapshot.verifier, now_unix_s())
+        verify(&snapshot.verifier, clock::is_set(now_unix_s()).ok_or(Refusal::ClockNotSet)?)
     };
     match judge() {
         Err(Refusal::UnknownKey { issuer, kid }) => {

@@ -92,6 +92,10 @@ limits! {
     keys_refetch_waiters_max: usize = 256, 0..=100_000;
     /// Verified tokens a worker remembers; with more, old ones are verified again.
     tokens_cached_per_worker_max: usize = 4096, 16..=1_000_000;
+    /// Signatures of tokens that one worker checks in a second, 64 of them at once; more wait for their turn. Tokens that it remembers need none.
+    token_signatures_per_worker_per_s_max: u64 = 5_000, 10..=1_000_000;
+    /// Time a request waits until the signature of its token is checked; if it would be longer, 503.
+    token_signature_wait_max_ms: u64 = 1_000, 0..=10_000;
     /// Bytes of what a tool says of itself, where tools are pinned; a tool that says more is neither pinned nor listed.
     tool_definition_bytes_max: usize = 65_536, 256..=4_194_304;
     /// Windows of budgets that are counted at once, one a principal and budget; a call that would need one more is refused.

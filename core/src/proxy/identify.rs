@@ -13,8 +13,9 @@ use super::receive::Framed;
 use super::record;
 use crate::http1::field::Known;
 use crate::mcp::reply::code;
-use crate::rt::{now_unix_s, sleep};
+use crate::rt::sleep;
 use crate::worker::Worker;
+use crate::worker::pace::Turn;
 
 /// How often a request that waits for new keys looks for them.
 const KEYS_POLL: Duration = Duration::from_millis(5);
@@ -34,14 +35,14 @@ struct Verified;
 /// Verifies the request's bearer token.
 ///
 /// # Errors
-/// The answer: 401 with a challenge whatever is wrong with the token, 503 while the issuer's keys are not known yet.
+/// The answer: 401 with a challenge whatever is wrong with the token, 503 while it cannot be judged.
 pub async fn identify(worker: &Worker, mut framed: Box<Framed>) -> Result<Identified, (Answer, Rest)> {
-    let refusal = match verify(worker, &framed) {
+    let refusal = match verify_in_turn(worker, &framed).await {
         Ok(principal) => return Ok(Identified { framed, principal, _proof: Verified }),
         Err(Refusal::UnknownKey { issuer, kid }) => {
             if await_keys(worker, issuer, kid).await {
                 framed.snapshot = worker.snapshot();
-                match verify(worker, &framed) {
+                match verify_in_turn(worker, &framed).await {
                     Ok(principal) => return Ok(Identified { framed, principal, _proof: Verified }),
                     Err(refusal) => refusal,
                 }
@@ -61,7 +62,7 @@ pub async fn identify(worker: &Worker, mut framed: Box<Framed>) -> Result<Identi
 /// As [`identify`].
 pub fn renew(worker: &Worker, framed: &mut Framed) -> Result<(), (Answer, Rest)> {
     framed.snapshot = worker.snapshot();
-    verify(worker, framed).map(drop).map_err(|refusal| {
+    verify(worker, framed, &mut || true).map(drop).map_err(|refusal| {
         worker.metrics.unidentified.add(1);
         refuse(worker, framed, &refusal)
     })
@@ -77,9 +78,31 @@ pub(super) fn token(framed: &Framed) -> Option<&[u8]> {
     sent_token(framed).ok()
 }
 
-fn verify(worker: &Worker, framed: &Framed) -> Result<Rc<Principal>, Refusal> {
+fn verify(worker: &Worker, framed: &Framed, may_check: &mut dyn FnMut() -> bool) -> Result<Rc<Principal>, Refusal> {
     let token = sent_token(framed)?;
-    worker.tokens.borrow_mut().verify(&framed.snapshot.verifier, token, &framed.route().resource, now_unix_s())
+    let now_s = worker.clock.unix_s().ok_or(Refusal::ClockNotSet)?;
+    worker.tokens.borrow_mut().verify_if(&framed.snapshot.verifier, token, &framed.route().resource, now_s, may_check)
+}
+
+/// Verifies; where a signature is to be checked, when it is its turn.
+async fn verify_in_turn(worker: &Worker, framed: &Framed) -> Result<Rc<Principal>, Refusal> {
+    let mut turn = Turn::Now;
+    let verdict = verify(worker, framed, &mut || {
+        turn = worker.pace.turn();
+        turn == Turn::Now
+    });
+    match turn {
+        Turn::Now => verdict,
+        Turn::After(wait) => {
+            worker.metrics.verifications_delayed.add(1);
+            sleep(wait).await;
+            verify(worker, framed, &mut || true)
+        }
+        Turn::Never => {
+            worker.metrics.verifications_refused.add(1);
+            verdict
+        }
+    }
 }
 
 /// Asks the control thread for an issuer's keys anew and waits for its word, at most `keys_refetch_wait_ms`. False: too many wait.
@@ -94,8 +117,12 @@ async fn await_keys(worker: &Worker, issuer: usize, kid: String) -> bool {
 }
 
 fn refuse(worker: &Worker, framed: &Framed, refusal: &Refusal) -> (Answer, Rest) {
-    let answer = if matches!(refusal, Refusal::KeysNotYetKnown { .. }) {
-        let detail = "The identity provider's keys are not known yet; try again.";
+    let answer = if refusal.is_unavailable() {
+        let detail = match refusal {
+            Refusal::Deferred => "Too many new tokens are being verified; try again.",
+            Refusal::ClockNotSet => "The gateway's clock has not been set; try again.",
+            _ => "The identity provider's keys are not known yet; try again.",
+        };
         Answer::error(503, None, code::UNAVAILABLE, detail).with("Retry-After", "2")
     } else {
         // RFC 6750 section 3.1: no error code where no token was sent.

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+include!(concat!(env!("OUT_DIR"), "/built.rs"));
+
 /// Seconds since the Unix epoch; 0 on a machine whose clock stands before it, which makes every token "not yet valid".
 pub fn now_unix_s() -> u64 {
     since_epoch().as_secs()

@@ -33,6 +33,12 @@ counters! {
     refused => "sluicegate_requests_refused_total",
     /// Requests refused because their sender was not identified.
     unidentified => "sluicegate_requests_unidentified_total",
+    /// Signatures of tokens that were put off for a moment, because too many were to be checked at once.
+    verifications_delayed => "sluicegate_token_verifications_delayed_total",
+    /// Tokens answered with 503, because too many signatures were to be checked at once.
+    verifications_refused => "sluicegate_token_verifications_refused_total",
+    /// Times that the machine's clock was put back by more than five seconds.
+    clock_steps_back => "sluicegate_clock_steps_back_total",
     /// Calls that policy blocked.
     blocked => "sluicegate_calls_blocked_total",
     /// Calls that needed approval and were answered without having it.

@@ -3,8 +3,10 @@
 //! Invariant: nothing here is shared with another worker but the snapshot, which is immutable, and counters that only this worker
 //! writes; no lock is taken on the way of a request.
 
+pub mod clock;
 pub mod mailbox;
 pub mod metrics;
+pub mod pace;
 pub mod watch;
 
 use std::cell::{Cell, RefCell};
@@ -18,8 +20,10 @@ use sluicegate_dlp::{Engine, Operator, Treatment};
 use sluicegate_identity::TokenCache;
 use sluicegate_sink::Spool;
 
+use self::clock::Clock;
 use self::mailbox::Mailbox;
 use self::metrics::Counters;
+use self::pace::Pace;
 use self::watch::{TICK_MS, Watch};
 use crate::approval::desk::Desk;
 use crate::approval::seal::Seals;
@@ -83,6 +87,10 @@ pub struct Worker {
     pub limits: Limits,
     /// The watch over all connections.
     pub watch: Rc<Watch>,
+    /// The time by which tokens are judged.
+    pub clock: Clock,
+    /// How many signatures of tokens are checked.
+    pub pace: Pace,
     /// Tokens that were verified.
     pub tokens: RefCell<TokenCache>,
     /// The audit spool.
@@ -124,6 +132,14 @@ impl Worker {
             *self.snapshot.borrow_mut() = newer;
         }
         Arc::clone(&self.snapshot.borrow())
+    }
+
+    /// Reads the clock, and says so when it was put back.
+    fn tell_time(&self) {
+        if let Some(step_s) = self.clock.tick(rt::now_unix_s()) {
+            self.metrics.clock_steps_back.add(1);
+            tracing::error!(step_s, "the clock was put back; tokens that had expired count again");
+        }
     }
 
     /// The connections to the upstream of a route.
@@ -184,6 +200,8 @@ pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
     };
     let redact_all = engine.catalogue().everything(Operator::Redact);
     let worker = Rc::new(Worker {
+        clock: Clock::new(),
+        pace: Pace::new(limits.token_signatures_per_worker_per_s_max, limits.token_signature_wait_max_ms),
         tokens: RefCell::new(TokenCache::new(limits.tokens_cached_per_worker_max)),
         room: RefCell::new(MaskRoom::new(engine).map_err(WorkerError::Engine)?),
         pools: snapshot.routes.iter().map(|_| Pool::new(bounds)).collect(),
@@ -219,6 +237,7 @@ async fn serve(worker: &Rc<Worker>, listener: TcpListener, stop: &AtomicBool) ->
     loop {
         rt::sleep(Duration::from_millis(TICK_MS)).await;
         worker.watch.tick();
+        worker.tell_time();
         // Lets go of an old generation also while no request comes.
         drop(worker.snapshot());
         for pool in &worker.pools {
