@@ -49,7 +49,7 @@ pub(crate) fn audiences(claims: &Map<String, Value>) -> Result<Vec<String>, Refu
 /// When a token counts, in Unix seconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
-    /// `iat`, as it stands.
+    /// `iat`, as it stands; 0 where it may be missing and is.
     pub(crate) issued_at: u64,
     /// From when, leeway included.
     pub(crate) not_before: u64,
@@ -61,7 +61,10 @@ pub(crate) struct Times {
 pub(crate) fn times(claims: &Map<String, Value>, policy: &IssuerPolicy, now: u64) -> Result<Times, Refusal> {
     let leeway = u64::from(policy.leeway_s());
     let expires = time(claims, "exp")?.ok_or(Refusal::MissingClaim("exp"))?;
-    let issued = time(claims, "iat")?.ok_or(Refusal::MissingClaim("iat"))?;
+    let issued = match time(claims, "iat")? {
+        None if policy.profile().may_lack_iat => None,
+        given => Some(given.ok_or(Refusal::MissingClaim("iat"))?),
+    };
     let not_before = time(claims, "nbf")?.unwrap_or(0);
     let expires_at = expires.saturating_add(leeway);
     if now >= expires_at {
@@ -70,13 +73,14 @@ pub(crate) fn times(claims: &Map<String, Value>, policy: &IssuerPolicy, now: u64
     if not_before > now.saturating_add(leeway) {
         return Err(Refusal::NotYetValid);
     }
-    if issued > now.saturating_add(leeway) || issued > expires {
+    if issued.is_some_and(|issued| issued > now.saturating_add(leeway) || issued > expires) {
         return Err(Refusal::IssuedInFuture);
     }
-    if expires - issued > u64::from(policy.lifetime_max_s()) {
+    // Without `iat` what is left of its life is all that can be known of it.
+    if expires.saturating_sub(issued.unwrap_or(now)) > u64::from(policy.lifetime_max_s()) {
         return Err(Refusal::LifetimeTooLong);
     }
-    Ok(Times { issued_at: issued, not_before: not_before.saturating_sub(leeway), expires_at })
+    Ok(Times { issued_at: issued.unwrap_or(0), not_before: not_before.saturating_sub(leeway), expires_at })
 }
 
 /// A NumericDate (RFC 7519 section 2): a whole or broken number of seconds.

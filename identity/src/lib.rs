@@ -8,6 +8,7 @@ mod algorithm;
 mod binding;
 mod cache;
 mod claims;
+mod demands;
 pub mod discovery;
 mod issuer;
 mod json;
@@ -20,10 +21,16 @@ pub mod metadata;
 pub mod mint;
 mod pointer;
 mod principal;
+mod profile;
 mod refresh;
 mod refusal;
 mod rsa;
+#[cfg(any(test, feature = "mint"))]
+mod specimen;
+mod spiffe;
+mod template;
 mod token;
+mod trace;
 mod verify;
 
 #[cfg(test)]
@@ -32,14 +39,21 @@ mod tests;
 pub use algorithm::{Algorithm, Algorithms};
 pub use binding::Binding;
 pub use cache::TokenCache;
+pub use demands::Required;
 pub use issuer::{IssuerPolicy, IssuerPolicyError, IssuerState};
 pub use jwk::JwkError;
 pub use jwks::{DroppedKey, JwksError, KeySet};
 pub use login::Login;
+pub use mapping::{Grant, Source, When};
 pub use metadata::challenge;
 pub use pointer::{Pointer, PointerError};
 pub use principal::{Actor, Principal};
+pub use profile::{Profile, TokenType};
 pub use refresh::{Refresh, RefreshLimits};
 pub use refusal::Refusal;
+#[cfg(any(test, feature = "mint"))]
+pub use specimen::Wanted;
+pub use template::{Template, TemplateError};
 pub use token::bearer;
+pub use trace::{Check, Trace};
 pub use verify::Verifier;

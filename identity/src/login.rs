@@ -6,9 +6,11 @@
 use serde_json::Value;
 
 use crate::claims::{audiences, subject, times};
+use crate::demands;
 use crate::mapping::{Named, mapped};
 use crate::principal::Principal;
 use crate::refusal::Refusal;
+use crate::trace::Unwatched;
 use crate::verify::{Proven, Verifier};
 
 /// A login that was begun.
@@ -28,9 +30,14 @@ impl Verifier {
     /// # Errors
     /// The first check that fails.
     pub fn verify_login(&self, token: &[u8], login: Login<'_>, now: u64) -> Result<Principal, Refusal> {
-        let Proven { issuer, token, key_thumbprint } = self.proven(token)?;
+        let Proven { issuer, token, key_thumbprint } = self.proven(token, &mut Unwatched)?;
         let policy = self.policy(issuer).filter(|_| issuer == login.issuer).ok_or(Refusal::UnknownIssuer)?;
         let claims = &token.claims;
+        demands::required(policy, claims)?;
+        // Named by the client, all people who log in here would be one, and could approve what another of them asked for.
+        if policy.principal().is_of_client() {
+            return Err(Refusal::MalformedClaim("principal"));
+        }
         let audiences = audiences(claims)?;
         // A token for several is this client's only if it was given to it.
         let is_given_to_another = match claims.get("azp") {
@@ -46,7 +53,8 @@ impl Verifier {
             Some(_) => return Err(Refusal::WrongNonce),
             None => return Err(Refusal::MissingClaim("nonce")),
         }
-        let named = Named { subject: subject(claims)?, client_id: Some(login.client_id.to_owned()), audiences, key_thumbprint };
+        let client_id = Some(login.client_id.to_owned());
+        let named = Named { subject: subject(claims)?, client_id, audiences, key_thumbprint, is_login: true };
         mapped(issuer, policy, claims, named, counts)
     }
 }

@@ -28,6 +28,18 @@ impl Pointer {
         Ok(Pointer { tokens })
     }
 
+    /// Reads a claim as operators write it: a JSON pointer where it begins with `/`, and else the name of a claim as it stands.
+    ///
+    /// # Errors
+    /// As [`Pointer::parse`]; a name is at most 512 bytes too.
+    pub fn claim(text: &str) -> Result<Pointer, PointerError> {
+        match text.len() {
+            _ if text.starts_with('/') => Pointer::parse(text),
+            0..=POINTER_MAX_BYTES => Ok(Pointer { tokens: vec![text.to_owned()] }),
+            _ => Err(PointerError::TooLong),
+        }
+    }
+
     /// The value pointed at, if there is one.
     pub(crate) fn find<'v>(&self, members: &'v Map<String, Value>) -> Option<&'v Value> {
         let (first, rest) = self.tokens.split_first()?;
@@ -42,6 +54,11 @@ impl Pointer {
     #[cfg(any(test, feature = "mint"))]
     pub(crate) fn tokens(&self) -> &[String] {
         &self.tokens
+    }
+
+    /// The claim in which the place lies.
+    pub(crate) fn first(&self) -> &str {
+        self.tokens.first().map_or("", String::as_str)
     }
 
     /// The name of the member pointed at.

@@ -23,6 +23,8 @@ pub struct Principal {
     pub(crate) client_id: Option<String>,
     pub(crate) roles: Vec<String>,
     pub(crate) groups: Vec<String>,
+    pub(crate) are_groups_known: bool,
+    pub(crate) is_machine: bool,
     pub(crate) audiences: Vec<String>,
     pub(crate) jti: Option<String>,
     pub(crate) scopes: Vec<String>,
@@ -34,9 +36,19 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// `issuer name:subject`, unique over all issuers.
+    /// `issuer name:subject`, or what the issuer's policy puts in the subject's place; unique over all issuers.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// What stands behind the issuer's name in the id; unique within the issuer.
+    pub fn name(&self) -> &str {
+        self.id.get(self.issuer_name.len() + 1..).unwrap_or_default()
+    }
+
+    /// Whether it is a program that acts for itself, as far as its issuer's tokens tell.
+    pub fn is_machine(&self) -> bool {
+        self.is_machine
     }
 
     /// Position of the issuer in the configuration.
@@ -54,7 +66,7 @@ impl Principal {
         &self.subject
     }
 
-    /// The token's `client_id` or `azp`.
+    /// The client that the token was given to, from the claim that the issuer's profile names.
     pub fn client_id(&self) -> Option<&str> {
         self.client_id.as_deref()
     }
@@ -67,6 +79,11 @@ impl Principal {
     /// The groups that the issuer's claim names, each as `issuer name:group`.
     pub fn groups(&self) -> &[String] {
         &self.groups
+    }
+
+    /// Whether [`Principal::groups`] are all; they are not where the token only says where to ask for more.
+    pub fn are_groups_known(&self) -> bool {
+        self.are_groups_known
     }
 
     /// The token's `jti`.
@@ -84,7 +101,7 @@ impl Principal {
         &self.actors
     }
 
-    /// The token's `iat`, in Unix seconds.
+    /// The token's `iat`, in Unix seconds; 0 where it has none, as SPIFFE's may.
     pub fn issued_at(&self) -> u64 {
         self.issued_at
     }

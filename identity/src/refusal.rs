@@ -75,6 +75,14 @@ pub enum Refusal {
     Deferred,
     /// The machine's clock has not been set, so nothing can be said about times: answer 503.
     ClockNotSet,
+    /// A claim does not read as the operator, or the issuer's profile, requires; the claim as it is named there.
+    RequiredClaim(String),
+    /// The token is for several audiences, and its client is not one of those that may use such (OpenID Connect Core 1.0 section 3.1.3.7).
+    UnauthorizedParty,
+    /// The token is the one that Kubernetes mounts into every pod, which is meant for the cluster's API alone.
+    MountedByDefault,
+    /// A claim that decides about roles is not in the token but somewhere else (OpenID Connect Core 1.0 section 5.6.2).
+    ClaimElsewhere,
 }
 
 impl Refusal {
@@ -111,6 +119,10 @@ impl Refusal {
             Refusal::LifetimeTooLong => "lifetime-too-long",
             Refusal::Deferred => "too-many-verifications",
             Refusal::ClockNotSet => "clock-not-set",
+            Refusal::RequiredClaim(_) => "required-claim",
+            Refusal::UnauthorizedParty => "unauthorized-party",
+            Refusal::MountedByDefault => "mounted-by-default",
+            Refusal::ClaimElsewhere => "claim-elsewhere",
         }
     }
 
@@ -133,6 +145,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::MissingClaim(claim) | Refusal::MalformedClaim(claim) => write!(f, "{}: {claim}", self.reason()),
+            Refusal::RequiredClaim(claim) => write!(f, "{}: {claim}", self.reason()),
             Refusal::UnknownKey { kid, .. } => write!(f, "{}: {kid:?}", self.reason()),
             _ => f.write_str(self.reason()),
         }

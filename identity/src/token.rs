@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::algorithm::Algorithm;
 use crate::json::{self, JsonFault};
+use crate::profile::TokenType;
 use crate::refusal::Refusal;
 
 /// Bytes of a token.
@@ -42,6 +43,7 @@ pub fn bearer<'h>(mut values: impl Iterator<Item = &'h [u8]>) -> Result<&'h [u8]
 /// A signed text, read but not verified.
 pub(crate) struct Signed<'t> {
     pub(crate) algorithm: Algorithm,
+    pub(crate) typ: TokenType,
     pub(crate) kid: Option<String>,
     pub(crate) payload: Vec<u8>,
     /// What is signed: the first two parts and the dot between them.
@@ -52,6 +54,7 @@ pub(crate) struct Signed<'t> {
 /// A token, read but not verified.
 pub(crate) struct Token<'t> {
     pub(crate) algorithm: Algorithm,
+    pub(crate) typ: TokenType,
     pub(crate) kid: Option<String>,
     pub(crate) claims: Map<String, Value>,
     /// What is signed: the first two parts and the dot between them.
@@ -61,8 +64,8 @@ pub(crate) struct Token<'t> {
 
 /// Reads a token.
 pub(crate) fn read(token: &[u8]) -> Result<Token<'_>, Refusal> {
-    let Signed { algorithm, kid, payload, signed, signature } = signed(token)?;
-    Ok(Token { algorithm, kid, claims: object(&payload)?, signed, signature })
+    let Signed { algorithm, typ, kid, payload, signed, signature } = signed(token)?;
+    Ok(Token { algorithm, typ, kid, claims: object(&payload)?, signed, signature })
 }
 
 /// Reads a token but for what it claims.
@@ -80,9 +83,10 @@ pub(crate) fn signed(token: &[u8]) -> Result<Signed<'_>, Refusal> {
     if header.len() > HEADER_BYTES_MAX {
         return Err(Refusal::TooLarge);
     }
-    let (algorithm, kid) = read_header(&object(&decode(header)?)?)?;
+    let (algorithm, typ, kid) = read_header(&object(&decode(header)?)?)?;
     Ok(Signed {
         algorithm,
+        typ,
         kid,
         payload: decode(claims)?,
         signed: &token[..header.len() + 1 + claims.len()],
@@ -103,7 +107,7 @@ fn object(text: &[u8]) -> Result<Map<String, Value>, Refusal> {
 }
 
 /// Keys named or carried in the header (`jwk`, `jku`, `x5u`, `x5c`) are never looked at (RFC 8725 section 3.10).
-fn read_header(header: &Map<String, Value>) -> Result<(Algorithm, Option<String>), Refusal> {
+fn read_header(header: &Map<String, Value>) -> Result<(Algorithm, TokenType, Option<String>), Refusal> {
     if header.contains_key("crit") {
         return Err(Refusal::CriticalExtension);
     }
@@ -114,25 +118,21 @@ fn read_header(header: &Map<String, Value>) -> Result<(Algorithm, Option<String>
         return Err(Refusal::NestedToken);
     }
     let algorithm = header.get("alg").and_then(Value::as_str).and_then(Algorithm::named).ok_or(Refusal::UnsupportedAlgorithm)?;
-    check_type(header.get("typ"))?;
+    let typ = token_type(header.get("typ"))?;
     let kid = match header.get("kid") {
         None => None,
         Some(Value::String(kid)) if is_kid(kid) => Some(kid.clone()),
         Some(_) => return Err(Refusal::MalformedKeyId),
     };
-    Ok((algorithm, kid))
+    Ok((algorithm, typ, kid))
 }
 
 fn is_kid(kid: &str) -> bool {
     !kid.is_empty() && kid.len() <= KID_BYTES_MAX && !kid.chars().any(char::is_control)
 }
 
-/// Absent, `JWT` or `at+jwt` (RFC 9068 section 4); whatever else a token is, it is no access token.
-fn check_type(typ: Option<&Value>) -> Result<(), Refusal> {
-    let Some(typ) = typ else { return Ok(()) };
-    let typ = typ.as_str().ok_or(Refusal::WrongType)?.to_ascii_lowercase();
-    match typ.strip_prefix("application/").unwrap_or(&typ) {
-        "jwt" | "at+jwt" => Ok(()),
-        _ => Err(Refusal::WrongType),
-    }
+/// Which of these its issuer may use is the issuer's profile's to say; whatever else a token is, it is no access token.
+fn token_type(typ: Option<&Value>) -> Result<TokenType, Refusal> {
+    let Some(typ) = typ else { return Ok(TokenType::Absent) };
+    typ.as_str().and_then(TokenType::of_typ).ok_or(Refusal::WrongType)
 }

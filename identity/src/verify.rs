@@ -8,12 +8,15 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::binding;
-use crate::claims::{audiences, subject, text, times};
+use crate::claims::{audiences, subject, times};
+use crate::demands;
 use crate::issuer::{IssuerPolicy, IssuerState};
-use crate::mapping::{Named, mapped};
+use crate::mapping::{Named, client, mapped};
 use crate::principal::Principal;
 use crate::refusal::Refusal;
+use crate::spiffe;
 use crate::token::{self, Token};
+use crate::trace::{Check, Paced, Trace, Unwatched, Watch};
 
 /// The issuers of one generation. Immutable; share it between threads.
 #[derive(Debug)]
@@ -44,7 +47,14 @@ impl Verifier {
     /// # Errors
     /// The first check that fails.
     pub fn verify(&self, token: &[u8], audience: &str, now: u64) -> Result<Principal, Refusal> {
-        self.verify_if(token, audience, now, &mut || true)
+        self.verify_watched(token, audience, now, &mut Unwatched)
+    }
+
+    /// As [`Verifier::verify`], and tells of each check on the way.
+    pub fn explain(&self, token: &[u8], audience: &str, now: u64) -> (Trace, Result<Principal, Refusal>) {
+        let mut trace = Trace::default();
+        let verified = self.verify_watched(token, audience, now, &mut trace);
+        (trace, verified)
     }
 
     /// As [`Verifier::verify`], but asks before the one costly step, once everything that can be known without it is known to be right.
@@ -58,36 +68,53 @@ impl Verifier {
         now: u64,
         may_check: &mut dyn FnMut() -> bool,
     ) -> Result<Principal, Refusal> {
-        let proven = self.proven_if(token, may_check)?;
-        principal(&self.issuers[proven.issuer].policy, &proven, audience, now)
+        self.verify_watched(token, audience, now, &mut Paced(may_check))
+    }
+
+    fn verify_watched(&self, token: &[u8], audience: &str, now: u64, watch: &mut impl Watch) -> Result<Principal, Refusal> {
+        let proven = self.proven(token, watch)?;
+        principal(&self.issuers[proven.issuer].policy, &proven, audience, now, watch)
     }
 
     /// Reads a token and proves that one of the issuers signed it. Nothing else that it says is believed yet.
-    pub(crate) fn proven<'t>(&self, token: &'t [u8]) -> Result<Proven<'t>, Refusal> {
-        self.proven_if(token, &mut || true)
-    }
-
-    fn proven_if<'t>(&self, token: &'t [u8], may_check: &mut dyn FnMut() -> bool) -> Result<Proven<'t>, Refusal> {
+    pub(crate) fn proven<'t>(&self, token: &'t [u8], watch: &mut impl Watch) -> Result<Proven<'t>, Refusal> {
+        watch.begins(Check::Form, || format!("{} bytes", token.len()));
         let token = token::read(token)?;
-        let iss = match token.claims.get("iss") {
-            Some(Value::String(iss)) => iss,
-            Some(_) => return Err(Refusal::MalformedClaim("iss")),
-            None => return Err(Refusal::MissingClaim("iss")),
-        };
-        let issuer = self.issuers.iter().position(|state| state.policy.issuer() == iss).ok_or(Refusal::UnknownIssuer)?;
+        watch.begins(Check::Issuer, || format!("iss {}, sub {}", shown(&token, "iss"), shown(&token, "sub")));
+        let issuer = self.issuer_of(&token)?;
         let state = &self.issuers[issuer];
+        watch.begins(Check::Algorithm, || format!("{}, for {:?}", token.algorithm.name(), state.policy.name()));
         if !state.policy.algorithms().contains(token.algorithm) {
             return Err(Refusal::WrongAlgorithm);
         }
+        watch.begins(Check::Key, || token.kid.as_ref().map_or("no kid".to_owned(), |kid| format!("kid {kid:?}")));
         let keys = state.keys.as_ref().ok_or(Refusal::KeysNotYetKnown { issuer })?;
         let key = keys.find(token.algorithm, token.kid.as_deref(), issuer)?;
-        if !may_check() {
+        watch.begins(Check::Signature, String::new);
+        if !watch.may_check() {
             return Err(Refusal::Deferred);
         }
         if !key.verifies(token.signed, &token.signature) {
             return Err(Refusal::BadSignature);
         }
         Ok(Proven { issuer, token, key_thumbprint: key.thumbprint })
+    }
+
+    /// The issuer that the token names; one that names none of those is of the SPIFFE trust domain that its subject lies in
+    /// (JWT-SVID.md section 3: the trust domain of `sub` says which keys count, and `iss` nothing).
+    fn issuer_of(&self, token: &Token<'_>) -> Result<usize, Refusal> {
+        let iss = match token.claims.get("iss") {
+            Some(Value::String(iss)) => Some(iss.as_str()),
+            Some(_) => return Err(Refusal::MalformedClaim("iss")),
+            None => None,
+        };
+        let named = iss.and_then(|iss| self.issuers.iter().position(|state| state.policy.issuer() == iss));
+        let of_domain = || {
+            let domain = token.claims.get("sub").and_then(Value::as_str).and_then(spiffe::trust_domain_of)?;
+            self.issuers.iter().position(|state| state.policy.trust_domain() == Some(domain))
+        };
+        let unknown = if iss.is_some() { Refusal::UnknownIssuer } else { Refusal::MissingClaim("iss") };
+        named.or_else(of_domain).ok_or(unknown)
     }
 
     /// How the tokens of the issuer at this position are judged.
@@ -105,26 +132,50 @@ pub(crate) struct Proven<'t> {
     pub(crate) key_thumbprint: [u8; 32],
 }
 
-fn principal(policy: &IssuerPolicy, proven: &Proven<'_>, audience: &str, now: u64) -> Result<Principal, Refusal> {
-    let (claims, key_thumbprint) = (&proven.token.claims, proven.key_thumbprint);
+/// A claim as a person is shown it.
+fn shown(token: &Token<'_>, claim: &str) -> String {
+    token.claims.get(claim).map_or("missing".to_owned(), Value::to_string)
+}
+
+fn principal(
+    policy: &IssuerPolicy,
+    proven: &Proven<'_>,
+    audience: &str,
+    now: u64,
+    watch: &mut impl Watch,
+) -> Result<Principal, Refusal> {
+    let (token, key_thumbprint) = (&proven.token, proven.key_thumbprint);
+    let claims = &token.claims;
+    watch.begins(Check::Required, || format!("{} required", policy.required().len()));
+    demands::required(policy, claims)?;
+    watch.begins(Check::Profile, || policy.profile().name().to_owned());
+    demands::traps(policy, claims)?;
+    watch.begins(Check::Type, || format!("{:?}, one of {:?}", token.typ, policy.types()));
+    demands::access(policy, token.typ, claims)?;
+    watch.begins(Check::Audience, || format!("aud {}, asked for {audience:?}", shown(token, "aud")));
     let audiences = audiences(claims)?;
     if !policy.audiences().iter().any(|one| one == audience) || !audiences.iter().any(|one| one == audience) {
         return Err(Refusal::WrongAudience);
     }
+    let client_id = client(policy, claims);
+    watch.begins(Check::Party, || format!("client {}", client_id.as_deref().unwrap_or("missing")));
+    demands::party(policy, &audiences, client_id.as_deref())?;
+    let of_times = |claim| shown(token, claim);
+    watch.begins(Check::Times, || {
+        let (exp, nbf, iat) = (of_times("exp"), of_times("nbf"), of_times("iat"));
+        format!("exp {exp}, nbf {nbf}, iat {iat}, now {now}, longest {} s", policy.lifetime_max_s())
+    });
     let counts = times(claims, policy, now)?;
+    watch.begins(Check::Subject, || shown(token, "sub"));
     let subject = subject(claims)?;
-    // An ID token says who logged in somewhere; it is not made for access (RFC 8725 section 3.12).
-    for claim in ["nonce", "at_hash", "c_hash"] {
-        if claims.contains_key(claim) {
-            return Err(Refusal::WrongType);
-        }
-    }
+    watch.begins(Check::Binding, || if claims.contains_key("cnf") { "cnf".to_owned() } else { "none".to_owned() });
     // A token bound to a key that this version cannot check would count as if it were not bound.
     if binding::read(claims)?.is_some() {
         return Err(Refusal::MalformedClaim("cnf"));
     }
-    let client_id = text(claims, "client_id").or_else(|| text(claims, "azp"));
-    mapped(proven.issuer, policy, claims, Named { subject, client_id, audiences, key_thumbprint }, counts)
+    watch.begins(Check::Mapping, String::new);
+    let named = Named { subject, client_id, audiences, key_thumbprint, is_login: false };
+    mapped(proven.issuer, policy, claims, named, counts)
 }
 
 impl Principal {

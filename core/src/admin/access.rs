@@ -126,9 +126,11 @@ async fn await_keys(approvals: &Approvals, issuer: usize, kid: String) {
 
 /// Somebody as those see them who keep requests.
 pub(super) fn approver(principal: &Principal, method: Method) -> Approver {
+    // A program that acts for itself is its own client, whatever its issuer calls it.
+    let client = if principal.is_machine() { Some(principal.name()) } else { principal.client_id() };
     Approver {
-        identity: Identity { issuer: principal.issuer_name().to_owned(), subject: principal.subject().to_owned() },
-        client: principal.client_id().map(str::to_owned),
+        identity: Identity { issuer: principal.issuer_name().to_owned(), subject: principal.name().to_owned() },
+        client: client.map(str::to_owned),
         names: principal.roles().iter().chain(principal.groups()).cloned().collect(),
         method,
     }

@@ -13,6 +13,7 @@ mod rehearsal;
 mod report;
 mod run;
 mod scan;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,6 +49,9 @@ enum Command {
     Credential(credential::CredentialCommand),
     /// Say which rule decides about a call and why, and what would be masked in it
     Explain(explain::ExplainArguments),
+    /// Say of each check whether a token passes it, and who its bearer is
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Look at tools that were pinned, and accept or dismiss what changed
     Pins(pins::PinsArguments),
     /// Test rules on cases, compare configurations on recorded calls, or suggest rules from them
@@ -68,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Credential(command) => credential::credential(&command),
         Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Token(command) => token::token(&command),
         Command::Pins(arguments) => pins::pins(&arguments),
         Command::Policy(arguments) => policy::policy(&arguments),
         Command::Approvals(arguments) => approvals::approvals(&arguments),

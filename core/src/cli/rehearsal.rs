@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sluicegate_dlp::json::{Bounds, Tape};
 use sluicegate_dlp::{Engine, EngineError, Finding};
-use sluicegate_identity::mint::{SigningKey, place};
-use sluicegate_identity::{Algorithm, IssuerState, KeySet, Principal, Refusal, Verifier};
+use sluicegate_identity::mint::SigningKey;
+use sluicegate_identity::{Algorithm, IssuerState, KeySet, Principal, Refusal, Verifier, Wanted};
 
 use crate::config::{self, Budget, Config, Direction, PinSetup, Problem};
 use crate::control::fetch;
@@ -29,20 +29,23 @@ use crate::rt::now_unix_s;
 /// Seconds that the token of an actor is good for.
 const LIFETIME_S: u64 = 60;
 
+/// The name of the key that rehearsals sign with.
+const KEY_ID: &str = "rehearsal";
+
 /// Who is to make a call.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Actor {
     /// The configuration's name for the issuer.
     pub issuer: String,
-    /// The token's subject.
+    /// What the principal's id has behind the issuer's name: the subject, unless the issuer's policy says otherwise.
     pub subject: String,
     /// The token's client, where it has one.
     pub client: Option<String>,
-    /// Roles, which are put where the issuer's `roles` claim stands.
+    /// Roles, which are put where the issuer's policy reads roles from, or earned by what it grants them for.
     #[serde(default)]
     pub roles: Vec<String>,
-    /// Groups, which are put where the issuer's `groups` claim stands.
+    /// Groups, which are put where the issuer's policy reads groups from.
     #[serde(default)]
     pub groups: Vec<String>,
     /// Further claims of the token.
@@ -87,7 +90,8 @@ impl fmt::Display for RehearsalError {
             RehearsalError::Upstream(name) => write!(f, "the configuration has no upstream named {name:?}"),
             RehearsalError::NoPlace(what) => write!(
                 f,
-                "the issuer's tokens carry no {what}: its table in the configuration has no `{what}`, or other claims stand in their place"
+                "the issuer's tokens have no place for this {what}: see `roles`, `groups`, `map`, `principal` and `profile` of its table in \
+                 the configuration, or give the claims themselves"
             ),
             RehearsalError::Refused(refusal) => write!(f, "the gateway would not take this actor's token: {}", refusal.reason()),
             RehearsalError::Json(error) => write!(f, "the message cannot be taken: {error}"),
@@ -142,10 +146,14 @@ impl Rehearsal {
     pub fn open(path: &Path) -> Result<Self, RehearsalError> {
         let mut config = config::load(path).map_err(RehearsalError::Config)?;
         let policy = Policy::compile(&mut config);
-        let key = SigningKey::generate(Algorithm::EdDsa, "rehearsal").map_err(system)?;
+        let key = SigningKey::generate(Algorithm::EdDsa, KEY_ID).map_err(system)?;
         let (keys, _) = KeySet::parse(&SigningKey::jwks(&[&key])).map_err(system)?;
         let keys = Arc::new(keys);
-        let state = |issuer| IssuerState { keys: Some(Arc::clone(&keys)), ..state_without_keys(issuer) };
+        // Who somebody is does not hang on what the issuer signs with.
+        let state = |issuer: &config::Issuer| {
+            let policy = issuer.policy.clone().with_any_algorithm();
+            IssuerState { policy, keys: Some(Arc::clone(&keys)) }
+        };
         let verifier = Verifier::new(config.issuers.iter().map(state).collect(), 1);
         let treatments = (0..config.upstreams.len()).map(|index| Treatments::of_upstream(&config, index)).collect();
         let engine = Engine::with(Arc::clone(&config.catalogue)).map_err(|error: EngineError| system(error))?;
@@ -166,23 +174,23 @@ impl Rehearsal {
         let issuer = self.config.issuers.iter().map(|issuer| &issuer.policy).find(|issuer| issuer.name() == actor.issuer);
         let issuer = issuer.ok_or_else(|| RehearsalError::Issuer(actor.issuer.clone()))?;
         let (now, audience) = (now_unix_s(), self.audience(upstream));
-        let mut claims = Value::Object(actor.claims.clone());
-        for (names, at, what) in [(&actor.roles, issuer.roles(), "roles"), (&actor.groups, issuer.groups(), "groups")] {
-            if !names.is_empty() {
-                at.and_then(|at| place(&mut claims, at, json!(names))).ok_or(RehearsalError::NoPlace(what))?;
-            }
-        }
-        let own = [
-            ("iss", json!(issuer.issuer())),
-            ("sub", json!(actor.subject)),
-            ("aud", json!(audience)),
-            ("iat", json!(now)),
-            ("exp", json!(now + LIFETIME_S.min(u64::from(issuer.lifetime_max_s())))),
-        ];
-        for (name, value) in own.into_iter().chain(actor.client.iter().map(|client| ("client_id", json!(client)))) {
+        let wanted = Wanted {
+            name: &actor.subject,
+            client: actor.client.as_deref(),
+            roles: &actor.roles,
+            groups: &actor.groups,
+            claims: &actor.claims,
+        };
+        let mut claims = issuer.specimen(&wanted).map_err(RehearsalError::NoPlace)?;
+        let expires = now + LIFETIME_S.min(u64::from(issuer.lifetime_max_s()));
+        for (name, value) in [("aud", json!(audience)), ("iat", json!(now)), ("exp", json!(expires))] {
             claims[name] = value;
         }
-        let token = self.key.sign(&claims).map_err(system)?;
+        let mut header = json!({ "alg": self.key.alg(), "kid": KEY_ID });
+        if let Some(typ) = issuer.specimen_typ() {
+            header["typ"] = json!(typ);
+        }
+        let token = self.key.sign_with(&header, &claims).map_err(system)?;
         self.verifier.verify(token.as_bytes(), &audience, now).map_err(RehearsalError::Refused)
     }
 
@@ -262,7 +270,7 @@ fn state_without_keys(issuer: &config::Issuer) -> IssuerState {
     IssuerState { policy: issuer.policy.clone(), keys: None }
 }
 
-fn fetch_keys(issuer: &str) -> Result<KeySet, RehearsalError> {
+pub(super) fn fetch_keys(issuer: &str) -> Result<KeySet, RehearsalError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
     let fetched = runtime.block_on(async { fetch::keys(&fetch::client().map_err(system)?, issuer).await.map_err(system) })?;
     Ok(fetched.keys)

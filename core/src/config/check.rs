@@ -13,6 +13,7 @@ use toml::Spanned;
 
 use super::check_approval;
 use super::check_budgets::budgets;
+use super::check_claims::has_roles;
 use super::check_credentials::choose_credentials;
 use super::check_dlp::dlp_rules;
 use super::check_pins::agree_with_pins;
@@ -90,7 +91,7 @@ impl Named {
             upstreams: raw.upstream.iter().map(|upstream| upstream.name.get_ref().clone()).collect(),
             credentials: raw.credential.iter().map(|credential| credential.name.get_ref().clone()).collect(),
             issuers: raw.issuer.iter().map(name).collect(),
-            issuers_with_roles: raw.issuer.iter().filter(|issuer| issuer.roles.is_some()).map(name).collect(),
+            issuers_with_roles: raw.issuer.iter().filter(|issuer| has_roles(issuer)).map(name).collect(),
         }
     }
 }

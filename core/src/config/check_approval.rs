@@ -6,6 +6,7 @@ use aws_lc_rs::digest;
 use toml::Spanned;
 
 use super::check::Checker;
+use super::check_claims::{has_groups, has_roles};
 use super::checked::{Admin, Approval, Server};
 use super::limits::Limits;
 use super::raw::{RawApprove, RawConfig, RawIssuer, RawRule, Text};
@@ -146,7 +147,7 @@ impl Checker<'_, '_> {
         if speaking.peek().is_none() {
             let message = format!("holds calls, and nobody could decide: no issuer has the audience {:?}", approval.audience);
             missing(message, "add it to the `audiences` of the [[issuer]] of those who decide");
-        } else if !speaking.any(|issuer| issuer.roles.is_some() || issuer.groups.is_some()) {
+        } else if !speaking.any(|issuer| has_roles(issuer) || has_groups(issuer)) {
             let message =
                 "holds calls, and nobody could decide: no issuer of those who could says who is in which group".to_owned();
             missing(message, "add `groups = { claim = \"/…\" }` or `roles` to the [[issuer]] of those who decide");

@@ -1,13 +1,13 @@
-//! Checks the issuers: where each is, which endpoints it may speak for, how long its tokens may live, and where its claims stand.
+//! Checks the issuers: where each is, which endpoints it may speak for, and how long its tokens may live.
 //!
 //! Invariant: no issuer is reached without TLS, but on loopback where the operator says so.
 
-use sluicegate_identity::{IssuerPolicy, Pointer};
+use sluicegate_identity::IssuerPolicy;
 
 use super::check::Checker;
 use super::checked::Issuer;
 use super::problem::nearest;
-use super::raw::{RawIssuer, Text};
+use super::raw::RawIssuer;
 use super::url::HttpUrl;
 
 impl Checker<'_, '_> {
@@ -23,7 +23,9 @@ impl Checker<'_, '_> {
 
     fn issuer(&mut self, raw: &RawIssuer, number: usize, resources: &[String]) -> Option<Issuer> {
         let key = format!("issuer[{number}]");
+        let profile = self.profile(raw, &key);
         match HttpUrl::parse(raw.issuer.get_ref()) {
+            _ if profile.is_of_trust_domain() => {}
             Ok(url) if !(url.origin.is_tls || raw.allow_insecure_loopback && url.origin.is_loopback()) => {
                 let hint = "use https://, or for a test on this machine add `allow_insecure_loopback = true`";
                 self.problems.add(raw.issuer.span(), format!("{key}.issuer"), "would be reached without TLS", hint);
@@ -44,32 +46,24 @@ impl Checker<'_, '_> {
             }
         }
         let leeway = self.number(raw.leeway_s.as_ref(), &format!("{key}.leeway_s"), 0..=300, 30);
-        let lifetime = self.number(raw.lifetime_max_s.as_ref(), &format!("{key}.lifetime_max_s"), 1..=172_800, 3600);
+        let lifetime = self.number(
+            raw.lifetime_max_s.as_ref(),
+            &format!("{key}.lifetime_max_s"),
+            1..=172_800,
+            u64::from(profile.lifetime_max_s()),
+        );
         let audiences = raw.audiences.get_ref().iter().map(|audience| audience.get_ref().clone()).collect();
-        let made = IssuerPolicy::new(raw.name.get_ref(), raw.issuer.get_ref(), audiences)
+        let made = IssuerPolicy::of_profile(profile, raw.name.get_ref(), raw.issuer.get_ref(), audiences)
             .and_then(|policy| policy.with_leeway_s(u32::try_from(leeway).unwrap_or(30)))
             .and_then(|policy| policy.with_lifetime_max_s(u32::try_from(lifetime).unwrap_or(3600)));
-        let mut policy = match made {
+        let policy = match made {
             Ok(policy) => policy,
             Err(error) => {
                 self.problems.add(raw.name.span(), key, error.to_string(), "mend the value");
                 return None;
             }
         };
-        if let Some(claim) = &raw.roles {
-            policy = policy.with_roles(self.pointer(&claim.claim, &format!("{key}.roles.claim"))?);
-        }
-        if let Some(claim) = &raw.groups {
-            policy = policy.with_groups(self.pointer(&claim.claim, &format!("{key}.groups.claim"))?);
-        }
+        let policy = self.claims(raw, &key, policy)?;
         Some(Issuer { policy, allow_insecure_loopback: raw.allow_insecure_loopback })
-    }
-
-    fn pointer(&mut self, text: &Text, key: &str) -> Option<Pointer> {
-        let parsed = Pointer::parse(text.get_ref()).ok();
-        if parsed.is_none() {
-            self.problems.add(text.span(), key, "is not a JSON pointer", "write it like \"/realm_access/roles\" (RFC 6901)");
-        }
-        parsed
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::check::Checker;
+use super::check_claims::{has_groups, has_roles, is_named_by_client};
 use super::checked::{Admin, Login};
 use super::raw::{RawAdmin, RawConfig, RawLogin, Text};
 use super::url::HttpUrl;
@@ -81,7 +82,12 @@ impl Checker<'_, '_> {
             return None;
         };
         let issuer = whole.issuer.get(index)?;
-        if issuer.roles.is_none() && issuer.groups.is_none() {
+        if is_named_by_client(issuer) {
+            let message = format!("{:?} names principals by their client, so all who log in would be one", name.get_ref());
+            let hint = "let `principal` of that [[issuer]] name a claim that is the person's, like \"{sub}\"";
+            self.problems.add(name.span(), key, message, hint);
+        }
+        if !has_roles(issuer) && !has_groups(issuer) {
             let hint = "add `groups = { claim = \"/…\" }` or `roles` to that [[issuer]]";
             let message = "does not say who is in which group, so nobody who logs in there could decide";
             self.problems.add(name.span(), key, message, hint);

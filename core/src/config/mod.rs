@@ -6,6 +6,7 @@ mod check;
 mod check_approval;
 mod check_args;
 mod check_budgets;
+mod check_claims;
 mod check_command;
 mod check_credentials;
 mod check_database;

@@ -55,6 +55,46 @@ pub(super) struct RawIssuer {
     pub groups: Option<RawClaim>,
     pub leeway_s: Option<Spanned<i64>>,
     pub lifetime_max_s: Option<Spanned<i64>>,
+    pub profile: Option<Text>,
+    pub algs: Option<Spanned<Vec<Text>>>,
+    pub token_types: Option<Spanned<Vec<Text>>>,
+    pub require: Option<Spanned<toml::Table>>,
+    pub authorized_parties: Option<Spanned<Vec<String>>>,
+    pub principal: Option<Text>,
+    pub map: Option<RawMap>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMap {
+    #[serde(default)]
+    pub groups: Vec<RawSource>,
+    #[serde(default)]
+    pub roles: Vec<Spanned<RawGrant>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSource {
+    pub claim: Text,
+    pub split: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawGrant {
+    pub when: RawGrantWhen,
+    pub grant: Spanned<Vec<Text>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawGrantWhen {
+    pub claim: Option<Text>,
+    pub split: Option<Text>,
+    pub any: Option<Spanned<Vec<toml::Value>>>,
+    pub all: Option<Spanned<Vec<toml::Value>>>,
+    pub principal: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use super::*;
 
+mod claims;
+
 const SAMPLE: &str = r#"version = 1
 [server]
 listen = "127.0.0.1:8080"

@@ -160,6 +160,8 @@ impl Blueprint {
         let scheme = if upstream.url.origin.is_tls { "https" } else { "http" };
         let issuers =
             self.config.issuers.iter().map(|issuer| &issuer.policy).filter(|issuer| issuer.audiences().contains(&resource));
+        // Clients cannot ask a trust domain for tokens by OAuth.
+        let issuers = issuers.filter(|issuer| !issuer.profile().is_of_trust_domain());
         let issuers: Vec<&str> = issuers.map(|issuer| issuer.issuer()).collect();
         Route {
             index,

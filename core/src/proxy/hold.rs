@@ -80,7 +80,7 @@ pub fn held(
         return Err("approval-params-unreadable");
     }
     let (route, principal) = (asked.framed.route(), asked.principal);
-    let (issuer, subject) = principal.map_or(("", ""), |principal| (principal.issuer_name(), principal.subject()));
+    let (issuer, subject) = principal.map_or(("", ""), |principal| (principal.issuer_name(), principal.name()));
     let ask = Ask {
         digest: digest(asked, call),
         requester: Identity { issuer: issuer.to_owned(), subject: subject.to_owned() },
@@ -140,7 +140,7 @@ fn bound<'a>(asked: &'a Asked<'_>, call: &'a Call<'_>, definition: &'a str) -> B
     let (route, principal) = (asked.framed.route(), asked.principal);
     Bound {
         issuer: principal.map_or("", |principal| principal.issuer_name()),
-        subject: principal.map_or("", |principal| principal.subject()),
+        subject: principal.map_or("", |principal| principal.name()),
         client: principal.and_then(|principal| principal.client_id()).unwrap_or_default(),
         upstream: &route.name,
         endpoint: &route.endpoint,

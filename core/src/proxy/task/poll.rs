@@ -134,7 +134,7 @@ pub fn polled(worker: &Worker, asked: &mut Asked<'_>, call: &Call<'_>) -> Result
 
 /// Answers it, or says which call is to run.
 pub async fn answer(worker: &Worker, framed: &Framed, principal: &Principal, polled: Polled) -> Answered {
-    let who = Identity { issuer: principal.issuer_name().to_owned(), subject: principal.subject().to_owned() };
+    let who = Identity { issuer: principal.issuer_name().to_owned(), subject: principal.name().to_owned() };
     let (id, verb) = (polled.approval.clone(), polled.verb);
     let found = of_ledger(worker, move |ledger| {
         if verb == Verb::Cancel {

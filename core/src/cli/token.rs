@@ -1,0 +1,189 @@
+//! `sluicegate token explain`: each check that the gateway makes of a token, in order, and what it makes of its claims.
+//!
+//! Invariant: the verifier itself says what it has checked; neither the token nor its signature is ever written.
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use sluicegate_identity::{Check, IssuerState, KeySet, Principal, Refusal, Trace, Verifier};
+
+use super::rehearsal::{RehearsalError, fetch_keys};
+use crate::config::{self, Config};
+use crate::inert::inert;
+use crate::rt::now_unix_s;
+
+/// Bytes that are read of a token or of keys; neither is taken if it is longer.
+const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// What to do with a token.
+#[derive(Subcommand)]
+pub(super) enum TokenCommand {
+    /// Say of each check whether the token passes it, and who its bearer is to the gateway; never shows the token
+    Explain(ExplainArguments),
+}
+
+/// The arguments of `token explain`.
+#[derive(Args)]
+pub(super) struct ExplainArguments {
+    /// A file with the token; `-` is standard input
+    #[arg(default_value = "-", value_name = "FILE")]
+    token: PathBuf,
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+    /// The endpoint that the token is sent to; may be left out where there is one only
+    #[arg(short, long, value_name = "URL")]
+    resource: Option<String>,
+    /// A file with the keys of the token's issuer, instead of asking it
+    #[arg(short, long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Exit status 0 where the gateway takes the token, 1 where it does not or nothing can be said.
+pub(super) fn token(command: &TokenCommand) -> ExitCode {
+    let TokenCommand::Explain(arguments) = command;
+    match explain(arguments) {
+        Ok(Explained { trace, verified, resource }) => {
+            if arguments.json {
+                println!("{:#}", as_json(&trace, &verified, &resource));
+            } else {
+                print!("{}", as_text(&trace, &verified));
+            }
+            if verified.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("sluicegate token explain: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Explained {
+    trace: Trace,
+    verified: Result<Principal, Refusal>,
+    resource: String,
+}
+
+fn explain(arguments: &ExplainArguments) -> Result<Explained, RehearsalError> {
+    let config = config::load(&arguments.config).map_err(RehearsalError::Config)?;
+    let resource = resource(&config, arguments.resource.as_deref())?;
+    let (token, now) = (read(&arguments.token)?, now_unix_s());
+    let token = token.trim_ascii();
+    let given = match &arguments.jwks {
+        None => None,
+        Some(path) => {
+            let parsed = KeySet::parse(&read(path)?);
+            let (keys, _) = parsed.map_err(|error| RehearsalError::System(format!("{}: {error}", path.display())))?;
+            Some(Arc::new(keys))
+        }
+    };
+    // Which issuer the token is of, the verifier says; with given keys they are that one's.
+    let states = |of: Option<usize>, keys: &Option<Arc<KeySet>>| {
+        let state = |(index, issuer): (usize, &config::Issuer)| {
+            let keys = keys.clone().filter(|_| of.is_none_or(|of| of == index));
+            IssuerState { policy: issuer.policy.clone(), keys }
+        };
+        Verifier::new(config.issuers.iter().enumerate().map(state).collect(), 1)
+    };
+    let (mut trace, mut verified) = states(None, &given).explain(token, &resource, now);
+    if let Err(Refusal::KeysNotYetKnown { issuer }) = verified
+        && let Some(of) = config.issuers.get(issuer)
+    {
+        let keys = Some(Arc::new(fetch_keys(of.policy.issuer())?));
+        (trace, verified) = states(Some(issuer), &keys).explain(token, &resource, now);
+    }
+    Ok(Explained { trace, verified, resource })
+}
+
+/// The endpoint that is meant.
+fn resource(config: &Config, given: Option<&str>) -> Result<String, RehearsalError> {
+    let mut known: Vec<String> = config.upstreams.iter().map(|upstream| config.server.resource(&upstream.name)).collect();
+    known.extend(config.approval.iter().map(|approval| approval.audience.clone()));
+    match (given, known.as_slice()) {
+        (Some(given), known) if known.iter().any(|one| one == given) => Ok(given.to_owned()),
+        (None, [one]) => Ok(one.clone()),
+        (Some(given), known) => {
+            Err(RehearsalError::System(format!("{given:?} is not an endpoint of this gateway; there are {}", known.join(", "))))
+        }
+        (None, known) => {
+            Err(RehearsalError::System(format!("there are several endpoints; give --resource, one of {}", known.join(", "))))
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, RehearsalError> {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        if path.as_os_str() == "-" {
+            std::io::stdin().take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+        } else {
+            std::fs::File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+        }
+        Ok(bytes)
+    };
+    read().map_err(|error| RehearsalError::System(format!("{}: {error}", path.display())))
+}
+
+/// Each check with how it went: the last that was begun is the one that failed, where one did.
+fn judged(trace: &Trace, is_taken: bool) -> impl Iterator<Item = (Check, &'static str, &str)> {
+    let begun = trace.checks();
+    Check::ALL.into_iter().map(move |check| match begun.iter().position(|(one, _)| *one == check) {
+        None => (check, "not reached", ""),
+        Some(at) if at + 1 == begun.len() && !is_taken => (check, "failed", begun[at].1.as_str()),
+        Some(at) => (check, "ok", begun[at].1.as_str()),
+    })
+}
+
+fn as_text(trace: &Trace, verified: &Result<Principal, Refusal>) -> String {
+    let mut text = String::new();
+    // Writing into a text cannot fail.
+    for (check, how, about) in judged(trace, verified.is_ok()) {
+        let _ = writeln!(text, "{how:<11} {:<9} {}", check.name(), inert(about));
+    }
+    let who = match verified {
+        Ok(who) => who,
+        Err(refusal) => {
+            let _ = writeln!(text, "refused: {}", inert(&refusal.to_string()));
+            return text;
+        }
+    };
+    let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let groups = if who.are_groups_known() { list(who.groups()) } else { format!("unknown but for {}", list(who.groups())) };
+    let actors: Vec<String> = who.actors().iter().map(|actor| actor.subject.clone()).collect();
+    let kind = if who.is_machine() { "a program that acts for itself" } else { "a person, or a program for one" };
+    for (name, value) in [
+        ("principal", who.id()),
+        ("which is", kind),
+        ("client", who.client_id().unwrap_or("none")),
+        ("roles", &list(who.roles())),
+        ("groups", &groups),
+        ("scopes", &list(who.scopes())),
+        ("actors", &list(&actors)),
+    ] {
+        let _ = writeln!(text, "{name:<11} {}", inert(value));
+    }
+    text
+}
+
+fn as_json(trace: &Trace, verified: &Result<Principal, Refusal>, resource: &str) -> Value {
+    let checks: Vec<Value> = judged(trace, verified.is_ok())
+        .map(|(check, how, about)| json!({ "check": check.name(), "result": how, "about": about }))
+        .collect();
+    let refused = verified.as_ref().err().map(|refusal| json!({ "reason": refusal.reason(), "text": refusal.to_string() }));
+    let principal = verified.as_ref().ok().map(|who| {
+        let actors: Vec<Value> = who.actors().iter().map(|actor| json!({ "issuer": actor.issuer, "subject": actor.subject })).collect();
+        json!({
+            "id": who.id(), "issuer": who.issuer_name(), "subject": who.subject(), "client": who.client_id(), "machine": who.is_machine(),
+            "roles": who.roles(), "groups": who.groups(), "groups_known": who.are_groups_known(), "scopes": who.scopes(), "actors": actors,
+        })
+    });
+    json!({ "resource": resource, "checks": checks, "refused": refused, "principal": principal })
+}
