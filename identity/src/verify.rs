@@ -117,6 +117,11 @@ impl Verifier {
         named.or_else(of_domain).ok_or(unknown)
     }
 
+    /// The operator's name for an issuer of this identifier.
+    pub fn issuer_name(&self, issuer: &str) -> Option<&str> {
+        self.issuers.iter().map(|state| &state.policy).find(|policy| policy.issuer() == issuer).map(IssuerPolicy::name)
+    }
+
     /// How the tokens of the issuer at this position are judged.
     pub(crate) fn policy(&self, issuer: usize) -> Option<&IssuerPolicy> {
         self.issuers.get(issuer).map(|state| &state.policy)

@@ -157,7 +157,7 @@ mod tests {
             window: None,
             break_glass: None,
         };
-        Ask { digest: "d".into(), requester, call, terms, known: None }
+        Ask { digest: "d".into(), requester, actors: Vec::new(), call, terms, known: None }
     }
 
     fn wait(desk: &Desk) -> Answer {

@@ -1,15 +1,16 @@
 //! What exactly is approved: one call of one principal under one rule, as one hash.
 //!
-//! Invariant: a call with another caller, another upstream, another rule, other rules at all, another credential or one differing
+//! Invariant: a call with another caller or others who act for it, another upstream, another rule, other rules at all, another credential or one differing
 //! argument has another digest, so an approval never fits it.
 
 use sluicegate_dlp::json::{Kind, Value};
+use sluicegate_identity::Actor;
 
 use crate::canonical::jcs;
 use crate::canonical::sha256::Sha256;
 
 /// The form of the hashed document; it counts up when the form changes, so that old approvals fit nothing.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What is bound together.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,8 @@ pub struct Bound<'a> {
     pub subject: &'a str,
     /// The caller's client, empty where its token names none.
     pub client: &'a str,
+    /// Who acts for the subject, the one that sent the token first.
+    pub actors: &'a [Actor],
     /// The upstream's name.
     pub upstream: &'a str,
     /// The upstream's URL.
@@ -64,6 +67,7 @@ impl Bound<'_> {
         text(&mut out, "{\"credential\":", self.credential);
         text(&mut out, ",\"definition\":", self.definition);
         text(&mut out, ",\"method\":", self.method);
+        self.write_actors(&mut out);
         if let What::Call(params) = self.what {
             out.extend_from_slice(b",\"params\":");
             match params {
@@ -86,6 +90,24 @@ impl Bound<'_> {
         out.extend_from_slice(format!("}},\"v\":{VERSION}}}").as_bytes());
         Sha256::of(&out)
     }
+
+    fn write_actors(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b",\"on_behalf_of\":[");
+        for (index, actor) in self.actors.iter().enumerate() {
+            let members = [
+                ("{\"client\":", actor.client_id.as_deref()),
+                (",\"issuer\":", actor.issuer.as_deref()),
+                (",\"subject\":", Some(actor.subject.as_str())),
+            ];
+            out.extend_from_slice(if index == 0 { b"" } else { b"," });
+            for (before, text) in members {
+                out.extend_from_slice(before.as_bytes());
+                jcs::write_text(out, text.unwrap_or_default());
+            }
+            out.push(b'}');
+        }
+        out.push(b']');
+    }
 }
 
 #[cfg(test)]
@@ -98,6 +120,7 @@ mod tests {
         issuer: "corp",
         subject: "agent",
         client: "cli",
+        actors: &[],
         upstream: "crm",
         endpoint: "https://crm.example/mcp",
         method: "tools/call",
@@ -112,6 +135,10 @@ mod tests {
         let mut tape = Tape::new();
         tape.parse(params.as_bytes(), &Bounds { depth_max: 64, nodes_max: 1000, refuse_duplicates: true }).unwrap();
         Bound { what: What::Call(Some(tape.root(params.as_bytes()))), ..bound }.digest()
+    }
+
+    fn actor(subject: &str, issuer: Option<&str>) -> Actor {
+        Actor { subject: subject.to_owned(), issuer: issuer.map(str::to_owned), client_id: None }
     }
 
     #[test]
@@ -133,6 +160,10 @@ mod tests {
             Bound { issuer: "lab", ..BOUND },
             Bound { subject: "other", ..BOUND },
             Bound { client: "", ..BOUND },
+            Bound { actors: &[actor("agent", None)], ..BOUND },
+            Bound { actors: &[actor("agent", Some("https://idp.test"))], ..BOUND },
+            Bound { actors: &[actor("agent", None), actor("helper", None)], ..BOUND },
+            Bound { actors: &[actor("helper", None), actor("agent", None)], ..BOUND },
             Bound { upstream: "erp", ..BOUND },
             Bound { endpoint: "https://elsewhere.example/mcp", ..BOUND },
             Bound { method: "prompts/get", ..BOUND },

@@ -34,6 +34,8 @@ pub struct Ask {
     pub digest: String,
     /// Who calls.
     pub requester: Identity,
+    /// Who acts for them.
+    pub actors: Vec<Identity>,
     /// What the call does.
     pub call: HeldCall,
     /// What the rule asks for.
@@ -252,7 +254,7 @@ impl Ledger {
             && request.requester == ask.requester
             && request.terms == ask.terms
             && request.denial().is_none()
-            && !people.contains(&&ask.requester)
+            && !people.iter().any(|one| **one == ask.requester || ask.actors.contains(one))
             && (people.len() >= ask.terms.quorum.max(1) as usize || request.is_glass_broken() && ask.terms.break_glass.is_some())
             && !people.is_empty()
             && people.len() == request.approvals().count()
@@ -271,7 +273,8 @@ impl Ledger {
         }
         let Some(id) = self.fresh_id() else { return Ok(Answer::Stopped(Stopped::Unavailable)) };
         let (digest, requester) = (ask.digest.clone(), ask.requester.clone());
-        let request = Request::new(id, digest, requester, ask.call.clone(), ask.terms.clone(), now_s);
+        let actors = ask.actors.clone();
+        let request = Request { actors, ..Request::new(id, digest, requester, ask.call.clone(), ask.terms.clone(), now_s) };
         self.keep(request.clone())?;
         tracing::info!(id = request.id, rule = request.call.rule, requester = %request.requester, "a call waits for approval");
         Ok(self.pending(&request))

@@ -280,6 +280,9 @@ pub struct Request {
     /// Whether the store keeps the call itself for a task, or how it ended.
     #[serde(default)]
     pub has_task: bool,
+    /// Who acts for the one who asks, and so decides about it as little.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actors: Vec<Identity>,
 }
 
 impl Request {
@@ -298,6 +301,7 @@ impl Request {
             decisions,
             runner,
             has_task: false,
+            actors: Vec::new(),
         }
     }
 
@@ -394,7 +398,7 @@ impl Request {
             Verdict::Deny => approver.belongs_to(&self.terms.group) || self.may_break_glass(approver),
             Verdict::Approve => approver.belongs_to(&self.terms.group),
         };
-        if approver.identity == self.requester {
+        if approver.identity == self.requester || self.actors.contains(&approver.identity) {
             Err(Refused::OwnRequest)
         } else if !belongs {
             Err(Refused::NotInGroup)
@@ -495,6 +499,24 @@ mod tests {
         let decision = Decision { approver, method, verdict, reason: String::new(), at_s: now_s, signature: String::new() };
         request.decide(decision);
         Ok(())
+    }
+
+    /// Whoever acts for the one who asks has asked as much.
+    #[test]
+    fn r123_actors_do_not_decide_about_what_they_ask_for() {
+        let ask = || Request { actors: vec![identity("agent-2"), identity("helper")], ..request(1) };
+        for acting in ["agent", "agent-2", "helper"] {
+            for verdict in [Verdict::Approve, Verdict::Deny] {
+                assert_eq!(decide(&mut ask(), &approver(acting), verdict, 1001), Err(Refused::OwnRequest), "{acting}");
+            }
+        }
+        let elsewhere = Identity { issuer: "lab".into(), subject: "helper".into() };
+        assert_eq!(decide(&mut ask(), &Approver { identity: elsewhere, ..approver("helper") }, Verdict::Approve, 1001), Ok(()));
+        let kept = serde_json::to_value(ask()).unwrap();
+        assert_eq!(kept["actors"][1]["subject"], "helper");
+        let mut old = kept;
+        old.as_object_mut().unwrap().remove("actors");
+        assert!(serde_json::from_value::<Request>(old).unwrap().actors.is_empty(), "what was kept before has none");
     }
 
     #[test]

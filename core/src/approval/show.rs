@@ -25,6 +25,7 @@ pub fn shown(request: &Request) -> Value {
         "state": request.state.name(),
         "requester": inert(&request.requester.to_string()),
         "client": inert(&call.client),
+        "actors": request.actors.iter().map(|actor| inert(&actor.to_string())).collect::<Vec<_>>(),
         "rule": inert(&call.rule),
         "upstream": inert(&call.upstream),
         "method": inert(&call.method),

@@ -13,7 +13,7 @@ use toml::Spanned;
 
 use super::check_approval;
 use super::check_budgets::budgets;
-use super::check_claims::has_roles;
+use super::check_claims::{has_groups, has_roles};
 use super::check_credentials::choose_credentials;
 use super::check_dlp::dlp_rules;
 use super::check_pins::agree_with_pins;
@@ -82,6 +82,8 @@ pub(super) struct Named {
     pub(super) issuers: Vec<String>,
     /// Those of the issuers whose tokens carry roles.
     pub(super) issuers_with_roles: Vec<String>,
+    /// Those of the issuers whose tokens carry groups.
+    pub(super) issuers_with_groups: Vec<String>,
 }
 
 impl Named {
@@ -92,6 +94,7 @@ impl Named {
             credentials: raw.credential.iter().map(|credential| credential.name.get_ref().clone()).collect(),
             issuers: raw.issuer.iter().map(name).collect(),
             issuers_with_roles: raw.issuer.iter().filter(|issuer| has_roles(issuer)).map(name).collect(),
+            issuers_with_groups: raw.issuer.iter().filter(|issuer| has_groups(issuer)).map(name).collect(),
         }
     }
 }

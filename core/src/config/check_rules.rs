@@ -89,7 +89,17 @@ fn covers_who(by: &Who, of: &Who) -> bool {
         (Some(by), Some(of)) => of.iter().all(|role| by.contains(role)),
         (Some(_), None) => false,
     };
-    roles && (by.issuer.is_none() || by.issuer == of.issuer) && covers(by.principal.as_ref(), of.principal.as_ref())
+    let groups = match (&by.groups, &of.groups) {
+        (None, _) => true,
+        (Some(by), Some(of)) => of.iter().all(|group| by.contains(group)),
+        (Some(_), None) => false,
+    };
+    let acts = covers(by.client.as_ref(), of.client.as_ref()) && covers(by.actor.as_ref(), of.actor.as_ref());
+    roles
+        && groups
+        && acts
+        && (by.issuer.is_none() || by.issuer == of.issuer)
+        && covers(by.principal.as_ref(), of.principal.as_ref())
 }
 
 fn covers_what(by: &What, of: &What) -> bool {
@@ -260,11 +270,54 @@ impl OneRule<'_, '_, '_, '_> {
                 );
             }
         }
+        self.groups_exist();
+        for (text, field) in [(&raw.client, "who.client"), (&raw.actor, "who.actor")] {
+            if let Some(text) = text.as_ref().filter(|text| text.get_ref().is_empty()) {
+                self.add(text, field, "is empty, so the rule can never match", "write what the token names, or remove the key");
+            }
+        }
+        let glob = |text: &Option<Text>| text.as_ref().map(|text| Glob::new(text.get_ref()));
         Some(Who {
             issuer,
+            groups: raw.groups.as_ref().map(|groups| groups.get_ref().iter().map(|group| group.get_ref().clone()).collect()),
+            client: glob(&raw.client),
+            actor: glob(&raw.actor),
             roles: raw.roles.as_ref().map(|roles| roles.get_ref().clone()),
             principal: raw.principal.as_ref().map(|principal| Glob::new(principal.get_ref())),
         })
+    }
+
+    /// Groups carry their issuer's name, and only some issuers tell of any.
+    fn groups_exist(&mut self) {
+        let raw = &self.raw.who;
+        let Some(groups) = &raw.groups else { return };
+        if groups.get_ref().is_empty() {
+            let key = format!("{}.who.groups", self.key);
+            self.checker.problems.add(
+                groups.span(),
+                key,
+                "is empty, so the rule can never match",
+                "name a group or remove the key",
+            );
+        }
+        for group in groups.get_ref() {
+            let issuer = group.get_ref().split_once(':').map(|(issuer, _)| issuer);
+            let named = &self.checker.named;
+            let tells = issuer.is_some_and(|issuer| named.issuers_with_groups.iter().any(|known| known == issuer));
+            let is_own = issuer.is_some_and(|issuer| raw.issuer.as_ref().is_none_or(|own| own.get_ref() == issuer));
+            if tells && is_own {
+                continue;
+            }
+            let (message, hint) = match issuer {
+                None => ("lacks its issuer's name, so the rule can never match", "write it as \"<issuer name>:<group>\""),
+                Some(_) if tells => ("is another issuer's, so the rule can never match", "use the name of `who.issuer`"),
+                Some(_) => (
+                    "is of no issuer that tells of groups, so the rule can never match",
+                    "add `groups` to the [[issuer]], or its `profile`",
+                ),
+            };
+            self.add(group, "who.groups", message, hint);
+        }
     }
 
     fn what(&mut self, upstreams: &[Upstream]) -> Option<What> {

@@ -147,6 +147,12 @@ pub struct Who {
     pub roles: Option<Vec<String>>,
     /// The principal's id, `issuer:subject`.
     pub principal: Option<Glob>,
+    /// One of these groups, each as `issuer:group`.
+    pub groups: Option<Vec<String>>,
+    /// The client that the token was given to.
+    pub client: Option<Glob>,
+    /// The subject of the one that acts now for the token's subject (RFC 8693 section 4.1: those before it are told, and decide nothing).
+    pub actor: Option<Glob>,
 }
 
 /// What a rule is about.

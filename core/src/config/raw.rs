@@ -305,6 +305,9 @@ pub(super) struct RawWho {
     pub issuer: Option<Text>,
     pub roles: Option<Spanned<Vec<String>>>,
     pub principal: Option<Text>,
+    pub groups: Option<Spanned<Vec<Text>>>,
+    pub client: Option<Text>,
+    pub actor: Option<Text>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -24,7 +24,7 @@ pub struct Policy {
     upstreams: Vec<String>,
     /// Bytes of arguments that conditions look at.
     condition_argument_bytes_max: usize,
-    /// Whether any rule has a condition.
+    /// Whether any rule has a condition, or asks for groups, which a token may leave unknown.
     has_conditions: bool,
     /// Whether any rule is in shadow mode.
     has_shadow: bool,
@@ -118,7 +118,7 @@ impl Policy {
             }
         }
         Policy {
-            has_conditions: rules.iter().any(|rule| rule.when.is_some()),
+            has_conditions: rules.iter().any(|rule| rule.when.is_some() || rule.who.groups.is_some()),
             has_shadow: rules.iter().any(|rule| rule.is_shadow),
             rules,
             by_upstream,
@@ -133,7 +133,7 @@ impl Policy {
         &self.revision
     }
 
-    /// Whether any rule has a condition.
+    /// Whether any rule has a condition, or asks for groups.
     pub(super) fn has_conditions(&self) -> bool {
         self.has_conditions
     }
@@ -143,8 +143,11 @@ impl Policy {
         self.has_shadow
     }
 
-    /// Whether a rule's condition holds, where it has one; `None` where it cannot be judged.
+    /// Whether a rule's condition holds, where it has one; `None` where it cannot be judged, or whether the rule is about the principal cannot.
     pub(super) fn condition(&self, rule: &Rule, who: &Principal, facts: &Facts<'_>) -> Option<bool> {
+        if !is_surely_about(rule, who) {
+            return None;
+        }
         let Some(when) = &rule.when else { return Some(true) };
         when.judge(&Circumstances {
             who,
@@ -194,8 +197,17 @@ impl Policy {
     }
 }
 
-/// Whether a rule is about a principal who has one of its roles, where it asks for any.
+/// Whether a rule is about a principal who has one of its roles, where it asks for any. Where it asks for groups and the token does not say
+/// all that the principal has, it may be.
 pub(super) fn is_about(rule: &Rule, who: &Principal) -> bool {
     rule.who.issuer.is_none_or(|issuer| issuer == who.issuer_index())
         && rule.who.principal.as_ref().is_none_or(|principal| principal.matches(who.id()))
+        && (is_surely_about(rule, who) || !who.are_groups_known())
+        && rule.who.client.as_ref().is_none_or(|client| who.client_id().is_some_and(|id| client.matches(id)))
+        && rule.who.actor.as_ref().is_none_or(|actor| who.actors().first().is_some_and(|now| actor.matches(&now.subject)))
+}
+
+/// Whether the groups that are known make a rule one about this principal.
+pub(super) fn is_surely_about(rule: &Rule, who: &Principal) -> bool {
+    rule.who.groups.as_ref().is_none_or(|groups| groups.iter().any(|group| who.groups().contains(group)))
 }

@@ -19,7 +19,7 @@ const DEPTH_MAX: u16 = 48;
 /// What an expression can name.
 pub const VARIABLES: [&str; 5] = ["args", "method", "principal", "tool", "upstream"];
 /// What `principal` has.
-pub const PRINCIPAL: [&str; 5] = ["groups", "id", "issuer", "roles", "subject"];
+pub const PRINCIPAL: [&str; 8] = ["actors", "client", "groups", "id", "issuer", "roles", "scopes", "subject"];
 /// What it can call; each takes time that its arguments bound. `matches` is missing: a caller could choose the pattern.
 pub const FUNCTIONS: [&str; 8] = ["bool", "contains", "double", "endsWith", "int", "size", "startsWith", "string"];
 /// How the parser names operators and the inner calls of `all`, `exists` and `exists_one`.
@@ -136,7 +136,6 @@ impl Condition {
 
 /// What a name of [`VARIABLES`] stands for.
 fn value(name: &str, by: &Circumstances<'_>) -> Option<Value> {
-    let texts = |texts: &[String]| Value::from(texts.iter().map(String::as_str).collect::<Vec<_>>());
     Some(match name {
         "args" => match by.arguments {
             Some(arguments) if arguments.span().len() > by.argument_bytes_max => return None,
@@ -146,14 +145,27 @@ fn value(name: &str, by: &Circumstances<'_>) -> Option<Value> {
         "method" => Value::from(by.method),
         "tool" => Value::from(by.tool),
         "upstream" => Value::from(by.upstream),
-        _ => Value::from(HashMap::from([
-            ("id", Value::from(by.who.id())),
-            ("issuer", Value::from(by.who.issuer_name())),
-            ("subject", Value::from(by.who.subject())),
-            ("roles", texts(by.who.roles())),
-            ("groups", texts(by.who.groups())),
-        ])),
+        _ => principal(by.who),
     })
+}
+
+/// Who calls. What is not known is missing, so that nothing can be concluded of it.
+fn principal(who: &Principal) -> Value {
+    let texts = |texts: &[String]| Value::from(texts.iter().map(String::as_str).collect::<Vec<_>>());
+    let actors: Vec<&str> = who.actors().iter().map(|actor| actor.subject.as_str()).collect();
+    let mut members = HashMap::from([
+        ("id", Value::from(who.id())),
+        ("issuer", Value::from(who.issuer_name())),
+        ("subject", Value::from(who.subject())),
+        ("roles", texts(who.roles())),
+        ("scopes", texts(who.scopes())),
+        ("actors", Value::from(actors)),
+    ]);
+    members.extend(who.client_id().map(|client| ("client", Value::from(client))));
+    if who.are_groups_known() {
+        members.insert("groups", texts(who.groups()));
+    }
+    Value::from(members)
 }
 
 /// A value of JSON; `None` where an upstream could read another one than we do.

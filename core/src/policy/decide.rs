@@ -8,7 +8,7 @@ use std::cell::Cell;
 use sluicegate_dlp::json::Value;
 use sluicegate_identity::Principal;
 
-use super::compile::{Rules, Tools};
+use super::compile::{Rules, Tools, is_surely_about};
 use super::method::{is_housekeeping, is_named_call};
 use super::predicate::Polarity;
 use super::{Glob, Policy};
@@ -193,7 +193,7 @@ impl Policy {
     fn barrier(&self, rules: Rules, who: &Principal, facts: &Facts<'_>, covers: impl Fn(&Rule) -> bool) -> Option<Decision<'_>> {
         let reason = Cell::new(Reason::Rule);
         let stops = |rule: &Rule| {
-            if rule.when.is_none() && rule.effect != RuleEffect::Block || !covers(rule) {
+            if rule.when.is_none() && rule.who.groups.is_none() && rule.effect != RuleEffect::Block || !covers(rule) {
                 return false;
             }
             let holds = self.condition(rule, who, facts);
@@ -226,7 +226,9 @@ impl Policy {
     /// Whether any rule permits this principal anything at an upstream, and none bars it from the whole of it.
     pub fn may_use(&self, who: &Principal, upstream: usize) -> bool {
         // A barring rule is a blocking one, so it comes before every rule that permits.
-        let strongest = self.first(who, upstream, Tools::Any, |rule| rule.effect != RuleEffect::Block || bars(rule));
+        let strongest = self.first(who, upstream, Tools::Any, |rule| {
+            rule.effect != RuleEffect::Block && is_surely_about(rule, who) || bars(rule)
+        });
         strongest.is_some_and(|rule| rule.effect != RuleEffect::Block)
     }
 
@@ -234,7 +236,11 @@ impl Policy {
     /// it is used: `tools/call`, `prompts/get`, `resources/read`.
     pub fn shows(&self, who: &Principal, upstream: usize, method: &str, name: &str) -> bool {
         let tool = is_named_call(method).then_some(name);
-        let may_cover = |rule: &Rule| covers(rule, method, tool) && (rule.effect != RuleEffect::Block || is_unconditional(rule));
+        let may_hold = |rule: &Rule| match rule.effect {
+            RuleEffect::Block => is_unconditional(rule),
+            _ => is_surely_about(rule, who),
+        };
+        let may_cover = |rule: &Rule| covers(rule, method, tool) && may_hold(rule);
         self.first(who, upstream, Tools::Of(tool), may_cover).is_some_and(|rule| rule.effect != RuleEffect::Block)
     }
 }

@@ -15,6 +15,7 @@ mod conditions;
 mod predicates;
 mod shadow;
 mod told;
+mod who;
 
 const NOW: u64 = 1_790_000_000;
 const HEAD: &str = r#"version = 1

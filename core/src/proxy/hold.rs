@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sluicegate_dlp::json::{Kind, Tape, Value};
+use sluicegate_identity::{Actor, Principal};
 
 use super::downstream::Downstream;
 use super::mask::MaskRoom;
@@ -84,6 +85,7 @@ pub fn held(
     let ask = Ask {
         digest: digest(asked, call),
         requester: Identity { issuer: issuer.to_owned(), subject: subject.to_owned() },
+        actors: principal.map(|principal| actors(asked.framed, principal)).unwrap_or_default(),
         call: HeldCall {
             upstream: route.name.clone(),
             method: call.method.to_string(),
@@ -101,6 +103,16 @@ pub fn held(
     // An approval for a time is of no one call, so no call is kept with it.
     let kept = if ask.terms.window.is_some() { None } else { task::kept(worker, asked, doc, call) };
     Ok(Held { ask, progress_token, kept })
+}
+
+/// Who acts for the caller, by the configuration's names for their issuers, where it has any; an actor without one is of the token's own.
+fn actors(framed: &Framed, principal: &Principal) -> Vec<Identity> {
+    let named = |issuer: &str| framed.snapshot.verifier.issuer_name(issuer).unwrap_or(issuer).to_owned();
+    let identity = |actor: &Actor| {
+        let issuer = actor.issuer.as_deref().map_or_else(|| principal.issuer_name().to_owned(), named);
+        Identity { issuer, subject: actor.subject.clone() }
+    };
+    principal.actors().iter().map(identity).collect()
 }
 
 /// The token of a client that wants to hear of its call's progress: a string or a number, so one line of the event that repeats it.
@@ -142,6 +154,7 @@ fn bound<'a>(asked: &'a Asked<'_>, call: &'a Call<'_>, definition: &'a str) -> B
         issuer: principal.map_or("", |principal| principal.issuer_name()),
         subject: principal.map_or("", |principal| principal.name()),
         client: principal.and_then(|principal| principal.client_id()).unwrap_or_default(),
+        actors: principal.map_or(&[], |principal| principal.actors()),
         upstream: &route.name,
         endpoint: &route.endpoint,
         method: &call.method,

@@ -47,7 +47,7 @@ fn ask(digest: &str, quorum: u32) -> Ask {
         window: None,
         break_glass: None,
     };
-    Ask { digest: digest.into(), requester: identity("agent"), call, terms, known: None }
+    Ask { digest: digest.into(), requester: identity("agent"), actors: Vec::new(), call, terms, known: None }
 }
 
 fn pending(answer: Answer) -> (String, Arc<AtomicBool>) {
