@@ -12,6 +12,8 @@ use crate::record::{
 
 /// The most bytes of arguments kept.
 const ARGS_BYTES_MAX: usize = 16 * 1024;
+/// Actors of one record; further ones are left out.
+const ACTORS_MAX: usize = 16;
 /// The most bytes of any other text kept.
 const TEXT_BYTES_MAX: usize = 1024;
 /// The most findings kept of one record.
@@ -97,6 +99,11 @@ impl Decision<'_> {
         put_text(out, self.approval.as_bytes(), TEXT_SHORT_MAX);
         put_text(out, self.shadow_decision.as_bytes(), TEXT_SHORT_MAX);
         put_text(out, self.shadow_rule.as_bytes(), TEXT_BYTES_MAX);
+        let actors = &self.actors[..self.actors.len().min(ACTORS_MAX)];
+        out.push(u8::try_from(actors.len()).unwrap_or(0));
+        for actor in actors {
+            put_text(out, actor.as_bytes(), TEXT_BYTES_MAX);
+        }
     }
 }
 
@@ -183,6 +190,15 @@ fn fourth_version(from: &mut Reader<'_>) -> Option<(String, String)> {
     if from.0.is_empty() { Some(Default::default()) } else { Some((from.text()?, from.text()?)) }
 }
 
+/// Who acts for the subject; a record of the versions before these ends where they would stand.
+fn fifth_version(from: &mut Reader<'_>) -> Option<Vec<String>> {
+    if from.0.is_empty() {
+        return Some(Vec::new());
+    }
+    let count = from.u8()?;
+    (0..count).map(|_| from.text()).collect()
+}
+
 /// Reads a decision back.
 pub(crate) fn decode_decision(bytes: &[u8]) -> Option<OwnedDecision> {
     let mut from = Reader(bytes);
@@ -229,9 +245,11 @@ pub(crate) fn decode_decision(bytes: &[u8]) -> Option<OwnedDecision> {
         approval: String::new(),
         shadow_decision: String::new(),
         shadow_rule: String::new(),
+        actors: Vec::new(),
     };
     (read.credential, read.credential_version, read.credential_tag, read.approval) = third_version(&mut from)?;
     (read.shadow_decision, read.shadow_rule) = fourth_version(&mut from)?;
+    read.actors = fifth_version(&mut from)?;
     Some(read)
 }
 
@@ -290,6 +308,7 @@ mod tests {
             approval: "APR-7F3K",
             shadow_decision: "block",
             shadow_rule: text,
+            actors: roles,
         }
     }
 
@@ -306,6 +325,7 @@ mod tests {
             prop_assert_eq!(&read.principal, &text);
             prop_assert_eq!(&read.args, &text);
             prop_assert_eq!(&read.roles, &roles);
+            prop_assert_eq!(&read.actors, &roles);
             prop_assert_eq!(read.src_ip, "127.0.0.1");
             prop_assert_eq!(read.findings.len(), 1);
             prop_assert_eq!(&read.findings[0].hash, &hash);
@@ -313,8 +333,12 @@ mod tests {
             prop_assert_eq!(credential, ("crm-key", 7, "0123456789abcdef"));
             prop_assert_eq!(&read.approval, "APR-7F3K");
             prop_assert_eq!((read.shadow_decision.as_str(), &read.shadow_rule), ("block", &text));
-            // What the third version wrote: all of it but what rules in shadow mode say.
-            let third_version = bytes.len() - (2 + "block".len()) - (2 + text.len());
+            // What the fourth version wrote: all of it but the actors.
+            let fourth_version = bytes.len() - 1 - roles.iter().map(|role| 2 + role.len()).sum::<usize>();
+            let read = decode_decision(&bytes[..fourth_version]).unwrap();
+            prop_assert_eq!((&read.shadow_rule, read.actors.len()), (&text, 0));
+            // What the third version wrote: without what rules in shadow mode say.
+            let third_version = fourth_version - (2 + "block".len()) - (2 + text.len());
             let read = decode_decision(&bytes[..third_version]).unwrap();
             prop_assert_eq!((read.approval.as_str(), read.shadow_rule.as_str()), ("APR-7F3K", ""));
             // What the second version wrote: without the credential and the approval.

@@ -184,6 +184,7 @@ mod tests {
             approval: "",
             shadow_decision: "",
             shadow_rule: "",
+            actors: &[],
         };
         record.encode(&mut bytes);
         decode_decision(&bytes).unwrap()

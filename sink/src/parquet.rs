@@ -24,7 +24,7 @@ use crate::record::OwnedFinding;
 use crate::segment::{DIR_MODE, FILE_MODE};
 
 /// The version of the tables' schema; columns are only ever added, at the end.
-const SCHEMA_VERSION: &str = "4";
+const SCHEMA_VERSION: &str = "5";
 
 /// Columns in which few values repeat: a dictionary pays there.
 const REPEATING: [&str; 26] = [
@@ -127,7 +127,7 @@ const CALLS: [Column; 36] = [
     Column::Number("bytes_out", |row| signed(row.outcome.bytes_out)),
     Column::Number("duration_us", |row| signed(row.outcome.duration_us)),
 ];
-const CALLS_TAIL: [Column; 8] = [
+const CALLS_TAIL: [Column; 9] = [
     Column::Number("upstream_us", |row| signed(row.outcome.upstream_us)),
     Column::Text("outcome_reason", |row| &row.outcome.reason),
     Column::Text("credential", |row| &row.decision.credential),
@@ -136,6 +136,7 @@ const CALLS_TAIL: [Column; 8] = [
     Column::Text("approval", |row| &row.decision.approval),
     Column::Text("shadow_decision", |row| &row.decision.shadow_decision),
     Column::Text("shadow_rule", |row| &row.decision.shadow_rule),
+    Column::Texts("actors", |row| &row.decision.actors),
 ];
 
 fn column(column: &Column, rows: &[Row]) -> (Field, ArrayRef) {

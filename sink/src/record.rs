@@ -161,6 +161,8 @@ pub struct Decision<'a> {
     pub shadow_decision: &'a str,
     /// Which of them would have decided; else empty.
     pub shadow_rule: &'a str,
+    /// Who acts for the subject, the one that sent the token first, each as `issuer:subject`.
+    pub actors: &'a [String],
 }
 
 /// What is known of a call when it has ended.
@@ -227,6 +229,7 @@ pub(crate) struct OwnedDecision {
     pub approval: String,
     pub shadow_decision: String,
     pub shadow_rule: String,
+    pub actors: Vec<String>,
 }
 
 /// An outcome as it is read back.

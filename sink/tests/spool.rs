@@ -56,6 +56,7 @@ fn decision(tool: &str) -> Decision<'_> {
         approval: "",
         shadow_decision: "",
         shadow_rule: "",
+        actors: &[],
     }
 }
 

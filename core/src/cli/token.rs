@@ -187,3 +187,82 @@ fn as_json(trace: &Trace, verified: &Result<Principal, Refusal>, resource: &str)
     });
     json!({ "resource": resource, "checks": checks, "refused": refused, "principal": principal })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use sluicegate_identity::Algorithm;
+    use sluicegate_identity::mint::SigningKey;
+
+    const CONFIG: &str = r#"version = 1
+[server]
+listen = "127.0.0.1:8080"
+public_url = "https://gate.example"
+[[issuer]]
+name = "sso"
+issuer = "https://sso.example/realms/agents"
+audiences = ["https://gate.example/mcp/crm"]
+profile = "keycloak"
+[[upstream]]
+name = "crm"
+url = "https://crm.example/mcp"
+[audit]
+dir = "audit"
+"#;
+
+    #[test]
+    fn r73_explain_says_each_check_and_never_shows_the_token() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let key = SigningKey::generate(Algorithm::Es256, "k1").unwrap();
+        std::fs::write(path("gate.toml"), CONFIG).unwrap();
+        std::fs::write(path("jwks"), SigningKey::jwks(&[&key])).unwrap();
+        let now = now_unix_s();
+        let explained = |typ: &str, resource: Option<&str>| {
+            let claims = json!({ "iss": "https://sso.example/realms/agents", "aud": "https://gate.example/mcp/crm", "sub": "5f3c",
+                "azp": "agent", "typ": typ, "iat": now, "exp": now + 60, "scope": "mcp:read", "act": { "sub": "helper" },
+                "realm_access": { "roles": ["reader"] }, "groups": ["/ops"] });
+            let token = key.sign_with(&json!({ "alg": "ES256", "kid": "k1", "typ": "JWT" }), &claims).unwrap();
+            std::fs::write(path("token"), format!("{token}\n")).unwrap();
+            let arguments = ExplainArguments {
+                token: path("token"),
+                config: path("gate.toml"),
+                resource: resource.map(str::to_owned),
+                jwks: Some(path("jwks")),
+                json: false,
+            };
+            let Explained { trace, verified, resource } = explain(&arguments).map_err(|error| error.to_string())?;
+            let (text, json) = (as_text(&trace, &verified), as_json(&trace, &verified, &resource));
+            for part in token.split('.') {
+                assert!(!text.contains(part) && !json.to_string().contains(part), "{text}");
+            }
+            Ok::<_, String>((text, json))
+        };
+        let (text, json) = explained("Bearer", None).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[..Check::ALL.len()].iter().all(|line| line.starts_with("ok ")), "{text}");
+        for line in [
+            "principal   sso:5f3c",
+            "client      agent",
+            "roles       reader",
+            "groups      sso:/ops",
+            "scopes      mcp:read",
+            "actors      helper",
+        ] {
+            assert!(lines.contains(&line), "{line}: {text}");
+        }
+        assert_eq!((json["principal"]["id"].as_str(), &json["refused"]), (Some("sso:5f3c"), &Value::Null));
+        let (text, json) = explained("ID", Some("https://gate.example/mcp/crm")).unwrap();
+        for line in ["ok          signature ", "failed      profile   keycloak", "not reached audience  ", "refused: wrong-type"]
+        {
+            assert!(text.lines().any(|one| one == line), "{line}: {text}");
+        }
+        assert_eq!((json["refused"]["reason"].as_str(), &json["principal"]), (Some("wrong-type"), &Value::Null));
+        assert!(
+            explained("Bearer", Some("https://gate.example/mcp/erp"))
+                .unwrap_err()
+                .contains("there are https://gate.example/mcp/crm")
+        );
+    }
+}

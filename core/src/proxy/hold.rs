@@ -106,7 +106,7 @@ pub fn held(
 }
 
 /// Who acts for the caller, by the configuration's names for their issuers, where it has any; an actor without one is of the token's own.
-fn actors(framed: &Framed, principal: &Principal) -> Vec<Identity> {
+pub(super) fn actors(framed: &Framed, principal: &Principal) -> Vec<Identity> {
     let named = |issuer: &str| framed.snapshot.verifier.issuer_name(issuer).unwrap_or(issuer).to_owned();
     let identity = |actor: &Actor| {
         let issuer = actor.issuer.as_deref().map_or_else(|| principal.issuer_name().to_owned(), named);

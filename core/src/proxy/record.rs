@@ -10,7 +10,7 @@ use sluicegate_identity::{Principal, Refusal};
 use sluicegate_sink as sink;
 use sluicegate_sink::{SpoolFull, Ticket};
 
-use super::hold::Standing;
+use super::hold::{Standing, actors};
 use super::obtain::Obtained;
 use super::receive::Framed;
 use super::round::Round;
@@ -141,6 +141,8 @@ fn write(worker: &Worker, asked: &Asked<'_>, effect: sink::Effect) -> Result<Tic
     let principal = asked.principal;
     let findings = findings(&asked.findings, sink::Direction::Request);
     let credential = asked.credential.as_ref().map(Injection::held);
+    let actors: Vec<String> =
+        principal.map(|who| actors(framed, who)).unwrap_or_default().iter().map(ToString::to_string).collect();
     let version = framed.field(Known::McpProtocolVersion).and_then(|v| std::str::from_utf8(v).ok()).unwrap_or_default();
     worker.spool.borrow_mut().decision(&sink::Decision {
         ts_us: framed.ts_us,
@@ -177,6 +179,7 @@ fn write(worker: &Worker, asked: &Asked<'_>, effect: sink::Effect) -> Result<Tic
         approval: &asked.approval,
         shadow_decision: asked.shadow.map_or("", |shadow| shadow.effect.name()),
         shadow_rule: asked.shadow.map_or("", |shadow| shadow.rule),
+        actors: &actors,
     })
 }
 
