@@ -42,6 +42,9 @@ pub(super) struct ExplainArguments {
     /// A role that the issuer would grant; may be given several times
     #[arg(long = "role", value_name = "ROLE", requires = "subject")]
     roles: Vec<String>,
+    /// A scope that the token would have; may be given several times
+    #[arg(long = "scope", value_name = "SCOPE", requires = "subject")]
+    scopes: Vec<String>,
     /// The tool that is called
     #[arg(short, long, value_name = "NAME")]
     tool: Option<String>,
@@ -89,6 +92,7 @@ fn actor(arguments: &ExplainArguments) -> Actor {
         client: arguments.client.clone(),
         roles: arguments.roles.clone(),
         groups: Vec::new(),
+        scopes: arguments.scopes.clone(),
         claims: Map::new(),
     }
 }
@@ -125,6 +129,10 @@ fn as_text(principal: &Principal, judgement: &Judgement<'_>) -> String {
     };
     // Writing into a text cannot fail.
     let _ = writeln!(text, "{}: {because}", judgement.effect().name());
+    if let Some(scopes) = &judgement.scopes {
+        let has = if principal.scopes().is_empty() { "none".to_owned() } else { principal.scopes().join(" ") };
+        let _ = writeln!(text, "it takes the scopes {scopes:?}, and the token has {:?}; with them:", inert(&has));
+    }
     if let Some(credential) = judgement.credential {
         let _ = writeln!(text, "with the credential {credential:?}");
     }
@@ -176,6 +184,7 @@ fn as_json(principal: &Principal, judgement: &Judgement<'_>) -> Value {
     json!({
         "principal": principal.id(), "roles": principal.roles(), "effect": effect.name(), "rule": decision.rule, "reason": reason,
         "credential": judgement.credential, "budgets": budgets.collect::<Vec<_>>(),
+        "scopes": principal.scopes(), "scopes_needed": judgement.scopes,
         "shadow": decision.shadow.map(|shadow| json!({ "effect": shadow.effect.name(), "rule": shadow.rule })),
         "rules": rules.collect::<Vec<_>>(), "findings": findings.collect::<Vec<_>>(),
     })

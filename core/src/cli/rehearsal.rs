@@ -22,7 +22,7 @@ use crate::pin::book::Book;
 use crate::pin::keeper;
 use crate::pin::pins::{Pins, Unfit};
 use crate::policy::budget::Budgets;
-use crate::policy::{Decision, Effect, Judged, Policy};
+use crate::policy::{Decision, Effect, Judged, Policy, Reason};
 use crate::proxy::mask::{MaskRoom, Masked};
 use crate::rt::now_unix_s;
 
@@ -48,6 +48,9 @@ pub(super) struct Actor {
     /// Groups, which are put where the issuer's policy reads groups from.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// Scopes that the token has.
+    #[serde(default)]
+    pub scopes: Vec<String>,
     /// Further claims of the token.
     #[serde(default)]
     pub claims: Map<String, Value>,
@@ -116,6 +119,8 @@ pub(super) struct Judgement<'r> {
     pub is_stopped: bool,
     /// Why the tool may not be called like this, where the rules would let it.
     pub unfit: Option<Unfit>,
+    /// All the scopes that the call takes, where its token lacks one of them.
+    pub scopes: Option<String>,
     /// The name of the credential that the call would go on with, where it goes on and needs one.
     pub credential: Option<&'r str>,
     /// The budgets that the call would be taken from, where it goes on. What is left in them only the gateway knows.
@@ -183,6 +188,9 @@ impl Rehearsal {
         };
         let mut claims = issuer.specimen(&wanted).map_err(RehearsalError::NoPlace)?;
         let expires = now + LIFETIME_S.min(u64::from(issuer.lifetime_max_s()));
+        if !actor.scopes.is_empty() {
+            claims["scope"] = json!(actor.scopes.join(" "));
+        }
         for (name, value) in [("aud", json!(audience)), ("iat", json!(now)), ("exp", json!(expires))] {
             claims[name] = value;
         }
@@ -217,10 +225,10 @@ impl Rehearsal {
         self.config.upstreams.get(upstream).map_or_else(String::new, |upstream| self.config.server.resource(&upstream.name))
     }
 
-    /// The decision about a JSON-RPC message of this principal to this upstream.
-    pub fn decide(&self, who: &Principal, upstream: usize, message: &[u8]) -> Result<Decision<'_>, RehearsalError> {
+    /// What the rules decide about a JSON-RPC message of this principal to this upstream, whatever scopes its token has.
+    pub fn decide_by_rules(&self, who: &Principal, upstream: usize, message: &[u8]) -> Result<Decision<'_>, RehearsalError> {
         let tape = self.parse(message)?;
-        Ok(self.policy.decide_call(who, upstream, &call(&tape, message)?))
+        Ok(self.policy.decide_call_by_rules(who, upstream, &call(&tape, message)?))
     }
 
     fn parse(&self, message: &[u8]) -> Result<Tape, RehearsalError> {
@@ -250,8 +258,10 @@ impl Rehearsal {
         let own = self.config.upstreams.get(upstream).and_then(|upstream| upstream.credential);
         let chosen = decision.credential.or(own).filter(|_| goes_on);
         let credential = chosen.and_then(|index| self.config.credentials.get(index)).map(|credential| credential.name.as_str());
+        let lacks = decision.reason == Reason::InsufficientScope;
+        let scopes = lacks.then(|| self.policy.lacking_scopes(who, upstream, call.tool_called().as_deref())).flatten();
         let budgets = if goes_on { self.budgets.charged(who, upstream, &call) } else { Vec::new() };
-        Ok(Judgement { decision, rules, findings, is_stopped, unfit, credential, budgets })
+        Ok(Judgement { decision, rules, findings, is_stopped, unfit, scopes, credential, budgets })
     }
 }
 

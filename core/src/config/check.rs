@@ -125,6 +125,7 @@ impl Checker<'_, '_> {
         if let Some(credentials) = &credentials {
             self.credentials_fit(&raw, credentials, &upstreams, &rules);
         }
+        self.scoped_tools_can_be_called(&raw, &rules, &upstreams);
         self.somebody_can_decide(&raw, approval.as_ref());
         let catalogue = self.catalogue(&raw.dlp.detector);
         let keyring = raw.dlp.key.as_ref().and_then(|key| self.keyring(key));
@@ -232,12 +233,13 @@ impl Checker<'_, '_> {
                 let hint = "use 1 to 63 of a-z, 0-9 and `-`; it becomes a part of the endpoint's path";
                 self.problems.add(upstream.name.span(), format!("{key}.name"), "is not a name for a path", hint);
             }
+            let scopes = self.scopes(upstream, &key);
             if upstream.command.is_some() {
                 let (command, url) = (self.command(upstream, &key), HttpUrl::parse(UNBOUND).ok());
                 if let Some((command, url)) = command.zip(url) {
                     let (name, command, transport) = (name.clone(), Some(command), Transport::Plain);
                     let (identity, credential, credentials) = (None, None, Vec::new());
-                    upstreams.push(Upstream { name, url, command, transport, identity, credential, credentials });
+                    upstreams.push(Upstream { name, url, command, transport, identity, credential, credentials, scopes });
                 }
                 continue;
             }
@@ -266,7 +268,7 @@ impl Checker<'_, '_> {
                 && let Some((transport, identity)) = self.identity(upstream, transport, &key)
             {
                 let (name, credentials) = (name.clone(), Vec::new());
-                upstreams.push(Upstream { name, url, command: None, transport, identity, credential, credentials });
+                upstreams.push(Upstream { name, url, command: None, transport, identity, credential, credentials, scopes });
             }
         }
         if raw.is_empty() {

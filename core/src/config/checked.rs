@@ -21,7 +21,7 @@ use crate::credential::source::{Secret, Source};
 use crate::pin::book::FirstSight;
 use crate::policy::condition::Condition;
 use crate::policy::predicate::ArgTest;
-use crate::policy::{Glob, Path};
+use crate::policy::{Glob, Path, Scopes};
 use crate::stdio::command::Command;
 use crate::tls::{IdentityFiles, Transport};
 
@@ -124,6 +124,8 @@ pub struct Upstream {
     pub credential: Option<usize>,
     /// Indices of all credentials that calls to it can be given.
     pub credentials: Vec<usize>,
+    /// The scopes that callers' tokens must have.
+    pub scopes: Scopes,
 }
 
 /// What a rule does.

@@ -18,6 +18,7 @@ mod check_notify;
 mod check_oauth;
 mod check_pins;
 mod check_rules;
+mod check_scopes;
 mod checked;
 mod limits;
 mod problem;

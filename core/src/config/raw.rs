@@ -228,6 +228,16 @@ pub(super) struct RawUpstream {
     pub user: Option<Text>,
     #[serde(default)]
     pub share: bool,
+    pub scopes: Option<Spanned<Vec<Text>>>,
+    #[serde(default)]
+    pub tool_scopes: Vec<Spanned<RawToolScopes>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawToolScopes {
+    pub tool: Text,
+    pub scopes: Spanned<Vec<Text>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluicegate_identity::{Verifier, metadata};
+use sluicegate_identity::{Verifier, challenge, metadata};
 
 use super::treatments::Treatments;
 use crate::config::url::{HttpUrl, Origin};
@@ -60,6 +60,10 @@ pub struct Route {
     pub metadata_url: String,
     /// The metadata document.
     pub metadata: Vec<u8>,
+    /// The challenge to a request without a token (RFC 6750 section 3).
+    pub challenge: String,
+    /// The challenge to a request with a token that does not count.
+    pub token_challenge: String,
     /// Where the upstream is.
     pub origin: Origin,
     /// The upstream's `Host` field.
@@ -163,11 +167,14 @@ impl Blueprint {
         // Clients cannot ask a trust domain for tokens by OAuth.
         let issuers = issuers.filter(|issuer| !issuer.profile().is_of_trust_domain());
         let issuers: Vec<&str> = issuers.map(|issuer| issuer.issuer()).collect();
+        let (metadata_url, scope) = (format!("{}{WELL_KNOWN}{path}", server.base()), upstream.scopes.everywhere().join(" "));
         Route {
             index,
             name: upstream.name.clone(),
-            metadata_url: format!("{}{WELL_KNOWN}{path}", server.base()),
-            metadata: metadata::protected_resource(&resource, &issuers, &[]),
+            challenge: challenge(&metadata_url, None, &scope),
+            token_challenge: challenge(&metadata_url, Some("invalid_token"), &scope),
+            metadata_url,
+            metadata: metadata::protected_resource(&resource, &issuers, upstream.scopes.everywhere()),
             resource,
             origin: upstream.url.origin.clone(),
             authority: upstream.url.authority.clone(),

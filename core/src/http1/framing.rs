@@ -36,7 +36,7 @@ pub fn of_request(head: &RequestHead, buffer: &[u8]) -> Result<Framing, Refusal>
         (None, Some(digits)) => Framing::Length(content_length(digits).ok_or(Refusal::ContentLength)?),
         (None, None) => Framing::Length(0),
     };
-    if head.method == Method::Get && framing != Framing::Length(0) {
+    if matches!(head.method, Method::Get | Method::Head | Method::Options) && framing != Framing::Length(0) {
         return Err(Refusal::BodyOnGet);
     }
     Ok(framing)

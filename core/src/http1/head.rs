@@ -78,6 +78,10 @@ pub enum Method {
     Get,
     /// The end of a legacy session.
     Delete,
+    /// The head of a document of ours.
+    Head,
+    /// A browser's question beforehand.
+    Options,
     /// Understood, and answered with 405.
     Other,
 }
@@ -89,6 +93,8 @@ impl Method {
             Method::Post => "POST",
             Method::Get => "GET",
             Method::Delete => "DELETE",
+            Method::Head => "HEAD",
+            Method::Options => "OPTIONS",
             Method::Other => "",
         }
     }
@@ -146,6 +152,8 @@ pub fn parse_request(buffer: &[u8], bounds: HeadBounds) -> Result<Option<Request
         Some("POST") => Method::Post,
         Some("GET") => Method::Get,
         Some("DELETE") => Method::Delete,
+        Some("HEAD") => Method::Head,
+        Some("OPTIONS") => Method::Options,
         Some("CONNECT") => return Err(Refusal::TargetForm),
         _ => Method::Other,
     };

@@ -54,6 +54,11 @@ impl<'a> Call<'a> {
         matches!(&*self.method, "tools/call" | "prompts/get").then(|| self.text("name")).flatten()
     }
 
+    /// The tool of a `tools/call`, whether or not it is to be answered.
+    pub fn tool_called(&self) -> Option<Cow<'a, str>> {
+        if self.method == "tools/call" { self.tool() } else { None }
+    }
+
     /// The resource, where the call names one.
     pub fn resource(&self) -> Option<Cow<'a, str>> {
         self.text("uri")

@@ -107,7 +107,7 @@ fn collect<'a>(value: Value<'a>, leaves: &mut Vec<Value<'a>>) {
 }
 
 /// A text as a header value: as it stands, or in `=?base64?…?=` where a header could not hold it.
-fn encode(text: &str) -> Vec<u8> {
+pub fn encode(text: &str) -> Vec<u8> {
     let is_plain = text.bytes().all(|b| matches!(b, 0x20..=0x7e)) && text.trim() == text && !text.starts_with("=?base64?");
     if is_plain {
         return text.as_bytes().to_vec();

@@ -33,6 +33,8 @@ pub mod code {
     pub const HELD: i32 = -31007;
     /// The caller is not identified.
     pub const UNIDENTIFIED: i32 = -31006;
+    /// The token lacks a scope.
+    pub const INSUFFICIENT_SCOPE: i32 = -31008;
 }
 
 /// A JSON-RPC error; `id` is the raw JSON of the request's id, `null` where it is not known.

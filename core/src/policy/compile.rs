@@ -9,7 +9,7 @@ use sluicegate_identity::Principal;
 
 use super::affixes::Affixes;
 use super::condition::Circumstances;
-use super::{Facts, Glob};
+use super::{Facts, Glob, Scopes};
 use crate::config::{Config, Rule, RuleEffect};
 
 /// All rules, ready to decide.
@@ -28,6 +28,8 @@ pub struct Policy {
     has_conditions: bool,
     /// Whether any rule is in shadow mode.
     has_shadow: bool,
+    /// The scopes that each upstream asks for.
+    scopes: Vec<Scopes>,
 }
 
 /// The rules that cover one upstream, by whom and what they are about.
@@ -123,6 +125,7 @@ impl Policy {
             rules,
             by_upstream,
             upstreams: config.upstreams.iter().map(|upstream| upstream.name.clone()).collect(),
+            scopes: config.upstreams.iter().map(|upstream| upstream.scopes.clone()).collect(),
             revision: config.revision.clone(),
             condition_argument_bytes_max: config.limits.condition_argument_bytes_max,
         }
@@ -131,6 +134,11 @@ impl Policy {
     /// A hash of the rules as they are written, in hexadecimal digits.
     pub fn revision(&self) -> &str {
         &self.revision
+    }
+
+    /// The scopes that an upstream asks for.
+    pub(super) fn scopes(&self, upstream: usize) -> Option<&Scopes> {
+        self.scopes.get(upstream)
     }
 
     /// Whether any rule has a condition, or asks for groups.

@@ -63,6 +63,8 @@ pub enum Reason {
     ConditionError,
     /// It belongs to the protocol itself, and the principal may use the upstream.
     Housekeeping,
+    /// Rules permit it, but its token lacks scopes that it takes.
+    InsufficientScope,
 }
 
 impl Reason {
@@ -73,6 +75,7 @@ impl Reason {
             Reason::ConditionError => "condition-error",
             Reason::DefaultDeny => "default-deny",
             Reason::Housekeeping => "housekeeping",
+            Reason::InsufficientScope => "insufficient-scope",
         }
     }
 }
@@ -208,8 +211,18 @@ impl Policy {
         Some(Decision { rule: &rule.id, ..Decision::without_rule(Effect::Block, reason.get()) })
     }
 
-    /// Decides about a message of a client, whatever it is.
+    /// Decides about a message of a client, whatever it is. What rules deny is denied by them; only a call that they permit is asked for scopes,
+    /// for the others no token would help.
     pub fn decide_call(&self, who: &Principal, upstream: usize, call: &Call<'_>) -> Decision<'_> {
+        let decision = self.decide_call_by_rules(who, upstream, call);
+        if decision.effect == Effect::Block || self.lacking_scopes(who, upstream, call.tool_called().as_deref()).is_none() {
+            return decision;
+        }
+        Decision { shadow: decision.shadow, ..Decision::without_rule(Effect::Block, Reason::InsufficientScope) }
+    }
+
+    /// Decides about a message of a client as [`Policy::decide_call`] does, whatever scopes its token has.
+    pub fn decide_call_by_rules(&self, who: &Principal, upstream: usize, call: &Call<'_>) -> Decision<'_> {
         if call.is_answer() {
             return self.decide_answer(who, upstream);
         }

@@ -49,6 +49,27 @@ impl Glob {
         self.runs(other.0.iter().copied(), |c| c != '*')
     }
 
+    /// Whether there is a text that both match.
+    pub fn meets(&self, other: &Glob) -> bool {
+        let (a, b) = (&self.0, &other.0);
+        // Row by row: whether what is left of `a` from here on meets what is left of `b` from each place on.
+        let ends = |rest: &[char]| rest.iter().all(|&c| c == '*');
+        let mut below: Vec<bool> = (0..=b.len()).map(|at| ends(&b[at..])).collect();
+        for row in (0..a.len()).rev() {
+            let mut here = vec![false; b.len() + 1];
+            here[b.len()] = ends(&a[row..]);
+            for at in (0..b.len()).rev() {
+                here[at] = match (a[row], b[at]) {
+                    ('*', _) | (_, '*') => below[at] || here[at + 1] || below[at + 1],
+                    ('?', _) | (_, '?') => below[at + 1],
+                    (one, other) => one == other && below[at + 1],
+                };
+            }
+            below = here;
+        }
+        below[0]
+    }
+
     /// Matches the characters of `text`; `?` stands for those that `is_one`.
     fn runs(&self, text: impl Iterator<Item = char> + Clone, is_one: impl Fn(char) -> bool) -> bool {
         let pattern = &self.0;
@@ -110,6 +131,28 @@ mod tests {
             let (by, of) = (Glob::new(&by), Glob::new(&of));
             prop_assert!(!by.covers(&of) || !of.matches(&text) || by.matches(&text));
         }
+    }
+
+    proptest! {
+        #[test]
+        fn globs_meet_where_a_text_matches_both(a in "[ab*?]{0,6}", b in "[ab*?]{0,6}", text in "[ab]{0,8}") {
+            let (a, b) = (Glob::new(&a), Glob::new(&b));
+            prop_assert!(!(a.matches(&text) && b.matches(&text)) || a.meets(&b));
+            prop_assert_eq!(a.meets(&b), b.meets(&a));
+        }
+
+        #[test]
+        fn a_glob_meets_just_the_texts_that_it_matches(pattern in "[ab*?]{0,6}", text in "[ab]{0,8}") {
+            let glob = Glob::new(&pattern);
+            prop_assert_eq!(glob.meets(&Glob::new(&text)), glob.matches(&text));
+        }
+    }
+
+    #[test]
+    fn meetings_that_are_known() {
+        let meet = |a: &str, b: &str| Glob::new(a).meets(&Glob::new(b));
+        assert!(meet("write_*", "*_customer") && meet("a?c*", "*bc") && meet("*", "") && meet("", ""));
+        assert!(!meet("write_*", "read_*") && !meet("*a", "*b") && !meet("?", "") && !meet("a*b", "b*a"));
     }
 
     #[test]

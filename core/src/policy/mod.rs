@@ -14,6 +14,7 @@ pub mod meter;
 pub mod method;
 mod path;
 pub mod predicate;
+mod scope;
 mod told;
 
 pub use compile::Policy;
@@ -21,6 +22,7 @@ pub use decide::{Decision, Effect, Facts, Reason, Shadow};
 pub use explain::{Judged, Verdict};
 pub use glob::Glob;
 pub use path::{Path, PathError};
+pub use scope::Scopes;
 pub use told::Told;
 
 #[cfg(test)]

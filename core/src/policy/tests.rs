@@ -13,6 +13,7 @@ use crate::mcp::envelope;
 
 mod conditions;
 mod predicates;
+mod scopes;
 mod shadow;
 mod told;
 mod who;
@@ -61,9 +62,14 @@ impl Stage {
     }
 
     fn try_new(rules: &str) -> Result<Stage, Vec<config::Problem>> {
+        Stage::try_of(&format!("{HEAD}{rules}"))
+    }
+
+    /// A stage for a whole configuration.
+    fn try_of(text: &str) -> Result<Stage, Vec<config::Problem>> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("gate.toml");
-        std::fs::write(&path, format!("{HEAD}{rules}")).unwrap();
+        std::fs::write(&path, text).unwrap();
         let mut config = config::load(&path)?;
         let key = SigningKey::generate(Algorithm::EdDsa, "k").unwrap();
         let keys = Arc::new(KeySet::parse(&SigningKey::jwks(&[&key])).unwrap().0);
@@ -73,10 +79,14 @@ impl Stage {
     }
 
     fn who(&self, issuer: &str, subject: &str, roles: &[&str]) -> Principal {
+        self.who_with(issuer, subject, roles, "")
+    }
+
+    fn who_with(&self, issuer: &str, subject: &str, roles: &[&str], scope: &str) -> Principal {
         let resource = "https://gate.example/mcp/crm";
         let claims = serde_json::json!({
             "iss": format!("https://{issuer}.example"), "sub": subject, "aud": resource,
-            "iat": NOW, "exp": NOW + 600, "roles": roles,
+            "iat": NOW, "exp": NOW + 600, "roles": roles, "scope": scope,
         });
         self.verifier.verify(self.key.sign(&claims).unwrap().as_bytes(), resource, NOW).unwrap()
     }

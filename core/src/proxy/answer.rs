@@ -5,6 +5,7 @@
 use super::downstream::Downstream;
 use super::pipeline::Next;
 use crate::http1::encode;
+use crate::http1::head::Method;
 use crate::http1::refuse::Refusal;
 use crate::mcp::reply::{self, code};
 use crate::worker::Worker;
@@ -18,6 +19,8 @@ pub struct Answer {
     pub fields: Vec<u8>,
     /// The body: JSON, or empty.
     pub body: Vec<u8>,
+    /// Whether the body is only told of and not sent, as to a HEAD (RFC 9110 section 9.3.2).
+    omits_body: bool,
 }
 
 /// What is left of the connection's bytes after the request that is answered.
@@ -34,12 +37,12 @@ pub enum Rest {
 impl Answer {
     /// A JSON body.
     pub fn json(status: u16, body: Vec<u8>) -> Self {
-        Answer { status, fields: Vec::new(), body }
+        Answer { status, fields: Vec::new(), body, omits_body: false }
     }
 
     /// No body.
     pub fn empty(status: u16) -> Self {
-        Answer { status, fields: Vec::new(), body: Vec::new() }
+        Answer::json(status, Vec::new())
     }
 
     /// A JSON-RPC error with an HTTP status.
@@ -57,6 +60,12 @@ impl Answer {
     /// Adds a header field.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         encode::field(&mut self.fields, name.as_bytes(), value.as_bytes());
+        self
+    }
+
+    /// The answer as a request with this method gets it.
+    pub fn for_method(mut self, method: Method) -> Self {
+        self.omits_body = method == Method::Head;
         self
     }
 
@@ -105,7 +114,9 @@ impl Answer {
         }
         out.extend_from_slice(&self.fields);
         out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(&self.body);
+        if !self.omits_body {
+            out.extend_from_slice(&self.body);
+        }
         let to = out.len();
         match downstream.write(out, 0, to, worker.limits.write_time_max_ms).await.0 {
             Ok(()) => Next::KeepAlive,

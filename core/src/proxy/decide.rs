@@ -16,7 +16,7 @@ use super::downstream::{Body, Downstream, Ended};
 use super::identify::Identified;
 use super::judge::{self, Background};
 use super::mask::{self, MaskRoom, Masked};
-use super::obligations::{Stop, approved, choose_credential, denial, give_back, refuse_unfit, take_from_budgets};
+use super::obligations::{Stop, approved, choose_credential, demand_scopes, denial, give_back, refuse_unfit, take_from_budgets};
 use super::obtain::{self, Obtained};
 use super::receive::Framed;
 use super::record::{self, Asked};
@@ -37,8 +37,8 @@ use crate::mcp::headers::{self, Mirrored};
 use crate::mcp::listing::Listing;
 use crate::mcp::reply::code;
 use crate::mcp::session::Session;
-use crate::policy::Effect;
 use crate::policy::meter::Meter;
+use crate::policy::{Effect, Reason};
 use crate::worker::Worker;
 
 /// A call that may be forwarded.
@@ -224,6 +224,7 @@ pub(super) fn judge_stream(
         let detail = "Policy does not let this identity use this endpoint.";
         return Err(Answer::error(403, None, code::DENIED, detail).into());
     }
+    demand_scopes(worker, &mut asked, None)?;
     asked.effect = Effect::Allow;
     choose_credential(worker, &mut asked, None)?;
     let ticket = record::decision(worker, &asked).map_err(|_| unrecorded(worker, None))?;
@@ -329,6 +330,9 @@ fn judge_parsed<'a>(
         asked.arguments = room.for_the_record(tape, doc, arguments, &worker.redact_all).into_owned();
     }
     asked.session = session.as_ref().map(|session| session.id.clone());
+    if decision.reason == Reason::InsufficientScope {
+        demand_scopes(worker, asked, call.tool_called().as_deref())?;
+    }
     asked.opens_urls = asked.era == Era::Legacy && capability::said_to_open_urls(session.as_ref(), &call);
     if asked.effect != Effect::Block {
         choose_credential(worker, asked, decision.credential)?;

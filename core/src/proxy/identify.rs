@@ -6,7 +6,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use sluicegate_identity::{Principal, Refusal, bearer, challenge};
+use sluicegate_identity::{Principal, Refusal, bearer};
 
 use super::answer::{Answer, Rest};
 use super::receive::Framed;
@@ -126,9 +126,10 @@ fn refuse(worker: &Worker, framed: &Framed, refusal: &Refusal) -> (Answer, Rest)
         Answer::error(503, None, code::UNAVAILABLE, detail).with("Retry-After", "2")
     } else {
         // RFC 6750 section 3.1: no error code where no token was sent.
-        let error = framed.field(Known::Authorization).is_some().then_some("invalid_token");
+        let route = framed.route();
+        let challenge = if framed.field(Known::Authorization).is_some() { &route.token_challenge } else { &route.challenge };
         Answer::error(401, None, code::UNIDENTIFIED, "A valid bearer token for this resource is required.")
-            .with("WWW-Authenticate", &challenge(&framed.route().metadata_url, error))
+            .with("WWW-Authenticate", challenge)
     };
     record::unidentified(worker, framed, refusal, answer.status);
     (answer, Rest::Unread)

@@ -18,6 +18,7 @@ pub mod pool;
 pub mod receive;
 pub mod record;
 pub mod relay;
+pub mod resource;
 pub mod round;
 pub mod route;
 pub mod stopped;

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use sluicegate_identity::challenge;
+
 use super::answer::Answer;
 use super::hold::{self, Held, Standing};
 use super::mask::MaskRoom;
@@ -18,8 +20,8 @@ use crate::credential::caller_cache::Denial;
 use crate::credential::inject::{Chosen, NoCredential};
 use crate::mcp::call::{Call, Exchange};
 use crate::mcp::reply::{self, code};
-use crate::policy::Effect;
 use crate::policy::meter::Meter;
+use crate::policy::{Effect, Reason};
 use crate::rt::now_unix_s;
 use crate::worker::Worker;
 
@@ -180,6 +182,31 @@ pub(super) fn approved(
     record::denied(worker, asked, stopped.reason(), status);
     worker.metrics.held.add(1);
     Err(answer.into())
+}
+
+/// The refusal of a request whose token lacks scopes, which `scope` names with all others that it takes (RFC 6750 section 3.1): a client that gets
+/// a token with these can make it. Only this refusal of a call is one of HTTP, because clients look for it there.
+pub(super) fn insufficient_scope(worker: &Worker, framed: &Framed, id: &[u8], scope: &str) -> Answer {
+    worker.metrics.scope_lacking.add(1);
+    let detail = format!("The token lacks a scope for this. A token with all of these will do: {scope}");
+    let challenge = challenge(&framed.route().metadata_url, Some("insufficient_scope"), scope);
+    let id = Some(id).filter(|id| !id.is_empty());
+    Answer::error(403, id, code::INSUFFICIENT_SCOPE, &detail).with("WWW-Authenticate", &challenge)
+}
+
+/// The refusal of a request to an endpoint, or about a call of a tool, for which the token lacks scopes; recorded.
+///
+/// # Errors
+/// The refusal.
+pub(super) fn demand_scopes(worker: &Worker, asked: &mut Asked<'_>, tool: Option<&str>) -> Result<(), Answer> {
+    let framed: &Framed = asked.framed;
+    let Some(principal) = asked.principal else { return Ok(()) };
+    let lacking = framed.snapshot.policy.lacking_scopes(principal, framed.route().index, tool);
+    let Some(scope) = lacking else { return Ok(()) };
+    (asked.effect, asked.reason) = (Effect::Block, Reason::InsufficientScope.code());
+    let answer = insufficient_scope(worker, framed, asked.id, &scope);
+    record::denied(worker, asked, Reason::InsufficientScope.code(), answer.status);
+    Err(answer)
 }
 
 /// The refusal of a call that a rule stops, or that no rule permits.

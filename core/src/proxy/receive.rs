@@ -9,6 +9,7 @@ use zeroize::Zeroize;
 
 use super::answer::{Answer, Rest};
 use super::downstream::{Body, Downstream, Ended, Received};
+use super::resource;
 use super::route::{self, Target};
 use crate::config::Limits;
 use crate::control::snapshot::{Route, Snapshot};
@@ -119,7 +120,7 @@ pub async fn parse(worker: &Worker, downstream: &mut Downstream, is_last: bool) 
         Ok(found) => found,
         Err(answer) => {
             worker.metrics.refused.add(1);
-            return Ok(Parsed::Answered(answer, Rest::Unread));
+            return Ok(Parsed::Answered(answer.for_method(received.head.method), Rest::Unread));
         }
     };
     if expects_continue(&received)? && framing != Framing::Length(0) {
@@ -137,8 +138,7 @@ pub async fn parse(worker: &Worker, downstream: &mut Downstream, is_last: bool) 
             route,
         }))),
         Target::Metadata(index) => {
-            let mut answer = Answer::json(200, snapshot.routes[index].metadata.clone());
-            answer.fields.extend_from_slice(b"Cache-Control: public, max-age=300\r\n");
+            let answer = resource::answer(&snapshot.routes[index], received.head.method);
             let end = received.head.length;
             let rest = if closes { Rest::Last } else { Rest::Next(received.bytes, end) };
             Ok(Parsed::Answered(answer, rest))
@@ -155,19 +155,20 @@ fn admit(snapshot: &Snapshot, received: &Received) -> Result<Target, Answer> {
         let detail = "This gateway does not serve that host; use the one in server.public_url.";
         return Err(Answer::error(421, None, code::INVALID_REQUEST, detail));
     }
+    let found = route::find(snapshot, bytes.get(head.target.clone()).unwrap_or_default());
     if let Some(origin) = head.fields.value(Known::Origin, bytes)
+        && !matches!(found, Target::Metadata(_))
         && !route::is_own_origin(snapshot, origin)
     {
         let detail = "Requests from that origin are not allowed.";
         return Err(Answer::error(403, None, code::INVALID_REQUEST, detail));
     }
-    let found = route::find(snapshot, bytes.get(head.target.clone()).unwrap_or_default());
     match (found, head.method) {
         (Target::Unknown, _) => Err(unknown_route()),
         (Target::Mcp(_), Method::Post | Method::Get | Method::Delete) => Ok(found),
-        (Target::Metadata(_), Method::Get) => Ok(found),
-        (Target::Mcp(_), Method::Other) => Err(Answer::empty(405).with("Allow", "POST, GET, DELETE")),
-        (Target::Metadata(_), _) => Err(Answer::empty(405).with("Allow", "GET")),
+        (Target::Metadata(_), Method::Get | Method::Head | Method::Options) => Ok(found),
+        (Target::Mcp(_), _) => Err(Answer::empty(405).with("Allow", "POST, GET, DELETE")),
+        (Target::Metadata(_), _) => Err(Answer::empty(405).with("Allow", resource::METHODS)),
     }
 }
 

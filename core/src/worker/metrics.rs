@@ -41,6 +41,8 @@ counters! {
     clock_steps_back => "sluicegate_clock_steps_back_total",
     /// Calls that policy blocked.
     blocked => "sluicegate_calls_blocked_total",
+    /// Calls that rules permit and whose token lacked scopes.
+    scope_lacking => "sluicegate_calls_insufficient_scope_total",
     /// Calls that needed approval and were answered without having it.
     held => "sluicegate_calls_held_total",
     /// Calls forwarded to an upstream.

@@ -1,6 +1,7 @@
 //! `sluicegate policy diff`: the recorded calls that two configurations decide differently.
 //!
-//! Invariant: every recorded call by a known sender is decided by both, or counted as one that cannot be.
+//! Invariant: every recorded call by a known sender is decided by both, or counted as one that cannot be. Only rules are compared: the audit
+//! does not say which scopes a token had.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -39,7 +40,7 @@ impl Side {
         let decided = match known {
             Err(why) => Err(why.clone()),
             Ok((principal, upstream)) => {
-                rehearsal.decide(principal, *upstream, message.as_bytes()).map_err(|error| error.to_string())
+                rehearsal.decide_by_rules(principal, *upstream, message.as_bytes()).map_err(|error| error.to_string())
             }
         };
         match decided {

@@ -18,11 +18,11 @@ use crate::mcp::capability;
 use crate::mcp::era::Era;
 use crate::mcp::reply::{self, code};
 use crate::mcp::task::{self as message, Status};
-use crate::policy::Effect;
+use crate::policy::{Effect, Reason};
 use crate::proxy::answer::Answer;
 use crate::proxy::decide::unrecorded;
 use crate::proxy::hold::of_ledger;
-use crate::proxy::obligations::denial;
+use crate::proxy::obligations::{demand_scopes, denial, insufficient_scope};
 use crate::proxy::receive::Framed;
 use crate::proxy::record::{self, Asked, Ended};
 use crate::rt::now_unix_s;
@@ -123,6 +123,7 @@ pub fn polled(worker: &Worker, asked: &mut Asked<'_>, call: &Call<'_>) -> Result
         worker.metrics.blocked.add(1);
         return Err(answer);
     }
+    demand_scopes(worker, asked, None)?;
     let upstream = &asked.framed.route().name;
     let opened = seals.open_token(&owner(HANDLE, "", upstream, asked.principal.map_or("", Principal::id)), &handle);
     let Some(approval) = opened.and_then(|id| String::from_utf8(id).ok()) else {
@@ -160,6 +161,11 @@ pub async fn answer(worker: &Worker, framed: &Framed, principal: &Principal, pol
         let detail = "Policy does not let this identity use the task's tool any more.";
         let answer = Answer::error(200, Some(&polled.id), code::DENIED, detail);
         return told(worker, framed, principal, &polled, answer, "default-deny");
+    }
+    // What a task ends with is the tool's result, for which the token must be good enough now, too.
+    if let (Verb::Get, Some(scope)) = (verb, framed.snapshot.policy.lacking_scopes(principal, route.index, Some(tool))) {
+        let answer = insufficient_scope(worker, framed, &polled.id, &scope);
+        return told(worker, framed, principal, &polled, answer, Reason::InsufficientScope.code());
     }
     if verb != Verb::Get {
         let acknowledged = Answer::json(200, message::acknowledged(&polled.id));
