@@ -8,7 +8,7 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::check::Checker;
-use super::raw::{RawExchange, RawJwt, RawOAuth, Text};
+use super::raw::{RawExchange, RawIdJag, RawJwt, RawOAuth, Text};
 use crate::credential::client::{Client, ClientAuth, Server, signing_key};
 use crate::credential::exchange::Exchange;
 use crate::credential::jwt::{LIFE_MAX_S, SignedJwt, Subject};
@@ -60,6 +60,7 @@ impl Checker<'_, '_> {
         let audience = self.optional(raw.audience.as_ref(), &format!("{key}.audience"));
         let resource = self.optional(raw.resource.as_ref(), &format!("{key}.resource"));
         let scope = self.optional(raw.scope.as_ref(), &format!("{key}.scope"));
+        let grant = raw.id_jag.as_ref().map(|grant| self.id_jag(grant, raw, &format!("{key}.id_jag")));
         if let (None, None) = (&raw.audience, &raw.resource) {
             let hint = "add `resource = \"https://…\"` with the upstream's URL, or `audience` with its name at the server";
             self.problems.add(spanned.span(), key, "does not say for whom the token is to be", hint);
@@ -74,7 +75,21 @@ impl Checker<'_, '_> {
             }
             None => None,
         };
-        Some(Exchange { client, audience: audience?, resource: resource?, scope: scope?, actor })
+        let grant = match grant {
+            Some(grant) => Some(grant?),
+            None => None,
+        };
+        Some(Exchange { client, audience: audience?, resource: resource?, scope: scope?, actor, grant })
+    }
+
+    /// The upstream's own authorization server, which takes the assertion that the exchange gives.
+    fn id_jag(&mut self, spanned: &Spanned<RawIdJag>, exchange: &RawExchange, key: &str) -> Option<Arc<Client>> {
+        if exchange.audience.is_none() {
+            let hint = "add `audience` to the exchange: the identifier (`issuer`) of the upstream's authorization server";
+            self.problems.add(spanned.span(), key, "does not say which server the assertion is for", hint);
+            return None;
+        }
+        self.client(&raw_client!(spanned), key)
     }
 
     pub(super) fn jwt(&mut self, spanned: &Spanned<RawJwt>, key: &str) -> Option<SignedJwt> {

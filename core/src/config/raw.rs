@@ -190,6 +190,19 @@ pub(super) struct RawExchange {
     pub resource: Option<Text>,
     pub scope: Option<Text>,
     pub actor: Option<RawActor>,
+    pub id_jag: Option<Spanned<RawIdJag>>,
+    pub ca: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawIdJag {
+    pub token_endpoint: Option<Text>,
+    pub issuer: Option<Text>,
+    pub client_id: Text,
+    pub client_secret_file: Option<Text>,
+    pub private_key_file: Option<Text>,
+    pub key_id: Option<Text>,
     pub ca: Option<Text>,
 }
 

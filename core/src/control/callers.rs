@@ -75,7 +75,7 @@ impl CallerDesk {
 
 /// What makes the credentials of one source.
 enum Maker {
-    Exchange(Exchanger),
+    Exchange(Box<Exchanger>),
     Sign(Arc<SignedJwt>),
 }
 
@@ -169,7 +169,7 @@ impl CallerTask {
 
 fn maker(credential: &Credential, limits: &Limits) -> Option<Arc<Maker>> {
     let made = match &credential.source {
-        Source::Exchange(exchange) => Exchanger::new(exchange, limits).map(Maker::Exchange),
+        Source::Exchange(exchange) => Exchanger::new(exchange, limits).map(|made| Maker::Exchange(Box::new(made))),
         Source::Jwt(jwt) => Ok(Maker::Sign(Arc::clone(jwt))),
         Source::File(_) | Source::Env(_) | Source::Vault(_) | Source::OAuth(_) => return None,
     };

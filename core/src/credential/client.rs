@@ -21,7 +21,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::placement::{joined, percent_encoded};
 use super::remote::{self, ObtainError, Service};
-use super::source::{Issued, Secret, from_file, read_private};
+use super::source::{Issued, Secret, from_file, read_private, service_account_token};
 use crate::config::Limits;
 
 /// Seconds that an assertion lives.
@@ -57,6 +57,9 @@ pub enum ClientAuth {
     Secret(PathBuf),
     /// `private_key_jwt`: a file with a private key, and the key's name where the server knows it by one.
     PrivateKey(PathBuf, Option<String>),
+    /// An assertion that somebody else signs, whom the server trusts to name the client, such as the platform that it runs on (RFC 7523
+    /// section 2.2): the file that it is in, which is read for each request.
+    Assertion(PathBuf),
 }
 
 /// The key in a PEM text (PKCS#8: RSA, P-256 or Ed25519); `None` where there is none.
@@ -74,6 +77,11 @@ pub fn signing_key(pem: &[u8], kid: &str) -> Option<SigningKey> {
 pub(super) fn read_key(path: &Path, kid: Option<&str>) -> Result<SigningKey, ObtainError> {
     signing_key(&read_private(path)?, kid.unwrap_or_default()).ok_or_else(|| ObtainError::Key(path.to_owned()))
 }
+
+/// The type of a token that whoever has it may use (RFC 6750).
+pub(super) const BEARER: &str = "Bearer";
+/// The type of what is no access token at all (RFC 8693 section 2.2.1).
+pub(super) const NO_TOKEN: &str = "N_A";
 
 /// The header of a JWT that a key signs (RFC 7515 section 4.1).
 pub(super) fn header(key: &SigningKey, kid: Option<&str>) -> serde_json::Value {
@@ -107,6 +115,13 @@ impl Form {
         let separator: &[u8] = if self.0.is_empty() { b"" } else { b"&" };
         // The old piece of memory is wiped, which growing in place would not do.
         self.0 = joined(&[&self.0, separator, name.as_bytes(), b"=", &percent_encoded(value)]);
+    }
+
+    /// Adds what proves a client by an assertion (RFC 7523 section 2.2).
+    fn add_assertion(&mut self, client_id: &str, assertion: &[u8]) {
+        self.add("client_id", client_id.as_bytes());
+        self.add("client_assertion_type", b"urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+        self.add("client_assertion", assertion);
     }
 
     /// Adds the values that are given.
@@ -163,6 +178,14 @@ impl TokenEndpoint {
     /// # Errors
     /// [`ObtainError`].
     pub(super) async fn token(&self, form: Form, now_s: u64) -> Result<Token, ObtainError> {
+        self.token_of(BEARER, form, now_s).await
+    }
+
+    /// Asks for something of this token type, [`BEARER`] or [`NO_TOKEN`]. `now_s`: Unix seconds.
+    ///
+    /// # Errors
+    /// [`ObtainError`].
+    pub(super) async fn token_of(&self, token_type: &str, form: Form, now_s: u64) -> Result<Token, ObtainError> {
         let url = match &self.client.server {
             Server::TokenEndpoint(url) => url,
             Server::Issuer(issuer) => self.found.get_or_try_init(|| self.discover(issuer)).await?,
@@ -173,8 +196,13 @@ impl TokenEndpoint {
         }
         let reply: TokenReply = remote::read(&body, "is no token response (RFC 6749 section 5.1)")?;
         let secret = remote::secret(reply.access_token)?;
-        if !reply.token_type.eq_ignore_ascii_case("bearer") {
-            return Err(ObtainError::Malformed("gives a token that is not a bearer token"));
+        if !reply.token_type.eq_ignore_ascii_case(token_type) {
+            let what = if token_type == BEARER {
+                "gives a token that is not a bearer token"
+            } else {
+                "gives a token where none was asked for"
+            };
+            return Err(ObtainError::Malformed(what));
         }
         let life_s = reply.expires_in.unwrap_or(LIFE_S).min(LIFE_MAX_S);
         // The second that the request began in may have been almost over.
@@ -201,10 +229,9 @@ impl TokenEndpoint {
             }
             ClientAuth::PrivateKey(path, kid) => {
                 let assertion = self.assertion(&read_key(path, kid.as_deref())?, kid.as_deref(), now_s)?;
-                form.add("client_id", id.as_bytes());
-                form.add("client_assertion_type", b"urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
-                form.add("client_assertion", assertion.as_bytes());
+                form.add_assertion(id, assertion.as_bytes());
             }
+            ClientAuth::Assertion(path) => form.add_assertion(id, service_account_token(path)?.bytes()),
         }
         Ok(request.header("Content-Type", "application/x-www-form-urlencoded").body(Bytes::from_owner(form.0)))
     }
