@@ -42,3 +42,27 @@ export function recorder() {
   };
   return { record, read };
 }
+
+// An SDK's own providers of client credentials, for the machine with a secret and the one with a key. `scope` is what they ask for where the SDK does
+// not take it from the challenge.
+export async function credentials({ ClientCredentialsProvider, PrivateKeyJwtProvider }, scope) {
+  const expectedIssuer = process.env.ISSUER_URL;
+  const privateKey = await (await fetch(`${expectedIssuer}/_test/machine`)).text();
+  return [
+    new ClientCredentialsProvider({ clientId: 'agent-a', clientSecret: 's3cret-a', expectedIssuer, scope }),
+    new PrivateKeyJwtProvider({ clientId: 'agent-k', privateKey, algorithm: 'ES256', expectedIssuer, scope }),
+  ];
+}
+
+// A call of echo, and one of the tool that takes a scope more, which the SDK gets by itself.
+export async function stepsUp(client, provider) {
+  const scopes = async () => `${(await provider.tokens()).scope}`;
+  const hello = await client.callTool({ name: 'echo', arguments: { message: 'hello gate' } });
+  check(hello.content[0].text.includes('hello gate'), JSON.stringify(hello));
+  check(await scopes() === 'mcp:read', `the first token has the scopes ${await scopes()}`);
+  const wide = await client.callTool({ name: process.env.WIDE_TOOL, arguments: JSON.parse(process.env.WIDE_ARGUMENTS) });
+  check(!wide.isError, JSON.stringify(wide));
+  const granted = await scopes();
+  check(['mcp:read', 'mcp:write'].every((scope) => granted.split(' ').includes(scope)), granted);
+  console.log(JSON.stringify({ echo: hello.content[0].text, [process.env.WIDE_TOOL]: wide.content[0].text, scopes: granted }));
+}

@@ -7,6 +7,8 @@ import { serve } from './net.mjs';
 
 const standard = process.env.AUDIENCE;
 const lifetime = 3600;
+// What clients may ask for.
+const offered = 'mcp:use mcp:read mcp:write';
 // Whoever logs in is who they say; these are in groups.
 const roles = { ann: ['dba'], bob: ['dba'], 'agent-a': ['dba'], eve: ['reader'] };
 const page = process.env.LOGIN_REDIRECT && {
@@ -55,12 +57,19 @@ const addExchange = (provider, keys, url) => {
 
 await serve(async (url) => {
   let keys = [await make('k1', process.env.ALG ?? 'RS256')];
+  // The machine that proves who it is by a key of its own.
+  const machine = await make('machine', 'ES256');
+  const { d: _, ...machineKey } = machine.jwk;
   const configuration = () => ({
     jwks: { keys: keys.map((key) => key.jwk) },
-    scopes: ['mcp:use'],
+    scopes: offered.split(' '),
     clients: [{
       client_id: 'agent-a', client_secret: 's3cret-a', grant_types: ['client_credentials'], redirect_uris: [], response_types: [],
-      id_token_signed_response_alg: keys[0].jwk.alg, scope: 'mcp:use',
+      id_token_signed_response_alg: keys[0].jwk.alg, scope: offered,
+    }, {
+      client_id: 'agent-k', token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256',
+      jwks: { keys: [machineKey] }, grant_types: ['client_credentials'], redirect_uris: [], response_types: [],
+      id_token_signed_response_alg: keys[0].jwk.alg, scope: offered,
     }, {
       client_id: 'gateway', client_secret: 's3cret-gate', grant_types: ['client_credentials', exchangeGrant], redirect_uris: [],
       response_types: [], id_token_signed_response_alg: keys[0].jwk.alg, scope: 'mcp:use',
@@ -77,7 +86,7 @@ await serve(async (url) => {
         defaultResource: (_context, client) => (client.clientId === 'gate-ui' ? undefined : standard),
         useGrantedResource: () => true,
         getResourceServerInfo: (_context, resource) => ({
-          scope: 'mcp:use', audience: resource, accessTokenTTL: lifetime, accessTokenFormat: 'jwt',
+          scope: offered, audience: resource, accessTokenTTL: lifetime, accessTokenFormat: 'jwt',
           jwt: { sign: { alg: keys[0].jwk.alg, kid: keys[0].jwk.kid } },
         }),
       },
@@ -119,6 +128,8 @@ await serve(async (url) => {
         const kind = asked.searchParams.get('kind') ?? 'good';
         const audience = asked.searchParams.get('resource') ?? standard;
         response.end(kind === 'good' ? await granted(audience) : await sign(kind, audience));
+      } else if (asked.pathname === '/_test/machine') {
+        response.end(await jose.exportPKCS8(machine.private));
       } else if (asked.pathname === '/_test/rotate') {
         keys = [await make(`k${Date.now()}`, asked.searchParams.get('alg') ?? 'ES256'), ...keys];
         handler = provider();

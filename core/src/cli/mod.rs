@@ -14,6 +14,7 @@ mod report;
 mod run;
 mod scan;
 mod token;
+mod token_helper;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -58,6 +59,9 @@ enum Command {
     Policy(policy::PolicyArguments),
     /// List and show calls that wait for approval, and decide about them
     Approvals(approvals::ApprovalsArguments),
+    /// Get a client the token that it needs, or bridge a client that only knows standard input and output to the gateway
+    #[command(subcommand)]
+    TokenHelper(token_helper::TokenHelperCommand),
     /// Find secrets and personal data in files, directories and audits; findings come out as JSON lines
     Scan(scan::ScanArguments),
     /// List the detectors, test them on their own examples, or report what rules would find
@@ -76,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Pins(arguments) => pins::pins(&arguments),
         Command::Policy(arguments) => policy::policy(&arguments),
         Command::Approvals(arguments) => approvals::approvals(&arguments),
+        Command::TokenHelper(command) => token_helper::token_helper(&command),
         Command::Scan(arguments) => scan::scan(&arguments),
         Command::Dlp(arguments) => dlp::dlp(&arguments),
     }

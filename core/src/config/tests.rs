@@ -5,6 +5,7 @@ use std::path::Path;
 use super::*;
 
 mod claims;
+mod documented;
 mod scopes;
 
 const SAMPLE: &str = r#"version = 1

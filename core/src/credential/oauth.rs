@@ -44,8 +44,16 @@ impl<'g> Grant<'g> {
 }
 
 impl ClientCredentials {
+    /// The same with another scope.
+    pub(crate) fn with_scope(&self, scope: &str) -> ClientCredentials {
+        ClientCredentials { client: Arc::clone(&self.client), scope: Some(scope.to_owned()), resource: self.resource.clone() }
+    }
+
     /// Asks this endpoint, which is the client's, for a token.
-    pub(super) async fn ask(&self, endpoint: &TokenEndpoint, now_s: u64) -> Result<Issued, ObtainError> {
+    ///
+    /// # Errors
+    /// [`ObtainError`].
+    pub(crate) async fn ask(&self, endpoint: &TokenEndpoint, now_s: u64) -> Result<Issued, ObtainError> {
         let mut form = Form::new("client_credentials");
         form.add_given([("scope", &self.scope), ("resource", &self.resource)]);
         Ok(endpoint.token(form, now_s).await?.issued)

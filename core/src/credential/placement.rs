@@ -154,7 +154,7 @@ impl Placement {
 }
 
 /// The parts in one piece of memory of exactly their length, so that no copy is left behind by growing.
-pub(super) fn joined(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+pub(crate) fn joined(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
     let mut whole = Zeroizing::new(Vec::with_capacity(parts.iter().map(|part| part.len()).sum()));
     parts.iter().for_each(|part| whole.extend_from_slice(part));
     whole
