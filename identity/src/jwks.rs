@@ -118,6 +118,12 @@ impl KeySet {
         self.keys.is_empty()
     }
 
+    /// How many keys of this set are in another too, under the same name.
+    pub fn kept_in(&self, newer: &KeySet) -> usize {
+        let same = |one: &VerifyingKey, other: &VerifyingKey| one.kid == other.kid && one.thumbprint == other.thumbprint;
+        self.keys.iter().filter(|key| newer.keys.iter().any(|other| same(key, other))).count()
+    }
+
     /// The key for a token's header; `issuer` is the position that a refusal names.
     pub(crate) fn find(&self, algorithm: Algorithm, kid: Option<&str>, issuer: usize) -> Result<&VerifyingKey, Refusal> {
         let Some(kid) = kid else {

@@ -19,6 +19,7 @@ mod mapping;
 pub mod metadata;
 #[cfg(any(test, feature = "mint"))]
 pub mod mint;
+mod missing;
 mod pointer;
 mod principal;
 mod profile;
@@ -28,6 +29,7 @@ mod rsa;
 #[cfg(any(test, feature = "mint"))]
 mod specimen;
 mod spiffe;
+mod spki;
 mod template;
 mod token;
 mod trace;
@@ -49,7 +51,7 @@ pub use metadata::challenge;
 pub use pointer::{Pointer, PointerError};
 pub use principal::{Actor, Principal};
 pub use profile::{Profile, TokenType};
-pub use refresh::{Refresh, RefreshLimits};
+pub use refresh::{Refresh, RefreshLimits, refresh_hint_s};
 pub use refusal::Refusal;
 #[cfg(any(test, feature = "mint"))]
 pub use specimen::Wanted;

@@ -19,7 +19,9 @@ use axum::http::StatusCode;
 use axum::routing::get;
 
 use crate::approval::notify::outbox::Tally;
+use crate::control::issuer_health::{self, troubles};
 use crate::control::process::Observed;
+use crate::rt::now_unix_s;
 
 /// Serves until the process ends.
 pub async fn serve(listener: tokio::net::TcpListener, observed: Arc<Observed>) {
@@ -37,14 +39,18 @@ pub async fn serve(listener: tokio::net::TcpListener, observed: Arc<Observed>) {
     }
 }
 
-/// Ready: every issuer's keys are known, and the audit takes records.
+/// Ready: an issuer's keys are known, and the audit takes records. Where an issuer's keys are missing or cannot be refreshed, the answer says
+/// that it is degraded and names it; the tokens of others are taken.
 async fn ready(State(observed): State<Arc<Observed>>) -> (StatusCode, String) {
+    let troubles = troubles(&observed.issuers, now_unix_s());
+    let told = troubles.iter().map(|trouble| format!("{trouble}\n")).collect::<String>();
     if !observed.ready.load(Ordering::Relaxed) {
-        return (StatusCode::SERVICE_UNAVAILABLE, "an issuer's keys are not known yet\n".to_owned());
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("no issuer's keys are known\n{told}"));
     }
     match observed.sink.status().error {
         Some(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("the audit cannot be written: {error}\n")),
-        None => (StatusCode::OK, "ready\n".to_owned()),
+        None if troubles.is_empty() => (StatusCode::OK, "ready\n".to_owned()),
+        None => (StatusCode::OK, format!("degraded\n{told}")),
     }
 }
 
@@ -85,5 +91,6 @@ async fn metrics(State(observed): State<Arc<Observed>>) -> String {
         series(&format!("{name}_dropped_total"), "counter", "Notices for which there was no place.", count(dropped));
     }
     series("sluicegate_snapshot_generation", "gauge", "The generation in force.", observed.generation.load(Ordering::Relaxed));
+    issuer_health::metrics(&observed.issuers, &mut out);
     out
 }

@@ -214,7 +214,7 @@ impl Rehearsal {
         };
         match states(None).verify(token.as_bytes(), &audience, now) {
             Err(Refusal::KeysNotYetKnown { issuer }) => {
-                let keys = fetch_keys(self.config.issuers[issuer].policy.issuer())?;
+                let keys = keys_of(&self.config.issuers[issuer], &self.config.limits)?;
                 states(Some((issuer, keys))).verify(token.as_bytes(), &audience, now).map_err(RehearsalError::Refused)
             }
             taken => taken.map_err(RehearsalError::Refused),
@@ -280,8 +280,8 @@ fn state_without_keys(issuer: &config::Issuer) -> IssuerState {
     IssuerState { policy: issuer.policy.clone(), keys: None }
 }
 
-pub(super) fn fetch_keys(issuer: &str) -> Result<KeySet, RehearsalError> {
+/// The keys of an issuer, from wherever the configuration says.
+pub(super) fn keys_of(issuer: &config::Issuer, limits: &config::Limits) -> Result<KeySet, RehearsalError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
-    let fetched = runtime.block_on(async { fetch::keys(&fetch::client().map_err(system)?, issuer).await.map_err(system) })?;
-    Ok(fetched.keys)
+    runtime.block_on(fetch::once(&issuer.keys.source, limits)).map_err(system)
 }

@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use sluicegate_identity::{Check, IssuerState, KeySet, Principal, Refusal, Trace, Verifier};
 
-use super::rehearsal::{RehearsalError, fetch_keys};
+use super::rehearsal::{RehearsalError, keys_of};
 use crate::config::{self, Config};
 use crate::inert::inert;
 use crate::rt::now_unix_s;
@@ -97,7 +97,7 @@ fn explain(arguments: &ExplainArguments) -> Result<Explained, RehearsalError> {
     if let Err(Refusal::KeysNotYetKnown { issuer }) = verified
         && let Some(of) = config.issuers.get(issuer)
     {
-        let keys = Some(Arc::new(fetch_keys(of.policy.issuer())?));
+        let keys = Some(Arc::new(keys_of(of, &config.limits)?));
         (trace, verified) = states(Some(issuer), &keys).explain(token, &resource, now);
     }
     Ok(Explained { trace, verified, resource })

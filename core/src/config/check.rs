@@ -119,7 +119,7 @@ impl Checker<'_, '_> {
         let approval = server.as_ref().and_then(|server| self.approval(&raw, server, admin.as_ref(), &limits));
         let mut audiences = resources.clone();
         audiences.extend(approval.as_ref().map(|approval| approval.audience.clone()));
-        let issuers = self.issuers(&raw.issuer, &audiences);
+        let issuers = self.issuers(&raw.issuer, &audiences, &limits);
         let rules = rules(&mut self, &raw.rule, &issuers, &upstreams, &resources);
         choose_credentials(&rules, &mut upstreams);
         if let Some(credentials) = &credentials {
@@ -141,6 +141,7 @@ impl Checker<'_, '_> {
         Some(Config {
             server: server?,
             issuers,
+            keys_dir: raw.keys.as_ref().map(|keys| self.dir.join(keys.dir.get_ref())),
             credentials: credentials?,
             upstreams,
             rules,

@@ -6,22 +6,23 @@ use sluicegate_identity::IssuerPolicy;
 
 use super::check::Checker;
 use super::checked::Issuer;
+use super::limits::Limits;
 use super::problem::nearest;
 use super::raw::RawIssuer;
 use super::url::HttpUrl;
 
 impl Checker<'_, '_> {
     /// The issuers of a configuration; `resources` are the endpoints of this gateway.
-    pub(super) fn issuers(&mut self, raw: &[RawIssuer], resources: &[String]) -> Vec<Issuer> {
+    pub(super) fn issuers(&mut self, raw: &[RawIssuer], resources: &[String], limits: &Limits) -> Vec<Issuer> {
         self.unique(raw.iter().map(|issuer| &issuer.name), "issuer.name");
         self.unique(raw.iter().map(|issuer| &issuer.issuer), "issuer.issuer");
         if raw.is_empty() {
             self.problems.add(0..0, "issuer", "there is none", "add an [[issuer]]: without one no token is accepted");
         }
-        raw.iter().enumerate().filter_map(|(index, issuer)| self.issuer(issuer, index + 1, resources)).collect()
+        raw.iter().enumerate().filter_map(|(index, issuer)| self.issuer(issuer, index + 1, resources, limits)).collect()
     }
 
-    fn issuer(&mut self, raw: &RawIssuer, number: usize, resources: &[String]) -> Option<Issuer> {
+    fn issuer(&mut self, raw: &RawIssuer, number: usize, resources: &[String], limits: &Limits) -> Option<Issuer> {
         let key = format!("issuer[{number}]");
         let profile = self.profile(raw, &key);
         match HttpUrl::parse(raw.issuer.get_ref()) {
@@ -64,6 +65,7 @@ impl Checker<'_, '_> {
             }
         };
         let policy = self.claims(raw, &key, policy)?;
-        Some(Issuer { policy, allow_insecure_loopback: raw.allow_insecure_loopback })
+        let keys = self.issuer_keys(raw, &key, limits)?;
+        Some(Issuer { policy, allow_insecure_loopback: raw.allow_insecure_loopback, keys })
     }
 }

@@ -16,6 +16,7 @@ use crate::approval::notify::signature::WebhookKey;
 use crate::approval::request::{Request, Terms};
 use crate::approval::slack::people::People;
 use crate::approval::store::Database;
+use crate::control::key_source::IssuerKeys;
 use crate::credential::placement::Placement;
 use crate::credential::source::{Secret, Source};
 use crate::pin::book::FirstSight;
@@ -31,6 +32,8 @@ pub struct Config {
     pub server: Server,
     /// `[[issuer]]`
     pub issuers: Vec<Issuer>,
+    /// `[keys]`: the directory in which fetched keys are kept for the next start, where there is one.
+    pub keys_dir: Option<PathBuf>,
     /// `[[credential]]`
     pub credentials: Vec<Arc<Credential>>,
     /// `[[upstream]]`
@@ -96,6 +99,8 @@ pub struct Issuer {
     pub policy: IssuerPolicy,
     /// Whether it may be reached without TLS, on loopback only.
     pub allow_insecure_loopback: bool,
+    /// Where its keys come from, and how long they count.
+    pub keys: IssuerKeys,
 }
 
 /// A credential: where it comes from, and where in a request it stands.

@@ -88,8 +88,14 @@ limits! {
     upstream_idle_time_max_ms: u64 = 30_000, 100..=86_400_000;
     /// Time a request waits for an issuer's keys to be fetched anew; then 401.
     keys_refetch_wait_ms: u64 = 2_000, 0..=10_000;
-    /// Requests that wait for keys at once, on all workers; one more is answered with 401.
+    /// Requests that wait for one issuer's keys at once, on one worker; one more is answered with 401.
     keys_refetch_waiters_max: usize = 256, 0..=100_000;
+    /// Time to connect to a provider of keys; then it is tried again later.
+    keys_connect_time_max_ms: u64 = 3_000, 10..=60_000;
+    /// Time for a whole fetch of an issuer's keys, discovery and redirects included; then it is tried again later.
+    keys_fetch_time_max_ms: u64 = 5_000, 10..=60_000;
+    /// Bytes of a discovery document, of a set of keys, and of a file with keys; a longer one is not taken.
+    keys_document_bytes_max: usize = 262_144, 1024..=16_777_216;
     /// Verified tokens a worker remembers; with more, old ones are verified again.
     tokens_cached_per_worker_max: usize = 4096, 16..=1_000_000;
     /// Signatures of tokens that one worker checks in a second, 64 of them at once; more wait for their turn. Tokens that it remembers need none.

@@ -13,6 +13,7 @@ mod check_database;
 mod check_dlp;
 mod check_identity;
 mod check_issuers;
+mod check_keys;
 mod check_login;
 mod check_notify;
 mod check_oauth;

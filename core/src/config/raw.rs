@@ -17,6 +17,7 @@ pub(super) struct RawConfig {
     pub server: RawServer,
     #[serde(default)]
     pub issuer: Vec<RawIssuer>,
+    pub keys: Option<RawKeys>,
     #[serde(default)]
     pub credential: Vec<RawCredential>,
     #[serde(default)]
@@ -62,6 +63,20 @@ pub(super) struct RawIssuer {
     pub authorized_parties: Option<Spanned<Vec<String>>>,
     pub principal: Option<Text>,
     pub map: Option<RawMap>,
+    // Where the keys come from.
+    pub jwks_uri: Option<Text>,
+    pub jwks_file: Option<Text>,
+    pub jwks: Option<Spanned<toml::Value>>,
+    pub pem_file: Option<Text>,
+    pub pem_kid: Option<Text>,
+    pub ca: Option<Text>,
+    pub spki_pin: Option<Spanned<Vec<Text>>>,
+    pub client_cert: Option<Text>,
+    pub client_key: Option<Text>,
+    pub bearer_file: Option<Text>,
+    pub allow_private: Option<Spanned<bool>>,
+    pub unknown_key_cooldown_s: Option<Spanned<i64>>,
+    pub max_stale_s: Option<Spanned<i64>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -95,6 +110,12 @@ pub(super) struct RawGrantWhen {
     pub any: Option<Spanned<Vec<toml::Value>>>,
     pub all: Option<Spanned<Vec<toml::Value>>>,
     pub principal: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawKeys {
+    pub dir: Text,
 }
 
 #[derive(Debug, Deserialize)]

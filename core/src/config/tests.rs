@@ -679,3 +679,42 @@ fn an_upstream_that_is_a_program_is_checked() {
     }
     assert_eq!(with("command = [\"sh\", \"-c\", \"exit\"]\nenv = { A = \"b\" }\nshare = true\n"), [""; 0]);
 }
+
+#[test]
+fn r47_to_r50_where_keys_come_from_is_checked() {
+    let after = "groups = { claim = \"/groups\" }\n";
+    let good =
+        r#"jwks = { keys = [{ kty = "OKP", crv = "Ed25519", kid = "a", x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] }"#;
+    for keys in [good, "jwks_uri = \"https://keys.example/jwks\"\nmax_stale_s = 0\nunknown_key_cooldown_s = 10"] {
+        assert!(load_text(&SAMPLE.replace(after, &format!("{after}{keys}\n"))).is_ok(), "{keys}");
+    }
+    for (keys, said) in [
+        ("jwks_uri = \"http://keys.example/jwks\"", "issuer[1].jwks_uri: would be reached without TLS"),
+        ("jwks_uri = \"keys.example\"", "issuer[1].jwks_uri: the URL must start with"),
+        ("jwks_uri = \"https://10.0.0.1/jwks\"", "issuer[1].jwks_uri: the address 10.0.0.1 is not a public one"),
+        ("jwks_uri = \"https://[::ffff:169.254.169.254]/jwks\"\nallow_private = true", "is not a public one"),
+        ("jwks_file = \"nofile\"", "issuer[1].jwks_file: cannot be read"),
+        ("jwks_file = \"key\"", "issuer[1].jwks_file: the document is not a JWK set"),
+        ("pem_file = \"key\"", "issuer[1].pem_file: holds no public key in PEM"),
+        ("pem_kid = \"a\"", "issuer[1].pem_kid: stands without `pem_file`"),
+        ("jwks = { keys = [] }", "issuer[1].jwks: the set is empty"),
+        ("jwks = \"[]\"", "issuer[1].jwks: the document is not a JWK set"),
+        ("jwks_file = \"key\"\njwks = { keys = [] }", "issuer[1].jwks: stands beside `jwks_file`"),
+        ("jwks_file = \"key\"\njwks_uri = \"https://a.example\"", "issuer[1].jwks_uri: stands beside `jwks_file`"),
+        ("jwks_file = \"key\"\nmax_stale_s = 1", "issuer[1].max_stale_s: stands beside `jwks_file`"),
+        ("max_stale_s = 604801", "issuer[1].max_stale_s: is out of bounds\n  hint: use 0 to 604800"),
+        ("unknown_key_cooldown_s = 9", "issuer[1].unknown_key_cooldown_s: is out of bounds\n  hint: use 10 to 300"),
+        ("ca = \"key\"", "issuer[1].ca: stands beside a plain http:// URL"),
+        ("jwks_uri = \"https://a.example\"\nca = \"key\"", "issuer[1].ca: holds no certificate"),
+        ("spki_pin = []", "issuer[1].spki_pin: is out of bounds"),
+        ("spki_pin = [\"sha256/AAAA\"]", "issuer[1].spki_pin: is not a pin"),
+        ("client_cert = \"key\"", "issuer[1].client_cert: stands without `client_key`"),
+        ("client_key = \"key\"", "issuer[1].client_key: stands without `client_cert`"),
+        ("client_cert = \"key\"\nclient_key = \"key\"", "issuer[1].client_cert: holds no certificate"),
+        ("bearer_file = \"nofile\"", "issuer[1].bearer_file: "),
+    ] {
+        let problems = load_text(&SAMPLE.replace(after, &format!("{after}{keys}\n"))).err().unwrap_or_default();
+        assert!(problems.iter().any(|problem| problem.contains(said)), "{keys}: {problems:#?}");
+        assert!(problems.iter().all(|problem| problem.starts_with("gate.toml:")), "{keys}: {problems:#?}");
+    }
+}

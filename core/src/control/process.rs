@@ -20,11 +20,13 @@ use super::approvals::{self, Approvals};
 use super::callers::{CallerDesk, CallerTask};
 use super::credentials::{self, CredentialChanged, CredentialTask, RefusalDesk, RefusedCredential};
 use super::identities::{IdentityChanged, IdentityTask};
-use super::issuers::{IssuerTask, KeysChanged};
+use super::issuer_health::IssuerHealth;
+use super::issuer_start::KnownKeys;
+use super::issuers::KeysChanged;
 use super::keys::{KeyDesk, UnknownKey};
 use super::pins::PinBoard;
+use super::resolve;
 use super::snapshot::{Blueprint, Snapshot};
-use super::{fetch, resolve};
 use crate::admin;
 use crate::config::Config;
 use crate::credential::held::Kept;
@@ -54,6 +56,8 @@ pub enum ProcessError {
     Audit(sink::SinkError),
     /// The pins cannot be read.
     Pins(std::io::Error),
+    /// The directory of kept keys cannot be used.
+    Keys(std::io::Error),
     /// The scanner refuses its library.
     Engine(sluicegate_dlp::EngineError),
     /// A worker could not start.
@@ -68,6 +72,7 @@ impl fmt::Display for ProcessError {
             ProcessError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
             ProcessError::Audit(error) => error.fmt(f),
             ProcessError::Pins(error) => write!(f, "the pins cannot be kept: {error}"),
+            ProcessError::Keys(error) => write!(f, "fetched keys cannot be kept: {error}"),
             ProcessError::Engine(error) | ProcessError::Worker(WorkerError::Engine(error)) => error.fmt(f),
             ProcessError::Worker(WorkerError::Io(error)) => write!(f, "a worker could not start: {error}"),
             ProcessError::System(what) => f.write_str(what),
@@ -85,8 +90,10 @@ pub struct Observed {
     pub counters: Vec<Arc<Counters>>,
     /// The audit.
     pub sink: sink::Sink,
-    /// Whether all issuers have keys.
+    /// Whether an issuer has keys, so that somebody can be served.
     pub ready: AtomicBool,
+    /// How it stands with each issuer's keys.
+    pub issuers: Vec<Arc<IssuerHealth>>,
     /// The generation handed out last.
     pub generation: std::sync::atomic::AtomicU64,
     /// The newest generation, for the tasks of the control thread; workers have mailboxes.
@@ -121,7 +128,8 @@ pub fn run(mut config: Config) -> Result<(), ProcessError> {
     let approvals = approvals.map(Arc::new);
     let blueprint = Blueprint::new(config);
     let addresses = runtime.block_on(resolve::all(&blueprint.config().upstreams, &[]));
-    let keys: Vec<Option<Arc<KeySet>>> = vec![None; blueprint.config().issuers.len()];
+    let known = KnownKeys::at_start(blueprint.config()).map_err(ProcessError::Keys)?;
+    let (keys, issuers) = (known.keys.clone(), known.health.clone());
     let pins = board.as_ref().map(PinBoard::pins);
     let first = Arc::new(blueprint.snapshot(1, verifier(&blueprint, &keys, 1), &addresses, &held, pins));
     let stop = Arc::new(AtomicBool::new(false));
@@ -140,7 +148,7 @@ pub fn run(mut config: Config) -> Result<(), ProcessError> {
             spool,
             engine: Arc::clone(&engine),
             sealer: Arc::clone(&sealer),
-            keys: Arc::clone(&desk),
+            keys: desk.for_another(),
             pin_desk: pin_desk.clone(),
             refused: Arc::clone(&refused),
             approvals: approvals.as_ref().map(|approvals| Arc::clone(&approvals.desk)),
@@ -150,8 +158,8 @@ pub fn run(mut config: Config) -> Result<(), ProcessError> {
             stop: Arc::clone(&stop),
         })?);
     }
-    let (ready, newest) = (AtomicBool::new(false), Mutex::new(Arc::clone(&first)));
-    let observed = Arc::new(Observed { counters, sink, ready, generation: 1.into(), newest, approvals });
+    let (ready, newest) = (AtomicBool::new(can_serve(&keys)), Mutex::new(Arc::clone(&first)));
+    let observed = Arc::new(Observed { counters, sink, ready, issuers, generation: 1.into(), newest, approvals });
     let bridge = bridge.map(|bridge| bridge.start(blueprint.config(), &variables(&observed))).transpose().map_err(system)?;
     runtime.spawn(CallerTask::new(blueprint.config(), &callers, calling).run());
     tracing::info!(%address, workers, "listening");
@@ -159,7 +167,7 @@ pub fn run(mut config: Config) -> Result<(), ProcessError> {
     let ending_time = Duration::from_millis(blueprint.config().limits.credential_answer_time_max_ms);
     let control =
         Control { blueprint, keys, credentials: held, addresses, board, mailboxes, generation: 1, observed: observed_by };
-    let mut credentials = runtime.block_on(control.run(desk, questions, sightings, refusals))?;
+    let mut credentials = runtime.block_on(control.run(known, desk, questions, sightings, refusals))?;
     tracing::info!("draining");
     stop.store(true, Ordering::Release);
     for thread in threads {
@@ -219,6 +227,11 @@ fn verifier(blueprint: &Blueprint, keys: &[Option<Arc<KeySet>>], generation: u64
     Verifier::new(states.collect(), generation)
 }
 
+/// Whether there is anybody whose tokens can be verified.
+fn can_serve(keys: &[Option<Arc<KeySet>>]) -> bool {
+    keys.iter().any(Option::is_some)
+}
+
 /// The one who builds snapshots.
 struct Control {
     blueprint: Blueprint,
@@ -234,13 +247,14 @@ struct Control {
 impl Control {
     async fn run(
         mut self,
+        known: KnownKeys,
         desk: Arc<KeyDesk>,
         mut questions: mpsc::Receiver<UnknownKey>,
         mut sightings: mpsc::Receiver<Sighting>,
         mut refusals: mpsc::Receiver<RefusedCredential>,
     ) -> Result<JoinSet<()>, ProcessError> {
         let (changes, mut changed) = mpsc::channel(QUEUE_MAX);
-        let asking = self.start_issuers(&desk, &changes)?;
+        let asking = known.spawn(self.blueprint.config(), &desk, &changes);
         let (refreshed, mut fresh) = mpsc::channel(QUEUE_MAX);
         let (refreshing, tasks) = self.start_credentials(&refreshed);
         let (renewed, mut identities) = mpsc::channel(QUEUE_MAX);
@@ -306,29 +320,6 @@ impl Control {
         }
     }
 
-    fn start_issuers(
-        &self,
-        desk: &Arc<KeyDesk>,
-        changes: &mpsc::Sender<KeysChanged>,
-    ) -> Result<Vec<mpsc::Sender<String>>, ProcessError> {
-        let client = fetch::client().map_err(system)?;
-        let mut asking = Vec::new();
-        for (index, issuer) in self.blueprint.config().issuers.iter().enumerate() {
-            let (ask, questions) = mpsc::channel(QUEUE_MAX);
-            asking.push(ask);
-            let task = IssuerTask {
-                index,
-                issuer: issuer.policy.issuer().to_owned(),
-                client: client.clone(),
-                changes: changes.clone(),
-                questions,
-                desk: Arc::clone(desk),
-            };
-            tokio::spawn(task.run());
-        }
-        Ok(asking)
-    }
-
     /// Takes note of all tools that were seen by now.
     fn see(&mut self, first: Sighting, more: &mut mpsc::Receiver<Sighting>) {
         let mut seen = vec![first];
@@ -376,6 +367,6 @@ impl Control {
         }
         *self.observed.newest.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
         self.observed.generation.store(self.generation, Ordering::Relaxed);
-        self.observed.ready.store(self.keys.iter().all(Option::is_some), Ordering::Relaxed);
+        self.observed.ready.store(can_serve(&self.keys), Ordering::Relaxed);
     }
 }

@@ -105,7 +105,8 @@ async fn verify_in_turn(worker: &Worker, framed: &Framed) -> Result<Rc<Principal
     }
 }
 
-/// Asks the control thread for an issuer's keys anew and waits for its word, at most `keys_refetch_wait_ms`. False: too many wait.
+/// Asks the control thread for an issuer's keys anew and waits for its word, at most `keys_refetch_wait_ms`. False: too many wait, or
+/// asking would cause no fetch now.
 async fn await_keys(worker: &Worker, issuer: usize, kid: String) -> bool {
     let Some(asked) = worker.keys.ask(issuer, kid, worker.limits.keys_refetch_waiters_max) else { return false };
     let mut left_ms = worker.limits.keys_refetch_wait_ms;

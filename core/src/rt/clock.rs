@@ -1,5 +1,6 @@
 //! Reads the clocks. Wall time goes into records and token checks, monotonic time into durations; neither is kept in the past.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 include!(concat!(env!("OUT_DIR"), "/built.rs"));
@@ -12,6 +13,13 @@ pub fn now_unix_s() -> u64 {
 /// Microseconds since the Unix epoch.
 pub fn now_unix_us() -> i64 {
     i64::try_from(since_epoch().as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Milliseconds of a clock that only climbs: it was set to Unix time once, when it was first read, and nobody sets it again.
+pub fn steady_ms() -> u64 {
+    static START: OnceLock<(Instant, u64)> = OnceLock::new();
+    let (start, at) = START.get_or_init(|| (Instant::now(), u64::try_from(since_epoch().as_millis()).unwrap_or(0)));
+    at.saturating_add(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX))
 }
 
 fn since_epoch() -> Duration {

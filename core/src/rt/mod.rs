@@ -11,7 +11,7 @@ mod runtime;
 mod socket;
 mod stream;
 
-pub use clock::{BUILT_YEAR_S, Stopwatch, now_unix_s, now_unix_us};
+pub use clock::{BUILT_YEAR_S, Stopwatch, now_unix_s, now_unix_us, steady_ms};
 pub use cpu::{available as available_cpus, pin};
 pub use join::join;
 pub use listener::Listener;

@@ -4,6 +4,7 @@
 //! configuration names; there is no way to switch that off.
 
 mod identity;
+mod pin;
 mod stream;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 
 pub use identity::{ClientIdentity, IdentityError, IdentityFiles};
+pub use pin::{Pin, provider_config};
 pub use stream::TlsStream;
 
 /// Tells apart the ways in which upstreams are spoken to over TLS.
