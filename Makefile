@@ -19,7 +19,7 @@ setup-real: setup-build
 	@tests/real/install.sh $(REAL) $(VENV)
 
 setup-test:
-	@tests/real/apt.sh postgresql chromium
+	@tests/real/apt.sh postgresql chromium strace
 
 setup-bench: setup-build
 	@tests/real/apt.sh nginx-light wrk

@@ -19,6 +19,8 @@ pub const CREDENTIAL: &str = "upstream-s3cret-42";
 pub struct Setup {
     /// The issuer's identifier.
     pub issuer: String,
+    /// Further keys of `[[issuer]]`.
+    pub issuer_keys: String,
     /// The upstream's endpoint.
     pub upstream: String,
     /// What `[[upstream]]` says of a program that is run in the place of an endpoint.
@@ -84,6 +86,7 @@ impl Setup {
         let legacy_driver = std::env::var_os("SLUICEGATE_TEST_EPOLL").is_some();
         Setup {
             issuer: issuer.to_owned(),
+            issuer_keys: String::new(),
             upstream: upstream.to_owned(),
             program: None,
             authority: None,
@@ -139,6 +142,12 @@ impl Setup {
     /// People log in at the issuer to decide, on the admin listener's page at `localhost`, which is another site than the issuer's.
     pub fn with_login(mut self, admin: u16, keys: &str) -> Setup {
         (self.login, self.admin) = (Some(keys.to_owned()), Some(admin));
+        self
+    }
+
+    /// Further keys of `[[issuer]]`, such as where its keys come from.
+    pub fn with_issuer_keys(mut self, keys: &str) -> Setup {
+        self.issuer_keys.push_str(keys);
         self
     }
 
@@ -222,6 +231,7 @@ impl Gateway {
             Some(keys) => keys.clone(),
             None => format!("url = \"{}\"\n{ca}\n{}\ncredential = \"crm-key\"", setup.upstream, setup.upstream_keys),
         };
+        let is_plain = setup.issuer.starts_with("http://");
         let text = format!(
             r#"version = 1
 [server]
@@ -232,8 +242,9 @@ workers = 2
 name = "corp"
 issuer = "{}"
 audiences = ["http://127.0.0.1:{port}/mcp/crm"{audience}]
-allow_insecure_loopback = true
+allow_insecure_loopback = {is_plain}
 roles = {{ claim = "/roles" }}
+{}
 {}
 [[upstream]]
 name = "crm"
@@ -242,7 +253,7 @@ name = "crm"
 dir = "audit"
 seal_interval_s = 1
 {approvals}{}"#,
-            setup.issuer, setup.credentials, setup.rules
+            setup.issuer, setup.issuer_keys, setup.credentials, setup.rules
         );
         fs::write(dir.path().join("gate.toml"), text).unwrap();
         let legacy_driver = setup.legacy_driver;

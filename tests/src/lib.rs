@@ -11,6 +11,7 @@ pub mod client;
 pub mod gateway;
 pub mod issuer;
 pub mod memory;
+pub mod nanoidp;
 pub mod postgres;
 pub mod real;
 pub mod upstream;

@@ -15,6 +15,8 @@ impl<T: Read + Write> Wire for T {}
 pub struct Certified {
     /// The authority's certificate.
     pub authority: String,
+    /// The SubjectPublicKeyInfo of the certificate.
+    pub public_key: Vec<u8>,
     certificate: String,
     key: String,
     server: Arc<rustls::ServerConfig>,
@@ -74,8 +76,14 @@ impl Certified {
             .with_client_cert_verifier(clients)
             .with_single_cert(vec![leaf.der().clone()], key.serialize_der().try_into().unwrap())
             .unwrap();
+        let public_key = rcgen::PublicKeyData::subject_public_key_info(&key);
         let (certificate, key) = (leaf.pem(), key.serialize_pem());
-        Certified { authority: authority.pem(), certificate, key, server: Arc::new(server) }
+        Certified { authority: authority.pem(), public_key, certificate, key, server: Arc::new(server) }
+    }
+
+    /// The server's side.
+    pub fn server(&self) -> Arc<rustls::ServerConfig> {
+        Arc::clone(&self.server)
     }
 
     /// The certificate and its key, in PEM, for a server that is not of these tests.
