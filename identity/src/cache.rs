@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use crate::bound::{Sender, Unproven};
 use crate::principal::Principal;
 use crate::refusal::Refusal;
 use crate::verify::Verifier;
@@ -50,19 +51,47 @@ impl TokenCache {
         }
     }
 
-    /// Recognises or verifies a token for the resource `audience` at the time `now` (Unix seconds).
+    /// Recognises or verifies a bearer token for the resource `audience` at the time `now` (Unix seconds).
     ///
     /// # Errors
     /// As [`Verifier::verify`].
     pub fn verify(&mut self, verifier: &Verifier, token: &[u8], audience: &str, now: u64) -> Result<Rc<Principal>, Refusal> {
-        self.verify_if(verifier, token, audience, now, &mut || true)
+        self.recognise(verifier, token, audience, now)?.prove(&Sender::default())
     }
 
-    /// As [`TokenCache::verify`], but asks before a signature is checked.
+    /// As [`TokenCache::verify`], for a token of any kind: what proves that its sender may use it comes with each request and is looked at
+    /// behind the cache.
+    ///
+    /// # Errors
+    /// As [`Verifier::verify`].
+    pub fn recognise(
+        &mut self,
+        verifier: &Verifier,
+        token: &[u8],
+        audience: &str,
+        now: u64,
+    ) -> Result<Unproven<Rc<Principal>>, Refusal> {
+        self.recognise_if(verifier, token, audience, now, &mut || true)
+    }
+
+    /// As [`TokenCache::recognise`], but asks before a signature is checked.
     ///
     /// # Errors
     /// As [`Verifier::verify`]; [`Refusal::Deferred`] where `may_check` says no.
-    pub fn verify_if(
+    pub fn recognise_if(
+        &mut self,
+        verifier: &Verifier,
+        token: &[u8],
+        audience: &str,
+        now: u64,
+        may_check: &mut dyn FnMut() -> bool,
+    ) -> Result<Unproven<Rc<Principal>>, Refusal> {
+        let principal = self.unproven(verifier, token, audience, now, may_check)?;
+        let requirement = verifier.requirement(principal.issuer_index);
+        Ok(Unproven::new(principal, requirement))
+    }
+
+    fn unproven(
         &mut self,
         verifier: &Verifier,
         token: &[u8],
@@ -85,7 +114,7 @@ impl TokenCache {
         if self.refused.get(&fingerprint).is_some_and(|&until| now < until) {
             return Err(Refusal::BadSignature);
         }
-        match verifier.verify_if(token, audience, now, may_check) {
+        match verifier.unproven(token, audience, now, may_check) {
             Ok(principal) => Ok(self.remember(fingerprint, principal, verifier.generation(), now)),
             Err(Refusal::BadSignature) => {
                 self.refuse(fingerprint, now);

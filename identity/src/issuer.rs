@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::{error, fmt};
 
+use crate::bound::Requirement;
 use crate::demands::Required;
 use crate::mapping::{Grant, Source};
 use crate::pointer::Pointer;
@@ -41,6 +42,7 @@ pub struct IssuerPolicy {
     authorized_parties: Option<Vec<String>>,
     principal: Template,
     grants: Vec<Grant>,
+    requirement: Requirement,
 }
 
 impl IssuerPolicy {
@@ -65,8 +67,7 @@ impl IssuerPolicy {
         issuer: &str,
         audiences: Vec<String>,
     ) -> Result<IssuerPolicy, IssuerPolicyError> {
-        let name_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        if name.is_empty() || name.len() > NAME_MAX_BYTES || !name.bytes().all(name_byte) {
+        if !is_name(name) {
             return Err(IssuerPolicyError::Name);
         }
         if !is_identifier(issuer) {
@@ -90,6 +91,7 @@ impl IssuerPolicy {
             authorized_parties: None,
             principal: Template::parse(profile.principal).map_err(|_| IssuerPolicyError::Profile)?,
             grants: Vec::new(),
+            requirement: Requirement::default(),
         })
     }
 
@@ -193,6 +195,17 @@ impl IssuerPolicy {
         self.algorithms
     }
 
+    /// Says how the issuer's tokens must be bound to a key of their sender.
+    #[must_use]
+    pub fn with_requirement(self, requirement: Requirement) -> IssuerPolicy {
+        IssuerPolicy { requirement, ..self }
+    }
+
+    /// How the issuer's tokens must be bound.
+    pub fn requirement(&self) -> Requirement {
+        self.requirement
+    }
+
     /// The operator's name for the issuer.
     pub fn name(&self) -> &str {
         &self.name
@@ -273,6 +286,12 @@ fn algorithms(profile: &Profile) -> Result<Algorithms, IssuerPolicyError> {
 fn source(pointer: Option<&str>) -> Result<Vec<Source>, IssuerPolicyError> {
     let of = |pointer: &str| -> Result<Source, PointerError> { Ok(Source::new(Pointer::parse(pointer)?, None)) };
     pointer.map(of).transpose().map(|source| source.into_iter().collect()).map_err(|_| IssuerPolicyError::Profile)
+}
+
+/// Whether a text can be the operator's name for an issuer.
+pub(crate) fn is_name(name: &str) -> bool {
+    let name_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    !name.is_empty() && name.len() <= NAME_MAX_BYTES && name.bytes().all(name_byte)
 }
 
 fn is_identifier(text: &str) -> bool {

@@ -6,10 +6,13 @@
 
 mod algorithm;
 mod binding;
+mod bound;
 mod cache;
+mod certificate;
 mod claims;
 mod demands;
 pub mod discovery;
+pub mod dpop;
 mod issuer;
 mod json;
 mod jwk;
@@ -34,13 +37,16 @@ mod template;
 mod token;
 mod trace;
 mod verify;
+mod x509;
 
 #[cfg(test)]
 mod tests;
 
 pub use algorithm::{Algorithm, Algorithms};
 pub use binding::Binding;
+pub use bound::{BoundBy, Requirement, Scheme, Sender, Unproven};
 pub use cache::TokenCache;
+pub use certificate::{CertificateGrant, CertificateIssuer, CertificateIssuerError, CertificatePolicy, Matcher, Subject};
 pub use demands::Required;
 pub use issuer::{IssuerPolicy, IssuerPolicyError, IssuerState};
 pub use jwk::JwkError;
@@ -56,6 +62,7 @@ pub use refusal::Refusal;
 #[cfg(any(test, feature = "mint"))]
 pub use specimen::Wanted;
 pub use template::{Template, TemplateError};
-pub use token::bearer;
+pub use token::{bearer, credentials};
 pub use trace::{Check, Trace};
 pub use verify::Verifier;
+pub use x509::Certificate;

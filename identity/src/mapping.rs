@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::binding;
 use crate::claims::{Times, actors, scopes, text};
 use crate::issuer::IssuerPolicy;
 use crate::pointer::Pointer;
@@ -107,7 +108,7 @@ pub(crate) struct Named {
     pub(crate) subject: String,
     pub(crate) client_id: Option<String>,
     pub(crate) audiences: Vec<String>,
-    pub(crate) key_thumbprint: [u8; 32],
+    pub(crate) key_thumbprint: Option<[u8; 32]>,
     /// Whether a person has just logged in for it.
     pub(crate) is_login: bool,
 }
@@ -141,6 +142,7 @@ pub(crate) fn mapped(
         not_before: times.not_before,
         expires_at: times.expires_at,
         key_thumbprint,
+        binding: binding::read(claims)?,
     })
 }
 

@@ -4,8 +4,11 @@
 
 use serde_json::json;
 
-/// The metadata document of a resource (RFC 9728 section 2). `scopes`: the least that a client can begin with.
-pub fn protected_resource(resource: &str, authorization_servers: &[&str], scopes: &[String]) -> Vec<u8> {
+use crate::bound::BoundBy;
+
+/// The metadata document of a resource (RFC 9728 section 2). `scopes`: the least that a client can begin with; `bound`: how all tokens for it
+/// must be bound.
+pub fn protected_resource(resource: &str, authorization_servers: &[&str], scopes: &[String], bound: BoundBy) -> Vec<u8> {
     let mut document = json!({
         "resource": resource,
         "authorization_servers": authorization_servers,
@@ -13,6 +16,11 @@ pub fn protected_resource(resource: &str, authorization_servers: &[&str], scopes
     });
     if !scopes.is_empty() {
         document["scopes_supported"] = json!(scopes);
+    }
+    match bound {
+        BoundBy::Mtls => document["tls_client_certificate_bound_access_tokens"] = json!(true),
+        BoundBy::Dpop => document["dpop_bound_access_tokens_required"] = json!(true),
+        BoundBy::None | BoundBy::Any => {}
     }
     document.to_string().into_bytes()
 }
@@ -62,19 +70,17 @@ mod tests {
 
     #[test]
     fn r80_the_metadata_names_only_what_there_is() {
-        let read = |scopes: &[String]| {
-            serde_json::from_slice::<serde_json::Value>(&protected_resource(
-                "https://g.example/mcp/crm",
-                &["https://as.example"],
-                scopes,
-            ))
-            .unwrap_or_default()
+        let read = |scopes: &[String], bound: BoundBy| {
+            let document = protected_resource("https://g.example/mcp/crm", &["https://as.example"], scopes, bound);
+            serde_json::from_slice::<serde_json::Value>(&document).unwrap_or_default()
         };
         let expected = json!({
             "resource": "https://g.example/mcp/crm", "authorization_servers": ["https://as.example"],
             "bearer_methods_supported": ["header"],
         });
-        assert_eq!(read(&[]), expected);
-        assert_eq!(read(&["mcp:read".to_owned()])["scopes_supported"], json!(["mcp:read"]));
+        assert_eq!(read(&[], BoundBy::None), expected);
+        assert_eq!(read(&["mcp:read".to_owned()], BoundBy::Any)["scopes_supported"], json!(["mcp:read"]));
+        assert_eq!(read(&[], BoundBy::Dpop)["dpop_bound_access_tokens_required"], true);
+        assert_eq!(read(&[], BoundBy::Mtls)["tls_client_certificate_bound_access_tokens"], true);
     }
 }

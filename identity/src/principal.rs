@@ -1,6 +1,8 @@
 //! Who sent a request.
 //!
-//! Invariant: only [`crate::Verifier`] makes one; there is no constructor, no `Default` and no way to change it.
+//! Invariant: only [`crate::Verifier`] makes one, of a token or of a certificate; there is no constructor, no `Default` and no way to change it.
+
+use crate::binding::Binding;
 
 /// One that acts for another (RFC 8693 section 4.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +34,8 @@ pub struct Principal {
     pub(crate) issued_at: u64,
     pub(crate) not_before: u64,
     pub(crate) expires_at: u64,
-    pub(crate) key_thumbprint: [u8; 32],
+    pub(crate) key_thumbprint: Option<[u8; 32]>,
+    pub(crate) binding: Option<Binding>,
 }
 
 impl Principal {
@@ -116,8 +119,13 @@ impl Principal {
         self.expires_at
     }
 
-    /// The SHA-256 thumbprint of the issuer's key that signed the token (RFC 7638).
-    pub fn key_thumbprint(&self) -> &[u8; 32] {
-        &self.key_thumbprint
+    /// The SHA-256 thumbprint of the issuer's key that signed the token (RFC 7638); none where no such key did.
+    pub fn key_thumbprint(&self) -> Option<&[u8; 32]> {
+        self.key_thumbprint.as_ref()
+    }
+
+    /// The key that the token is bound to, where it is bound.
+    pub fn binding(&self) -> Option<Binding> {
+        self.binding
     }
 }

@@ -83,6 +83,26 @@ pub enum Refusal {
     MountedByDefault,
     /// A claim that decides about roles is not in the token but somewhere else (OpenID Connect Core 1.0 section 5.6.2).
     ClaimElsewhere,
+    /// The issuer's tokens must be bound to a key, in a way that this one is not.
+    Unbound,
+    /// The token is bound to a client certificate that the sender has not shown (RFC 8705 section 3).
+    CertificateNotHeld,
+    /// The client certificate speaks for nobody here; the word says why.
+    Certificate(&'static str),
+    /// The token is bound to a key, and came as if it were not, or without a proof (RFC 9449 section 7.1).
+    NoProof,
+    /// There is more than one `DPoP` field.
+    SeveralProofs,
+    /// The proof is not a JWT of its kind (RFC 9449 section 4.2).
+    MalformedProof,
+    /// The proof is for another request, token or time, or not by the key; the word names what does not fit.
+    WrongProof(&'static str),
+    /// The proof was used before.
+    ProofUsed,
+    /// The proof has no nonce of ours, or an old one: the answer brings one (RFC 9449 section 9).
+    ProofNonce,
+    /// More proofs came than can be remembered: answer 503, for this one may have been used before.
+    TooManyProofs,
 }
 
 impl Refusal {
@@ -123,6 +143,16 @@ impl Refusal {
             Refusal::UnauthorizedParty => "unauthorized-party",
             Refusal::MountedByDefault => "mounted-by-default",
             Refusal::ClaimElsewhere => "claim-elsewhere",
+            Refusal::Unbound => "not-bound",
+            Refusal::CertificateNotHeld => "certificate-not-held",
+            Refusal::Certificate(_) => "wrong-certificate",
+            Refusal::NoProof => "no-proof",
+            Refusal::SeveralProofs => "several-proofs",
+            Refusal::MalformedProof => "malformed-proof",
+            Refusal::WrongProof(_) => "wrong-proof",
+            Refusal::ProofUsed => "proof-used",
+            Refusal::ProofNonce => "proof-nonce",
+            Refusal::TooManyProofs => "too-many-proofs",
         }
     }
 
@@ -137,7 +167,7 @@ impl Refusal {
 
     /// True where the fault is not the token's: the answer is 503 with `Retry-After`, and no challenge.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Refusal::KeysNotYetKnown { .. } | Refusal::Deferred | Refusal::ClockNotSet)
+        matches!(self, Refusal::KeysNotYetKnown { .. } | Refusal::Deferred | Refusal::ClockNotSet | Refusal::TooManyProofs)
     }
 }
 
@@ -146,6 +176,7 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::MissingClaim(claim) | Refusal::MalformedClaim(claim) => write!(f, "{}: {claim}", self.reason()),
             Refusal::RequiredClaim(claim) => write!(f, "{}: {claim}", self.reason()),
+            Refusal::WrongProof(what) | Refusal::Certificate(what) => write!(f, "{}: {what}", self.reason()),
             Refusal::UnknownKey { kid, .. } => write!(f, "{}: {kid:?}", self.reason()),
             _ => f.write_str(self.reason()),
         }

@@ -23,7 +23,8 @@ pub(crate) fn trust_domain_of(id: &str) -> Option<&str> {
     (is_trust_domain(domain) && path.split('/').all(is_segment)).then_some(domain)
 }
 
-fn is_trust_domain(text: &str) -> bool {
+/// Whether a text is the name of a trust domain.
+pub(crate) fn is_trust_domain(text: &str) -> bool {
     let is_allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b);
     !text.is_empty() && text.len() <= TRUST_DOMAIN_BYTES_MAX && text.bytes().all(is_allowed)
 }

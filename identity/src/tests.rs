@@ -345,3 +345,57 @@ proptest! {
         })?;
     }
 }
+
+#[test]
+fn r75_r77_a_bound_token_counts_for_who_holds_its_key_only() {
+    let key = key(Algorithm::EdDsa);
+    let thumbprint = |byte: u8| base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, [byte; 32]);
+    let bound = |cnf: Value| key.sign(&with("cnf", cnf)).unwrap();
+    let prover = SigningKey::generate(Algorithm::Es256, "p").unwrap();
+    let jkt = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, dpop::thumbprint(&prover.jwk()).unwrap());
+    let (mtls, dpop) = (bound(json!({"x5t#S256": thumbprint(1)})), bound(json!({"jkt": jkt})));
+    let free = key.sign(&claims()).unwrap();
+    let (set, _) = KeySet::parse(&SigningKey::jwks(&[&key])).unwrap();
+    let set = Arc::new(set);
+    let cert = |byte| Sender { certificate: Some([byte; 32]), ..Sender::default() };
+    let as_dpop = Sender { scheme: Scheme::Dpop, ..Sender::default() };
+    let by = |prover: &SigningKey| Sender { key: Some(proven(prover)), ..as_dpop };
+    for (way, [takes_free, takes_mtls, takes_dpop]) in [
+        (BoundBy::None, [true, true, true]),
+        (BoundBy::Mtls, [false, true, false]),
+        (BoundBy::Dpop, [false, false, true]),
+        (BoundBy::Any, [false, true, true]),
+    ] {
+        let policy = policy().with_requirement(Requirement { way, nonce: false });
+        let verifier = Verifier::new(vec![IssuerState { policy, keys: Some(Arc::clone(&set)) }], 1);
+        let mut cache = TokenCache::new(8);
+        let mut sent = |token: &str, sender: &Sender| {
+            // The second time the token is recognised, and judged alike.
+            let first = cache.recognise(&verifier, token.as_bytes(), AUD, NOW).unwrap().prove(sender).map(drop);
+            let second = cache.recognise(&verifier, token.as_bytes(), AUD, NOW).unwrap().prove(sender).map(drop);
+            assert_eq!(first, second);
+            first
+        };
+        assert_eq!(sent(&free, &cert(1)).is_ok(), takes_free, "{way:?}");
+        assert_eq!(sent(&free, &as_dpop), Err(Refusal::Unbound), "a token that is not bound came as if it were");
+        assert_eq!(sent(&mtls, &cert(1)).is_ok(), takes_mtls, "{way:?}");
+        assert_eq!(sent(&mtls, &cert(9)), Err(Refusal::CertificateNotHeld));
+        assert_eq!(sent(&mtls, &Sender::default()), Err(Refusal::CertificateNotHeld));
+        assert_eq!(sent(&dpop, &Sender::default()), Err(Refusal::NoProof), "a downgrade to Bearer");
+        assert_eq!(sent(&dpop, &as_dpop), Err(Refusal::NoProof));
+        assert_eq!(verifier.verify(free.as_bytes(), AUD, NOW).is_ok(), takes_free);
+        assert!(verifier.verify(mtls.as_bytes(), AUD, NOW).is_err() && verifier.verify(dpop.as_bytes(), AUD, NOW).is_err());
+        assert_eq!(sent(&dpop, &by(&prover)).is_ok(), takes_dpop, "{way:?}");
+        assert_eq!(sent(&dpop, &by(&key)), Err(Refusal::WrongProof("key")));
+    }
+}
+
+/// The key of a proof that it made.
+fn proven(prover: &SigningKey) -> dpop::ProvenKey {
+    use base64::Engine as _;
+    let ath =
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"t"));
+    let header = json!({"typ": "dpop+jwt", "alg": prover.alg(), "jwk": prover.jwk()});
+    let proof = prover.sign_with(&header, &json!({"htm": "GET", "htu": AUD, "iat": NOW, "jti": "j", "ath": ath})).unwrap();
+    dpop::Proof::verify(proof.as_bytes(), &dpop::Proven { method: b"GET", url: AUD, token: b"t", now: NOW }).unwrap().key()
+}

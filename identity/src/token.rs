@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use crate::algorithm::Algorithm;
+use crate::bound::Scheme;
 use crate::json::{self, JsonFault};
 use crate::profile::TokenType;
 use crate::refusal::Refusal;
@@ -23,21 +24,34 @@ const KID_BYTES_MAX: usize = 256;
 ///
 /// # Errors
 /// None or several fields, another scheme, or anything but one token68.
-pub fn bearer<'h>(mut values: impl Iterator<Item = &'h [u8]>) -> Result<&'h [u8], Refusal> {
+pub fn bearer<'h>(values: impl Iterator<Item = &'h [u8]>) -> Result<&'h [u8], Refusal> {
+    match credentials(values)? {
+        (Scheme::Bearer, token) => Ok(token),
+        (Scheme::Dpop, _) => Err(Refusal::WrongScheme),
+    }
+}
+
+/// As [`bearer`], and also takes the scheme `DPoP` (RFC 9449 section 7.1).
+///
+/// # Errors
+/// As [`bearer`].
+pub fn credentials<'h>(mut values: impl Iterator<Item = &'h [u8]>) -> Result<(Scheme, &'h [u8]), Refusal> {
     let value = values.next().ok_or(Refusal::NoCredentials)?;
     if values.next().is_some() {
         return Err(Refusal::SeveralCredentials);
     }
-    let (scheme, rest) = value.split_at_checked(6).ok_or(Refusal::WrongScheme)?;
-    if !scheme.eq_ignore_ascii_case(b"bearer") {
-        return Err(Refusal::WrongScheme);
-    }
+    let is = |scheme: &str| value.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()));
+    let (scheme, rest) = match value {
+        _ if is("bearer") => (Scheme::Bearer, &value[6..]),
+        _ if is("dpop") => (Scheme::Dpop, &value[4..]),
+        _ => return Err(Refusal::WrongScheme),
+    };
     let token = rest.strip_prefix(b" ").ok_or(Refusal::MalformedCredentials)?.trim_ascii_start();
     let is_token68 = |b: &u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(b);
     if token.is_empty() || !token.iter().all(is_token68) {
         return Err(Refusal::MalformedCredentials);
     }
-    Ok(token)
+    Ok((scheme, token))
 }
 
 /// A signed text, read but not verified.

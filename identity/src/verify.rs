@@ -8,6 +8,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::binding;
+use crate::bound::{Requirement, Sender, Unproven};
+use crate::certificate::CertificateIssuer;
 use crate::claims::{audiences, subject, times};
 use crate::demands;
 use crate::issuer::{IssuerPolicy, IssuerState};
@@ -22,6 +24,7 @@ use crate::trace::{Check, Paced, Trace, Unwatched, Watch};
 #[derive(Debug)]
 pub struct Verifier {
     issuers: Vec<IssuerState>,
+    certificates: Vec<CertificateIssuer>,
     generation: u64,
 }
 
@@ -34,7 +37,13 @@ impl Verifier {
                 state.keys = Some(Arc::new(keys));
             }
         }
-        Verifier { issuers, generation }
+        Verifier { issuers, certificates: Vec::new(), generation }
+    }
+
+    /// The same, which also takes certificates of these issuers; in principals they are numbered behind those of tokens.
+    #[must_use]
+    pub fn with_certificates(self, certificates: Vec<CertificateIssuer>) -> Verifier {
+        Verifier { certificates, ..self }
     }
 
     /// Which generation it is of; what was verified under another must be verified anew.
@@ -42,26 +51,35 @@ impl Verifier {
         self.generation
     }
 
-    /// Verifies a token for the resource `audience` at the time `now` (Unix seconds).
+    /// Verifies a bearer token for the resource `audience` at the time `now` (Unix seconds); one that is bound to a key, or would have to
+    /// be, is refused.
     ///
     /// # Errors
     /// The first check that fails.
     pub fn verify(&self, token: &[u8], audience: &str, now: u64) -> Result<Principal, Refusal> {
-        self.verify_watched(token, audience, now, &mut Unwatched)
+        let principal = self.verify_watched(token, audience, now, &mut Unwatched)?;
+        self.free(&principal)?;
+        Ok(principal)
     }
 
-    /// As [`Verifier::verify`], and tells of each check on the way.
+    /// Whether a token may be used by whoever has it, as one that came without a proof.
+    fn free(&self, principal: &Principal) -> Result<(), Refusal> {
+        Unproven::new(principal, self.requirement(principal.issuer_index)).prove(&Sender::default()).map(drop)
+    }
+
+    /// As [`Verifier::verify`], and tells of each check on the way. Whether the sender holds the key of a bound token is not among them.
     pub fn explain(&self, token: &[u8], audience: &str, now: u64) -> (Trace, Result<Principal, Refusal>) {
         let mut trace = Trace::default();
         let verified = self.verify_watched(token, audience, now, &mut trace);
         (trace, verified)
     }
 
-    /// As [`Verifier::verify`], but asks before the one costly step, once everything that can be known without it is known to be right.
+    /// Verifies all of a token but that its sender holds the key it is bound to. Asks before the one costly step, once everything that can be
+    /// known without it is known to be right.
     ///
     /// # Errors
     /// As [`Verifier::verify`]; [`Refusal::Deferred`] where `may_check` says no.
-    pub(crate) fn verify_if(
+    pub(crate) fn unproven(
         &self,
         token: &[u8],
         audience: &str,
@@ -74,6 +92,21 @@ impl Verifier {
     fn verify_watched(&self, token: &[u8], audience: &str, now: u64, watch: &mut impl Watch) -> Result<Principal, Refusal> {
         let proven = self.proven(token, watch)?;
         principal(&self.issuers[proven.issuer].policy, &proven, audience, now, watch)
+    }
+
+    /// How tokens of the issuer at this position must be bound.
+    pub(crate) fn requirement(&self, issuer: usize) -> Requirement {
+        self.policy(issuer).map_or_else(Requirement::default, IssuerPolicy::requirement)
+    }
+
+    /// Whether there is somebody who vouches for certificates.
+    pub fn takes_certificates(&self) -> bool {
+        !self.certificates.is_empty()
+    }
+
+    /// The issuers of certificates, and how many of tokens come before them.
+    pub(crate) fn certificates(&self) -> (&[CertificateIssuer], usize) {
+        (&self.certificates, self.issuers.len())
     }
 
     /// Reads a token and proves that one of the issuers signed it. Nothing else that it says is believed yet.
@@ -97,7 +130,7 @@ impl Verifier {
         if !key.verifies(token.signed, &token.signature) {
             return Err(Refusal::BadSignature);
         }
-        Ok(Proven { issuer, token, key_thumbprint: key.thumbprint })
+        Ok(Proven { issuer, token, key_thumbprint: Some(key.thumbprint) })
     }
 
     /// The issuer that the token names; one that names none of those is of the SPIFFE trust domain that its subject lies in
@@ -134,7 +167,7 @@ pub(crate) struct Proven<'t> {
     pub(crate) issuer: usize,
     pub(crate) token: Token<'t>,
     /// Which of its keys it was.
-    pub(crate) key_thumbprint: [u8; 32],
+    pub(crate) key_thumbprint: Option<[u8; 32]>,
 }
 
 /// A claim as a person is shown it.
@@ -174,10 +207,7 @@ fn principal(
     watch.begins(Check::Subject, || shown(token, "sub"));
     let subject = subject(claims)?;
     watch.begins(Check::Binding, || if claims.contains_key("cnf") { "cnf".to_owned() } else { "none".to_owned() });
-    // A token bound to a key that this version cannot check would count as if it were not bound.
-    if binding::read(claims)?.is_some() {
-        return Err(Refusal::MalformedClaim("cnf"));
-    }
+    binding::read(claims)?;
     watch.begins(Check::Mapping, String::new);
     let named = Named { subject, client_id, audiences, key_thumbprint, is_login: false };
     mapped(proven.issuer, policy, claims, named, counts)

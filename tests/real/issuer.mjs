@@ -81,6 +81,7 @@ await serve(async (url) => {
     features: {
       devInteractions: { enabled: Boolean(page) },
       clientCredentials: { enabled: true },
+      dPoP: { enabled: true },
       resourceIndicators: {
         enabled: true,
         defaultResource: (_context, client) => (client.clientId === 'gate-ui' ? undefined : standard),

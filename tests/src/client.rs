@@ -6,9 +6,14 @@ use std::time::{Duration, Instant};
 
 use crate::head_end;
 
+/// A connection, plain or over TLS.
+trait Wire: Read + Write + Send {}
+impl<T: Read + Write + Send> Wire for T {}
+
 /// One connection.
 pub struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
+    ended_properly: bool,
     bytes: Vec<u8>,
 }
 
@@ -47,7 +52,18 @@ impl Connection {
         let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
-        Some(Connection { stream, bytes: Vec::new() })
+        Some(Connection::over(stream))
+    }
+
+    /// A connection over a stream that is ready for requests.
+    pub fn over(stream: impl Read + Write + Send + 'static) -> Connection {
+        Connection { stream: Box::new(stream), ended_properly: false, bytes: Vec::new() }
+    }
+
+    /// Whether the gateway has ended the connection as it should: over TLS with `close_notify`.
+    pub fn has_ended_properly(&mut self) -> bool {
+        while self.fill() {}
+        self.ended_properly
     }
 
     /// Sends bytes.
@@ -125,7 +141,11 @@ impl Connection {
                 self.bytes.extend_from_slice(&buffer[..got]);
                 true
             }
-            _ => false,
+            Ok(_) => {
+                self.ended_properly = true;
+                false
+            }
+            Err(_) => false,
         }
     }
 

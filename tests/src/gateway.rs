@@ -47,6 +47,8 @@ pub struct Setup {
     pub login: Option<String>,
     /// The port of the admin listener; `None` for one that is free.
     pub admin: Option<u16>,
+    /// Further keys of `[server]`, and `[server.tls]`; with the latter clients use https.
+    pub server_keys: String,
 }
 
 /// The credential of the documented sample.
@@ -100,6 +102,7 @@ impl Setup {
             approval: String::new(),
             login: None,
             admin: None,
+            server_keys: String::new(),
         }
     }
 
@@ -232,16 +235,18 @@ impl Gateway {
             None => format!("url = \"{}\"\n{ca}\n{}\ncredential = \"crm-key\"", setup.upstream, setup.upstream_keys),
         };
         let is_plain = setup.issuer.starts_with("http://");
+        let scheme = if setup.server_keys.contains("[server.tls]") { "https" } else { "http" };
         let text = format!(
             r#"version = 1
 [server]
 listen = "127.0.0.1:{port}"
-public_url = "http://127.0.0.1:{port}"
+public_url = "{scheme}://127.0.0.1:{port}"
 workers = 2
+{}
 [[issuer]]
 name = "corp"
 issuer = "{}"
-audiences = ["http://127.0.0.1:{port}/mcp/crm"{audience}]
+audiences = ["{scheme}://127.0.0.1:{port}/mcp/crm"{audience}]
 allow_insecure_loopback = {is_plain}
 roles = {{ claim = "/roles" }}
 {}
@@ -253,13 +258,17 @@ name = "crm"
 dir = "audit"
 seal_interval_s = 1
 {approvals}{}"#,
-            setup.issuer, setup.issuer_keys, setup.credentials, setup.rules
+            setup.server_keys,
+            setup.issuer,
+            setup.issuer_keys,
+            setup.credentials,
+            setup.rules.replace("{port}", &port.to_string())
         );
         fs::write(dir.path().join("gate.toml"), text).unwrap();
         let legacy_driver = setup.legacy_driver;
         let environment = setup.environment.clone();
         let child = spawn(dir.path(), legacy_driver, &environment);
-        let audience = format!("http://127.0.0.1:{port}/mcp/crm");
+        let audience = format!("{scheme}://127.0.0.1:{port}/mcp/crm");
         let gateway = Gateway { port, admin, audience, dir, child, legacy_driver, environment };
         gateway.wait_until_it_listens();
         gateway

@@ -14,6 +14,7 @@ pub mod memory;
 pub mod nanoidp;
 pub mod postgres;
 pub mod real;
+pub mod secure;
 pub mod upstream;
 pub mod vault;
 

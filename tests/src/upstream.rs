@@ -48,6 +48,21 @@ impl ClientAuthority {
         let leaf = params.signed_by(&key, &self.0).unwrap();
         (leaf.pem(), key.serialize_pem(), leaf.der().to_vec())
     }
+
+    /// The same for a workload, by its SPIFFE ID (SPIFFE X.509-SVID).
+    pub fn workload(&self, id: &str) -> (String, String, Vec<u8>) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.subject_alt_names = vec![rcgen::SanType::URI(id.try_into().unwrap())];
+        params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+        let leaf = params.signed_by(&key, &self.0).unwrap();
+        (leaf.pem(), key.serialize_pem(), leaf.der().to_vec())
+    }
+
+    /// The authority's certificate, in PEM.
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
 }
 
 impl Certified {

@@ -80,6 +80,8 @@ pub(super) struct Named {
     pub(super) upstreams: Vec<String>,
     pub(super) credentials: Vec<String>,
     pub(super) issuers: Vec<String>,
+    /// Those whose certificates are taken; in rules they are numbered behind the issuers of tokens.
+    pub(super) certificate_issuers: Vec<String>,
     /// Those of the issuers whose tokens carry roles.
     pub(super) issuers_with_roles: Vec<String>,
     /// Those of the issuers whose tokens carry groups.
@@ -93,7 +95,16 @@ impl Named {
             upstreams: raw.upstream.iter().map(|upstream| upstream.name.get_ref().clone()).collect(),
             credentials: raw.credential.iter().map(|credential| credential.name.get_ref().clone()).collect(),
             issuers: raw.issuer.iter().map(name).collect(),
-            issuers_with_roles: raw.issuer.iter().filter(|issuer| has_roles(issuer)).map(name).collect(),
+            certificate_issuers: raw.certificate_issuer.iter().map(|issuer| issuer.name.get_ref().clone()).collect(),
+            issuers_with_roles: raw
+                .issuer
+                .iter()
+                .filter(|issuer| has_roles(issuer))
+                .map(name)
+                .chain(
+                    raw.certificate_issuer.iter().filter(|issuer| !issuer.roles.is_empty()).map(|one| one.name.get_ref().clone()),
+                )
+                .collect(),
             issuers_with_groups: raw.issuer.iter().filter(|issuer| has_groups(issuer)).map(name).collect(),
         }
     }
@@ -119,6 +130,7 @@ impl Checker<'_, '_> {
         let approval = server.as_ref().and_then(|server| self.approval(&raw, server, admin.as_ref(), &limits));
         let mut audiences = resources.clone();
         audiences.extend(approval.as_ref().map(|approval| approval.audience.clone()));
+        let tls = self.server_tls(&raw, &resources);
         let issuers = self.issuers(&raw.issuer, &audiences, &limits);
         let rules = rules(&mut self, &raw.rule, &issuers, &upstreams, &resources);
         choose_credentials(&rules, &mut upstreams);
@@ -139,7 +151,7 @@ impl Checker<'_, '_> {
         let [doubts, warnings] = self.problems.take_doubts();
         let dlp_keyring = keyring;
         Some(Config {
-            server: server?,
+            server: Server { tls, ..server? },
             issuers,
             keys_dir: raw.keys.as_ref().map(|keys| self.dir.join(keys.dir.get_ref())),
             credentials: credentials?,
@@ -207,7 +219,8 @@ impl Checker<'_, '_> {
                 None
             }
         };
-        Some(Server { listen: listen?, public_url: public_url?, workers })
+        let client_cert_from = self.client_cert_from(raw.client_cert_from.as_ref());
+        Some(Server { listen: listen?, public_url: public_url?, workers, tls: None, client_cert_from })
     }
 
     /// Reports names that stand twice.

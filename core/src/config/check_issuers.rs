@@ -16,7 +16,7 @@ impl Checker<'_, '_> {
     pub(super) fn issuers(&mut self, raw: &[RawIssuer], resources: &[String], limits: &Limits) -> Vec<Issuer> {
         self.unique(raw.iter().map(|issuer| &issuer.name), "issuer.name");
         self.unique(raw.iter().map(|issuer| &issuer.issuer), "issuer.issuer");
-        if raw.is_empty() {
+        if raw.is_empty() && self.named.certificate_issuers.is_empty() {
             self.problems.add(0..0, "issuer", "there is none", "add an [[issuer]]: without one no token is accepted");
         }
         raw.iter().enumerate().filter_map(|(index, issuer)| self.issuer(issuer, index + 1, resources, limits)).collect()
@@ -65,6 +65,7 @@ impl Checker<'_, '_> {
             }
         };
         let policy = self.claims(raw, &key, policy)?;
+        let policy = policy.with_requirement(self.requirement(raw, &key));
         let keys = self.issuer_keys(raw, &key, limits)?;
         Some(Issuer { policy, allow_insecure_loopback: raw.allow_insecure_loopback, keys })
     }

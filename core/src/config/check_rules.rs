@@ -239,7 +239,9 @@ impl OneRule<'_, '_, '_, '_> {
         let mut issuer = None;
         if let Some(name) = &raw.issuer {
             issuer = issuers.iter().position(|issuer| issuer.policy.name() == name.get_ref());
-            let known = self.checker.named.issuers.clone();
+            let certified = self.checker.named.certificate_issuers.iter().position(|issuer| issuer == name.get_ref());
+            issuer = issuer.or(certified.map(|at| issuers.len() + at));
+            let known = [&self.checker.named.issuers[..], &self.checker.named.certificate_issuers].concat();
             if !known.contains(name.get_ref()) {
                 self.checker.dangling(name, &format!("{}.who.issuer", self.key), "[[issuer]]", known.iter().map(String::as_str));
             }
@@ -257,7 +259,10 @@ impl OneRule<'_, '_, '_, '_> {
         if let Some(principal) = &raw.principal {
             let text = principal.get_ref();
             let named = text.split_once(':').map(|(issuer, _)| issuer).filter(|issuer| Glob::new(issuer).is_literal());
-            let is_known = named.is_none_or(|named| self.checker.named.issuers.iter().any(|issuer| issuer == named));
+            let is_known = named.is_none_or(|name| {
+                let named = &self.checker.named;
+                named.issuers.iter().chain(&named.certificate_issuers).any(|issuer| issuer == name)
+            });
             let agrees = named.is_none_or(|named| raw.issuer.as_ref().is_none_or(|issuer| issuer.get_ref() == named));
             if !text.contains(':') && !text.contains('*') {
                 self.add(principal, "who.principal", "can never match", "a principal is \"<issuer name>:<subject>\"");

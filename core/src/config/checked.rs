@@ -9,7 +9,9 @@ use sluicegate_dlp::{Catalogue, Keyring, Selector};
 use sluicegate_identity::IssuerPolicy;
 use zeroize::Zeroizing;
 
+use super::check_tls::CheckedTls;
 use super::limits::Limits;
+use super::network::Network;
 use super::problem::Problem;
 use super::url::{HttpUrl, Origin};
 use crate::approval::notify::signature::WebhookKey;
@@ -74,6 +76,10 @@ pub struct Server {
     pub public_url: HttpUrl,
     /// Threads of the data path; `None` for one on each available core.
     pub workers: Option<usize>,
+    /// TLS towards agents; `None` where something before the gateway speaks it.
+    pub tls: Option<CheckedTls>,
+    /// The proxies whose word about client certificates is taken.
+    pub client_cert_from: Vec<Network>,
 }
 
 impl Server {

@@ -153,6 +153,16 @@ limits! {
     stdio_message_bytes_max: usize = 16_777_216, 1024..=1_073_741_824;
     /// Time that a program has to end by itself, and then after SIGTERM; then it is killed.
     stdio_end_time_max_ms: u64 = 2_000, 10..=60_000;
+    /// Time for a TLS handshake of an agent; then its connection is closed.
+    tls_handshake_time_max_ms: u64 = 10_000, 100..=60_000;
+    /// TLS handshakes of agents under way at once on one worker; one more connection is closed at once.
+    tls_handshakes_per_worker_max: usize = 1024, 1..=1_000_000;
+    /// Bytes of the client certificate in a trusted proxy's `Client-Cert` field; with more the request has none.
+    client_cert_bytes_max: usize = 16_384, 512..=65_536;
+    /// DPoP proofs remembered at once, in all workers; where one more finds no room, the answer is 503.
+    dpop_proofs_remembered_max: usize = 1_048_576, 1024..=268_435_456;
+    /// Time for which a nonce for DPoP proofs counts.
+    dpop_nonce_time_max_ms: u64 = 300_000, 1_000..=86_400_000;
     /// Time that calls have to end after SIGTERM; then they are cut off.
     drain_time_max_ms: u64 = 10_000, 0..=3_600_000;
 }

@@ -20,14 +20,18 @@ mod check_oauth;
 mod check_pins;
 mod check_rules;
 mod check_scopes;
+mod check_tls;
 mod checked;
 mod limits;
+pub mod network;
 mod problem;
 mod raw;
+mod raw_issuer;
 mod shape;
 pub mod url;
 
 pub use check::load;
+pub use check_tls::CheckedTls;
 pub use checked::{
     Admin, Approval, ArgPredicate, Audit, Budget, Config, Credential, Direction, DlpRule, Done, Issuer, Login, Notify,
     NotifyFormat, PinSetup, Rule, RuleEffect, Server, Slack, Upstream, What, Who,

@@ -105,6 +105,11 @@ impl<'t> Problems<'t> {
         })
     }
 
+    /// How many there are by now.
+    pub(super) fn count(&self) -> usize {
+        self.found.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }

@@ -7,6 +7,7 @@ use sluicegate_dlp::written::Written;
 use toml::Spanned;
 
 use super::limits::RawLimits;
+pub(super) use super::raw_issuer::{RawCertificateIssuer, RawGrant, RawIssuer, RawKeys, RawMap, RawServerTls, RawSource};
 
 pub(super) type Text = Spanned<String>;
 
@@ -18,6 +19,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub issuer: Vec<RawIssuer>,
     pub keys: Option<RawKeys>,
+    #[serde(default)]
+    pub certificate_issuer: Vec<RawCertificateIssuer>,
     #[serde(default)]
     pub credential: Vec<RawCredential>,
     #[serde(default)]
@@ -42,86 +45,8 @@ pub(super) struct RawServer {
     pub listen: Text,
     pub public_url: Text,
     pub workers: Option<Spanned<i64>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawIssuer {
-    pub name: Text,
-    pub issuer: Text,
-    pub audiences: Spanned<Vec<Text>>,
-    #[serde(default)]
-    pub allow_insecure_loopback: bool,
-    pub roles: Option<RawClaim>,
-    pub groups: Option<RawClaim>,
-    pub leeway_s: Option<Spanned<i64>>,
-    pub lifetime_max_s: Option<Spanned<i64>>,
-    pub profile: Option<Text>,
-    pub algs: Option<Spanned<Vec<Text>>>,
-    pub token_types: Option<Spanned<Vec<Text>>>,
-    pub require: Option<Spanned<toml::Table>>,
-    pub authorized_parties: Option<Spanned<Vec<String>>>,
-    pub principal: Option<Text>,
-    pub map: Option<RawMap>,
-    // Where the keys come from.
-    pub jwks_uri: Option<Text>,
-    pub jwks_file: Option<Text>,
-    pub jwks: Option<Spanned<toml::Value>>,
-    pub pem_file: Option<Text>,
-    pub pem_kid: Option<Text>,
-    pub ca: Option<Text>,
-    pub spki_pin: Option<Spanned<Vec<Text>>>,
-    pub client_cert: Option<Text>,
-    pub client_key: Option<Text>,
-    pub bearer_file: Option<Text>,
-    pub allow_private: Option<Spanned<bool>>,
-    pub unknown_key_cooldown_s: Option<Spanned<i64>>,
-    pub max_stale_s: Option<Spanned<i64>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawMap {
-    #[serde(default)]
-    pub groups: Vec<RawSource>,
-    #[serde(default)]
-    pub roles: Vec<Spanned<RawGrant>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawSource {
-    pub claim: Text,
-    pub split: Option<Text>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawGrant {
-    pub when: RawGrantWhen,
-    pub grant: Spanned<Vec<Text>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawGrantWhen {
-    pub claim: Option<Text>,
-    pub split: Option<Text>,
-    pub any: Option<Spanned<Vec<toml::Value>>>,
-    pub all: Option<Spanned<Vec<toml::Value>>>,
-    pub principal: Option<Text>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawKeys {
-    pub dir: Text,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawClaim {
-    pub claim: Text,
+    pub tls: Option<Spanned<RawServerTls>>,
+    pub client_cert_from: Option<Spanned<Vec<Text>>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -18,5 +18,6 @@ pub mod keys;
 pub mod pins;
 pub mod process;
 pub mod resolve;
+pub mod server_tls;
 pub mod snapshot;
 pub mod treatments;

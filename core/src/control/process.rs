@@ -26,12 +26,14 @@ use super::issuers::KeysChanged;
 use super::keys::{KeyDesk, UnknownKey};
 use super::pins::PinBoard;
 use super::resolve;
+use super::server_tls::ServerTlsTask;
 use super::snapshot::{Blueprint, Snapshot};
 use crate::admin;
-use crate::config::Config;
+use crate::config::{CheckedTls, Config};
 use crate::credential::held::Kept;
 use crate::mcp::session::Sealer;
 use crate::pin::desk::{PinDesk, Sighting};
+use crate::proxy::proofs::Proofs;
 use crate::rt;
 use crate::stdio::bridge::{Bridge, Values};
 use crate::worker::mailbox::Mailbox;
@@ -132,6 +134,8 @@ pub fn run(mut config: Config) -> Result<(), ProcessError> {
     let (keys, issuers) = (known.keys.clone(), known.health.clone());
     let pins = board.as_ref().map(PinBoard::pins);
     let first = Arc::new(blueprint.snapshot(1, verifier(&blueprint, &keys, 1), &addresses, &held, pins));
+    let limits = &blueprint.config().limits;
+    let proofs = Arc::new(Proofs::new(limits.dpop_proofs_remembered_max, limits.dpop_nonce_time_max_ms).map_err(system)?);
     let stop = Arc::new(AtomicBool::new(false));
     let (mut threads, mut mailboxes, mut counters) = (Vec::new(), Vec::new(), Vec::new());
     for (index, (listener, spool)) in listeners.into_iter().zip(spools).enumerate() {
@@ -154,6 +158,7 @@ pub fn run(mut config: Config) -> Result<(), ProcessError> {
             approvals: approvals.as_ref().map(|approvals| Arc::clone(&approvals.desk)),
             callers: Arc::clone(&callers),
             seals: approvals.as_ref().map(|approvals| Arc::clone(&approvals.seals)),
+            proofs: Arc::clone(&proofs),
             metrics,
             stop: Arc::clone(&stop),
         })?);
@@ -224,7 +229,8 @@ fn start(outfit: Outfit) -> Result<JoinHandle<Result<(), WorkerError>>, ProcessE
 fn verifier(blueprint: &Blueprint, keys: &[Option<Arc<KeySet>>], generation: u64) -> Verifier {
     let states = blueprint.config().issuers.iter().zip(keys);
     let states = states.map(|(issuer, keys)| IssuerState { policy: issuer.policy.clone(), keys: keys.clone() });
-    Verifier::new(states.collect(), generation)
+    let certificates = blueprint.config().server.tls.as_ref().map(|checked| checked.issuers.clone());
+    Verifier::new(states.collect(), generation).with_certificates(certificates.unwrap_or_default())
 }
 
 /// Whether there is anybody whose tokens can be verified.
@@ -259,6 +265,10 @@ impl Control {
         let (refreshing, tasks) = self.start_credentials(&refreshed);
         let (renewed, mut identities) = mpsc::channel(QUEUE_MAX);
         self.start_identities(&renewed);
+        let (rekeyed, mut server_tls) = mpsc::channel(QUEUE_MAX);
+        if let Some(CheckedTls { files, tls, .. }) = &self.blueprint.config().server.tls {
+            tokio::spawn(ServerTlsTask { files: files.clone(), tls: tls.clone(), changes: rekeyed.clone() }.run());
+        }
         if let Some(admin) = &self.blueprint.config().admin {
             let listener = tokio::net::TcpListener::bind(admin.listen).await;
             let listener = listener.map_err(|error| ProcessError::Listen(admin.listen, error))?;
@@ -302,6 +312,10 @@ impl Control {
                 }
                 Some(IdentityChanged { upstream, identity }) = identities.recv() => {
                     self.blueprint.renew_identity(upstream, &identity);
+                    self.deliver();
+                }
+                Some(changed) = server_tls.recv() => {
+                    self.blueprint.renew_server_tls(changed);
                     self.deliver();
                 }
                 Some(refused) = refusals.recv() => {

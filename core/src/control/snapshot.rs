@@ -7,9 +7,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluicegate_identity::{Verifier, challenge, metadata};
+use sluicegate_identity::{BoundBy, Verifier, challenge, metadata};
 
+use super::server_tls::ServerTlsChanged;
 use super::treatments::Treatments;
+use crate::config::network::Network;
 use crate::config::url::{HttpUrl, Origin};
 use crate::config::{Config, Upstream};
 use crate::credential::held::Kept;
@@ -18,7 +20,7 @@ use crate::pin::pins::Pins;
 use crate::policy::Policy;
 use crate::policy::budget::Budgets;
 use crate::proxy::route::WELL_KNOWN;
-use crate::tls::{ClientIdentity, Transport};
+use crate::tls::{ClientIdentity, ServerTls, Transport};
 
 /// One generation.
 pub struct Snapshot {
@@ -34,6 +36,10 @@ pub struct Snapshot {
     pub is_loopback: bool,
     /// The issuers and their keys.
     pub verifier: Verifier,
+    /// TLS towards agents, for connections that come.
+    pub tls: Option<ServerTls>,
+    /// The proxies whose word about client certificates is taken.
+    pub client_cert_from: Arc<[Network]>,
     /// The rules.
     pub policy: Arc<Policy>,
     /// What tools said of themselves when they were accepted, where tools are pinned.
@@ -64,6 +70,8 @@ pub struct Route {
     pub challenge: String,
     /// The challenge to a request with a token that does not count.
     pub token_challenge: String,
+    /// Whether one of the route's issuers wants tokens that DPoP binds.
+    pub wants_dpop: bool,
     /// Where the upstream is.
     pub origin: Origin,
     /// The upstream's `Host` field.
@@ -86,6 +94,7 @@ pub struct Route {
 pub struct Blueprint {
     config: Config,
     public: HttpUrl,
+    client_cert_from: Arc<[Network]>,
     policy: Arc<Policy>,
     budgets: Arc<Budgets>,
     treatments: Vec<Arc<Treatments>>,
@@ -97,7 +106,8 @@ impl Blueprint {
         let policy = Arc::new(Policy::compile(&mut config));
         let treatments = (0..config.upstreams.len()).map(|index| Arc::new(Treatments::of_upstream(&config, index))).collect();
         let budgets = Arc::new(Budgets::new(std::mem::take(&mut config.budgets), config.limits.budget_meters_max));
-        Blueprint { public: config.server.public_url.clone(), config, policy, budgets, treatments }
+        let client_cert_from = config.server.client_cert_from.clone().into();
+        Blueprint { public: config.server.public_url.clone(), client_cert_from, config, policy, budgets, treatments }
     }
 
     /// The configuration.
@@ -109,6 +119,16 @@ impl Blueprint {
     pub fn renew_identity(&mut self, upstream: usize, identity: &ClientIdentity) {
         if let Some(upstream) = self.config.upstreams.get_mut(upstream) {
             upstream.transport = upstream.transport.with_identity(identity);
+        }
+    }
+
+    /// Speaks TLS with agents by other files, or with other tickets, from the next generation on.
+    pub fn renew_server_tls(&mut self, ServerTlsChanged { tls, issuers }: ServerTlsChanged) {
+        if let Some(checked) = &mut self.config.server.tls {
+            checked.tls = tls;
+            if let Some(issuers) = issuers {
+                checked.issuers = issuers;
+            }
         }
     }
 
@@ -138,6 +158,8 @@ impl Blueprint {
             is_loopback: self.public.origin.is_loopback(),
             base_path,
             verifier,
+            tls: self.config.server.tls.as_ref().map(|checked| checked.tls.clone()),
+            client_cert_from: Arc::clone(&self.client_cert_from),
             policy: Arc::clone(&self.policy),
             pins,
             budgets: Arc::clone(&self.budgets),
@@ -166,7 +188,9 @@ impl Blueprint {
             self.config.issuers.iter().map(|issuer| &issuer.policy).filter(|issuer| issuer.audiences().contains(&resource));
         // Clients cannot ask a trust domain for tokens by OAuth.
         let issuers = issuers.filter(|issuer| !issuer.profile().is_of_trust_domain());
-        let issuers: Vec<&str> = issuers.map(|issuer| issuer.issuer()).collect();
+        let (issuers, requirements): (Vec<&str>, Vec<_>) = issuers.map(|issuer| (issuer.issuer(), issuer.requirement())).unzip();
+        let all_bound_by = |way| !requirements.is_empty() && requirements.iter().all(|requirement| requirement.way == way);
+        let bound = [BoundBy::Mtls, BoundBy::Dpop].into_iter().find(|way| all_bound_by(*way)).unwrap_or(BoundBy::None);
         let (metadata_url, scope) = (format!("{}{WELL_KNOWN}{path}", server.base()), upstream.scopes.everywhere().join(" "));
         Route {
             index,
@@ -174,7 +198,8 @@ impl Blueprint {
             challenge: challenge(&metadata_url, None, &scope),
             token_challenge: challenge(&metadata_url, Some("invalid_token"), &scope),
             metadata_url,
-            metadata: metadata::protected_resource(&resource, &issuers, upstream.scopes.everywhere()),
+            metadata: metadata::protected_resource(&resource, &issuers, upstream.scopes.everywhere(), bound),
+            wants_dpop: requirements.iter().any(|one| one.nonce || matches!(one.way, BoundBy::Dpop | BoundBy::Any)),
             resource,
             origin: upstream.url.origin.clone(),
             authority: upstream.url.authority.clone(),

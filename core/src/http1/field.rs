@@ -10,6 +10,10 @@ pub enum Known {
     Accept,
     AcceptEncoding,
     Authorization,
+    /// What a proxy that ends TLS says of its client's certificate (RFC 9440).
+    ClientCert,
+    /// What it says of those that vouch for it.
+    ClientCertChain,
     Connection,
     ContentEncoding,
     ContentLength,
@@ -74,6 +78,8 @@ impl Known {
             8 if is(b"mcp-name") => Known::McpName,
             9 if is(b"forwarded") => Known::Forwarded,
             10 if is(b"connection") => Known::Connection,
+            11 if is(b"client-cert") => Known::ClientCert,
+            17 if is(b"client-cert-chain") => Known::ClientCertChain,
             10 if is(b"keep-alive") => Known::KeepAlive,
             10 if is(b"mcp-method") => Known::McpMethod,
             12 if is(b"content-type") => Known::ContentType,
@@ -100,6 +106,7 @@ impl Known {
         matches!(
             self,
             Known::Authorization
+                | Known::ClientCert
                 | Known::ContentLength
                 | Known::ContentType
                 | Known::ContentEncoding
@@ -147,6 +154,8 @@ mod tests {
             b"Proxy-Authorization",
             b"Proxy-Status",
             b"DPoP",
+            b"Client-Cert",
+            b"Client-Cert-Chain",
             b"X-Forwarded-For",
             b"Connection",
             b"TE",

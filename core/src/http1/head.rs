@@ -23,10 +23,16 @@ pub struct Field {
 }
 
 /// The fields of one head.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Fields {
     all: Vec<Field>,
     first: [Option<u8>; KNOWN_COUNT],
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Fields { all: Vec::new(), first: [None; KNOWN_COUNT] }
+    }
 }
 
 impl Fields {

@@ -5,7 +5,9 @@
 use std::io;
 use std::net::IpAddr;
 use std::ops::Range;
+use std::rc::Rc;
 
+use super::shown::Shown;
 use crate::config::Limits;
 use crate::http1::chunked::{ChunkBounds, Decoder};
 use crate::http1::encode;
@@ -13,7 +15,7 @@ use crate::http1::framing::Framing;
 use crate::http1::head::{HeadBounds, RequestHead, parse_request};
 use crate::http1::refuse::Refusal;
 use crate::http1::sse;
-use crate::rt::{Peeked, Stream, peek};
+use crate::rt::Stream;
 use crate::worker::watch::{Fired, Guard, Side};
 
 /// Bytes of buffer a connection starts with: room for the head and body of a usual call.
@@ -46,6 +48,8 @@ pub struct Downstream {
     begun: Option<bool>,
     /// The peer's address.
     pub peer: IpAddr,
+    /// The certificate that the peer has shown.
+    pub certificate: Option<Rc<Shown>>,
 }
 
 /// A message head with the bytes it was read from, and whatever followed them.
@@ -68,7 +72,11 @@ pub struct Body {
 impl Downstream {
     /// Takes a connection that was just accepted.
     pub fn new(stream: Stream, guard: Guard, peer: IpAddr) -> Self {
-        Downstream { guard, stream, buffer: Vec::new(), begun: None, peer }
+        let certificate = stream.certificate().map(Shown::new);
+        if stream.is_tls() {
+            guard.set_tls();
+        }
+        Downstream { guard, stream, buffer: Vec::new(), begun: None, peer, certificate }
     }
 
     /// The watch over this connection.
@@ -182,7 +190,7 @@ impl Downstream {
 
     /// Whether the peer has gone.
     pub fn has_gone(&self) -> bool {
-        peek(self.stream.fd()) == Peeked::Closed
+        self.guard.has_gone()
     }
 
     /// Begins the reply as a stream of events, into which all that follows of it goes.
@@ -263,10 +271,23 @@ impl Downstream {
         self.write(interim, 0, to, write_time_max_ms).await.0
     }
 
+    /// Ends the connection. Over TLS the end is announced, so that the peer can tell it from a cut.
+    pub async fn end(&mut self, limits: &Limits) {
+        if self.stream.is_tls() {
+            self.finish(limits).await;
+        }
+    }
+
+    async fn finish(&mut self, limits: &Limits) {
+        self.guard.arm(Side::Downstream, limits.linger_time_max_ms);
+        self.stream.finish_writing().await;
+        self.guard.disarm();
+    }
+
     /// Reads and forgets what the peer still sends, for a moment, so that closing does not reset the connection while our last
     /// answer is on its way (RFC 9112 section 9.6).
     pub async fn linger(&mut self, limits: &Limits) {
-        self.stream.finish_writing();
+        self.finish(limits).await;
         self.guard.arm(Side::DownstreamRead, limits.linger_time_max_ms);
         let mut left = limits.linger_bytes_max;
         while left > 0 {

@@ -1,16 +1,17 @@
 //! Finds out who sent a request, before anything of its body is read.
 //!
-//! Invariant: an `Identified` exists only with a principal whose token was verified for this route's resource; the token itself
+//! Invariant: an `Identified` exists only with a principal whose token, or certificate, was verified for this route's resource, and who
+//! holds what the token is bound to; the token itself
 //! goes no further than this file and to whoever exchanges it for the caller's own credential.
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use sluicegate_identity::{Principal, Refusal, bearer};
+use sluicegate_identity::{Principal, Refusal, Scheme, Sender, credentials, dpop};
 
 use super::answer::{Answer, Rest};
 use super::receive::Framed;
-use super::record;
+use super::{record, sender};
 use crate::http1::field::Known;
 use crate::mcp::reply::code;
 use crate::rt::sleep;
@@ -32,7 +33,7 @@ pub struct Identified {
 /// Can be named in this file only, so nothing else makes an [`Identified`].
 struct Verified;
 
-/// Verifies the request's bearer token.
+/// Verifies the request's token, or its sender's certificate.
 ///
 /// # Errors
 /// The answer: 401 with a challenge whatever is wrong with the token, 503 while it cannot be judged.
@@ -68,20 +69,30 @@ pub fn renew(worker: &Worker, framed: &mut Framed) -> Result<(), (Answer, Rest)>
     })
 }
 
-fn sent_token(framed: &Framed) -> Result<&[u8], Refusal> {
+fn sent_token(framed: &Framed) -> Result<(Scheme, &[u8]), Refusal> {
     let (head, bytes) = (&framed.received.head, &framed.received.bytes);
-    bearer(head.fields.iter().filter(|field| field.known == Known::Authorization).map(|field| &bytes[field.value.clone()]))
+    credentials(head.fields.iter().filter(|field| field.known == Known::Authorization).map(|field| &bytes[field.value.clone()]))
 }
 
 /// The token of a request that was identified.
 pub(super) fn token(framed: &Framed) -> Option<&[u8]> {
-    sent_token(framed).ok()
+    sent_token(framed).ok().map(|(_, token)| token)
 }
 
 fn verify(worker: &Worker, framed: &Framed, may_check: &mut dyn FnMut() -> bool) -> Result<Rc<Principal>, Refusal> {
-    let token = sent_token(framed)?;
-    let now_s = worker.clock.unix_s().ok_or(Refusal::ClockNotSet)?;
-    worker.tokens.borrow_mut().verify_if(&framed.snapshot.verifier, token, &framed.route().resource, now_s, may_check)
+    let now = worker.clock.unix_s().ok_or(Refusal::ClockNotSet)?;
+    let (verifier, audience) = (&framed.snapshot.verifier, &framed.route().resource);
+    let shown = sender::certificate(worker, framed, now)?;
+    let (scheme, token) = match (sent_token(framed), &shown) {
+        // Without a token the certificate speaks, where somebody vouches for it.
+        (Err(Refusal::NoCredentials), Some(shown)) if verifier.takes_certificates() => {
+            return shown.principal(verifier, framed.route().index, audience, now);
+        }
+        (sent, _) => sent?,
+    };
+    let unproven = worker.tokens.borrow_mut().recognise_if(verifier, token, audience, now, may_check)?;
+    let sender = Sender { scheme, certificate: shown.map(|shown| shown.thumbprint()), key: None };
+    sender::proven(worker, framed, unproven, sender, token, now)
 }
 
 /// Verifies; where a signature is to be checked, when it is its turn.
@@ -122,16 +133,33 @@ fn refuse(worker: &Worker, framed: &Framed, refusal: &Refusal) -> (Answer, Rest)
         let detail = match refusal {
             Refusal::Deferred => "Too many new tokens are being verified; try again.",
             Refusal::ClockNotSet => "The gateway's clock has not been set; try again.",
+            Refusal::TooManyProofs => "Too many proofs come at once; try again.",
             _ => "The identity provider's keys are not known yet; try again.",
         };
         Answer::error(503, None, code::UNAVAILABLE, detail).with("Retry-After", "2")
     } else {
         // RFC 6750 section 3.1: no error code where no token was sent.
-        let route = framed.route();
-        let challenge = if framed.field(Known::Authorization).is_some() { &route.token_challenge } else { &route.challenge };
-        Answer::error(401, None, code::UNIDENTIFIED, "A valid bearer token for this resource is required.")
-            .with("WWW-Authenticate", challenge)
+        let (route, has_token) = (framed.route(), framed.field(Known::Authorization).is_some());
+        let challenge = if has_token { &route.token_challenge } else { &route.challenge };
+        let answer = Answer::error(401, None, code::UNIDENTIFIED, "A valid bearer token for this resource is required.")
+            .with("WWW-Authenticate", challenge);
+        with_dpop(worker, framed, refusal, has_token.then_some("invalid_token"), answer)
     };
     record::unidentified(worker, framed, refusal, answer.status);
     (answer, Rest::Unread)
+}
+
+/// The second challenge, for DPoP (RFC 9449 section 7.1), where the route's issuers want it or the request tried it. It too is the
+/// same whatever is wrong, but for a proof that lacks a nonce: that one needs to be told of it (section 9).
+fn with_dpop(worker: &Worker, framed: &Framed, refusal: &Refusal, error: Option<&'static str>, answer: Answer) -> Answer {
+    let tries = matches!(sent_token(framed), Ok((Scheme::Dpop, _)));
+    if !tries && !framed.route().wants_dpop {
+        return answer;
+    }
+    match (refusal, error) {
+        (Refusal::ProofNonce, _) => answer
+            .with("WWW-Authenticate", &dpop::challenge(Some("use_dpop_nonce")))
+            .with("DPoP-Nonce", &worker.proofs.nonce(worker.clock.unix_s().unwrap_or_default())),
+        (_, error) => answer.with("WWW-Authenticate", &dpop::challenge(error)),
+    }
 }

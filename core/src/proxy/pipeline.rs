@@ -24,6 +24,7 @@ pub async fn serve(worker: Rc<Worker>, mut downstream: Downstream) {
             Next::Close => break,
         }
     }
+    downstream.end(&worker.limits).await;
 }
 
 /// What becomes of the connection.

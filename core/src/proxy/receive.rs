@@ -2,15 +2,19 @@
 //!
 //! Invariant: a `Framed` exists only for a request whose body's end is certain and whose route exists; its body is not read yet.
 
+use std::cell::Cell;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
+use sluicegate_identity::dpop::ProvenKey;
 use zeroize::Zeroize;
 
 use super::answer::{Answer, Rest};
 use super::downstream::{Body, Downstream, Ended, Received};
 use super::resource;
 use super::route::{self, Target};
+use super::shown::Shown;
 use crate::config::Limits;
 use crate::control::snapshot::{Route, Snapshot};
 use crate::http1::encode;
@@ -36,6 +40,10 @@ pub struct Framed {
     pub ts_us: i64,
     /// The agent's address.
     pub peer: IpAddr,
+    /// The certificate that the agent has shown on its connection.
+    pub certificate: Option<Rc<Shown>>,
+    /// The key whose proof came with the request, once that proof was used.
+    pub proven: Cell<Option<ProvenKey>>,
     /// Whether the connection ends with this request.
     pub closes: bool,
     route: usize,
@@ -134,6 +142,8 @@ pub async fn parse(worker: &Worker, downstream: &mut Downstream, is_last: bool) 
             started,
             ts_us,
             peer: downstream.peer,
+            certificate: downstream.certificate.clone(),
+            proven: Cell::new(None),
             closes,
             route,
         }))),

@@ -1,5 +1,5 @@
 //! Plain socket calls that do not wait: a listening socket, a look at what has arrived, the end of a connection.
-#![allow(unsafe_code)] // recv(2) and shutdown(2) on a descriptor that the runtime owns
+#![allow(unsafe_code)] // recv(2), poll(2) and shutdown(2) on a descriptor that the runtime owns
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -47,6 +47,14 @@ pub fn peek(fd: Fd) -> Peeked {
             _ => Peeked::Closed,
         },
     }
+}
+
+/// Whether the peer has ended its side, or the connection is broken, also where bytes of it wait to be read.
+pub fn has_hung_up(fd: Fd) -> bool {
+    let mut asked = libc::pollfd { fd, events: libc::POLLRDHUP, revents: 0 };
+    // SAFETY: one live structure is lent for a call that does not wait; a stale descriptor yields an answer, not harm.
+    let ready = unsafe { libc::poll(&raw mut asked, 1, 0) };
+    ready > 0 && asked.revents & (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) != 0
 }
 
 /// Ends both directions of a connection; reads and writes in flight complete at once. The descriptor stays open.

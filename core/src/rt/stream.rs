@@ -10,9 +10,11 @@ use monoio::buf::{IoBuf, IoBufMut};
 use monoio::io::{AsyncReadRent, AsyncWriteRent, Splitable};
 use monoio::net::TcpStream;
 
+use sluicegate_identity::Certificate;
+
 use super::join::join;
 use super::socket::{Fd, finish_writing};
-use crate::tls::{TlsStream, Transport};
+use crate::tls::{ServerTls, TlsStream, Transport};
 
 /// A connected TCP socket on this thread's loop.
 pub struct RawStream(TcpStream);
@@ -31,6 +33,11 @@ impl RawStream {
     /// As [`Stream::write`].
     pub async fn write(&mut self, buffer: Vec<u8>, from: usize, to: usize) -> (io::Result<()>, Vec<u8>) {
         write_range(&mut self.0, buffer, from, to).await
+    }
+
+    /// Ends writing; reading goes on.
+    pub fn finish_writing(&self) {
+        finish_writing(self.0.as_raw_fd());
     }
 }
 
@@ -89,9 +96,36 @@ impl Stream {
         }
     }
 
+    /// Makes the handshake of a server on a plain stream; a TLS one stays as it is.
+    ///
+    /// # Errors
+    /// As [`TlsStream::accept`].
+    pub async fn accept(self, tls: &ServerTls) -> io::Result<Self> {
+        match self {
+            Stream::Plain(raw) => Ok(Stream::Tls(Box::new(TlsStream::accept(raw, tls).await?))),
+            Stream::Tls(_) => Ok(self),
+        }
+    }
+
+    /// Whether TLS is spoken.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Stream::Tls(_))
+    }
+
+    /// The certificate that the peer has shown.
+    pub fn certificate(&self) -> Option<Certificate> {
+        match self {
+            Stream::Plain(_) => None,
+            Stream::Tls(tls) => tls.certificate(),
+        }
+    }
+
     /// Tells the peer that nothing more will be sent; reading goes on.
-    pub fn finish_writing(&mut self) {
-        finish_writing(self.fd());
+    pub async fn finish_writing(&mut self) {
+        match self {
+            Stream::Plain(raw) => raw.finish_writing(),
+            Stream::Tls(tls) => tls.finish_writing().await,
+        }
     }
 
     /// Sends all of `out` and makes one read into `into`. On a plain connection both happen at once, so that a peer that answers

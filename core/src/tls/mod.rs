@@ -1,11 +1,13 @@
-//! TLS towards upstreams, by rustls with aws-lc.
+//! TLS towards upstreams and agents, by rustls with aws-lc.
 //!
 //! Invariant: a certificate is always verified against the upstream's own name, and against public roots or the authorities that its
 //! configuration names; there is no way to switch that off.
 
 mod identity;
 mod pin;
+mod server;
 mod stream;
+mod tickets;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +21,9 @@ use rustls::{ClientConfig, RootCertStore};
 
 pub use identity::{ClientIdentity, IdentityError, IdentityFiles};
 pub use pin::{Pin, provider_config};
+pub use server::{ClientAuth, FileError, ServerFiles, ServerTls, ServerTlsError};
 pub use stream::TlsStream;
+pub use tickets::TICKET_LIFETIME_S;
 
 /// Tells apart the ways in which upstreams are spoken to over TLS.
 static NUMBERS: AtomicU64 = AtomicU64::new(1);

@@ -1,23 +1,31 @@
 //! A TLS session over a stream: plaintext in and out, records in between.
 //!
-//! Invariant: an end without `close_notify` is an error, so a truncated reply cannot pass for a whole one.
+//! Invariant: where a message may end with its connection, as a reply does, an end without `close_notify` is an error, so a cut one
+//! cannot pass for a whole one; a request says itself where it ends.
 
 use std::io::{self, Read, Write};
 
-use rustls::ClientConnection;
+use rustls::{Connection, ServerConnection};
+use sluicegate_identity::Certificate;
 
-use super::ClientTls;
+use super::{ClientTls, ServerTls};
 use crate::rt::RawStream;
 
 /// Bytes read from the network at once: a full record with its framing.
 const RECORD_BYTES: usize = 18 * 1024;
+/// Bytes read at once from a client unless the read before has filled its buffer, so that an idle connection holds little.
+const CLIENT_BYTES: usize = 4 * 1024;
 
-/// A session with an upstream.
+/// A session with one peer.
 pub struct TlsStream {
     raw: RawStream,
-    session: ClientConnection,
+    session: Connection,
     /// Ciphertext that has arrived and was not taken by the session.
     arrived: Vec<u8>,
+    /// How much is read from the network at once.
+    room: usize,
+    /// Ciphertext on its way out; kept while there is more to send, so that a record costs no allocation.
+    leaving: Vec<u8>,
 }
 
 impl TlsStream {
@@ -26,16 +34,42 @@ impl TlsStream {
     /// # Errors
     /// The upstream is not who it must be, or the connection ended.
     pub async fn connect(raw: RawStream, tls: &ClientTls) -> io::Result<Self> {
-        let session = tls.session().map_err(io::Error::other)?;
-        let mut stream = TlsStream { raw, session, arrived: Vec::with_capacity(RECORD_BYTES) };
-        while stream.session.is_handshaking() {
-            stream.flush().await?;
-            if stream.session.is_handshaking() && stream.receive().await? == 0 {
+        let session = Connection::Client(tls.session().map_err(io::Error::other)?);
+        let mut stream = TlsStream { raw, session, arrived: Vec::new(), room: RECORD_BYTES, leaving: Vec::new() };
+        stream.shake_hands().await?;
+        Ok(stream)
+    }
+
+    /// Makes the handshake on an accepted stream.
+    ///
+    /// # Errors
+    /// What came is not TLS, or not TLS that is spoken here, or the client's certificate is not taken, or the connection ended. The
+    /// client was told by an alert, where it can be told.
+    pub async fn accept(raw: RawStream, tls: &ServerTls) -> io::Result<Self> {
+        let session = Connection::Server(ServerConnection::new(tls.config()).map_err(io::Error::other)?);
+        let mut stream = TlsStream { raw, session, arrived: Vec::new(), room: CLIENT_BYTES, leaving: Vec::new() };
+        if let Err(error) = stream.shake_hands().await {
+            // The alert that says why.
+            let _ = stream.flush().await;
+            stream.raw.finish_writing();
+            return Err(error);
+        }
+        Ok(stream)
+    }
+
+    async fn shake_hands(&mut self) -> io::Result<()> {
+        while self.session.is_handshaking() {
+            self.flush().await?;
+            if self.session.is_handshaking() && self.receive().await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        stream.flush().await?;
-        Ok(stream)
+        self.flush().await
+    }
+
+    /// The certificate that the peer has shown in the handshake, or in the one that this session resumes.
+    pub fn certificate(&self) -> Option<Certificate> {
+        Certificate::read(self.session.peer_certificates()?.to_vec())
     }
 
     /// The connection under the session.
@@ -53,6 +87,7 @@ impl TlsStream {
             buffer.truncate(from + got.as_ref().copied().unwrap_or(0));
             match got {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.is_server() => return (Ok(0), buffer),
                 got => return (got, buffer),
             }
             let received = match self.flush().await {
@@ -60,9 +95,15 @@ impl TlsStream {
                 Err(error) => Err(error),
             };
             if let Err(error) = received {
+                // The alert that says why, where it is the peer's fault.
+                let _ = self.flush().await;
                 return (Err(error), buffer);
             }
         }
+    }
+
+    fn is_server(&self) -> bool {
+        matches!(self.session, Connection::Server(_))
     }
 
     /// As [`crate::rt::Stream::write`].
@@ -80,36 +121,66 @@ impl TlsStream {
         (Ok(()), buffer)
     }
 
+    /// Tells the peer that nothing more will be sent.
+    pub async fn finish_writing(&mut self) {
+        self.session.send_close_notify();
+        // A peer that has gone needs no word.
+        let _ = self.flush().await;
+        self.raw.finish_writing();
+    }
+
     /// Sends all records that are ready, in one write.
     async fn flush(&mut self) -> io::Result<()> {
-        let mut out = Vec::new();
+        let mut out = std::mem::take(&mut self.leaving);
         while self.session.wants_write() {
             self.session.write_tls(&mut out)?;
         }
         let to = out.len();
-        if to == 0 { Ok(()) } else { self.raw.write(out, 0, to).await.0 }
+        if to == 0 {
+            self.leaving = out;
+            return Ok(());
+        }
+        let (sent, mut out) = self.raw.write(out, 0, to).await;
+        out.clear();
+        self.leaving = out;
+        sent
     }
 
-    /// Reads ciphertext once and hands it to the session.
+    /// Hands ciphertext to the session; reads once from the network where there is none. 0 is the connection's end.
     async fn receive(&mut self) -> io::Result<usize> {
-        let mut arrived = std::mem::take(&mut self.arrived);
-        arrived.reserve(RECORD_BYTES);
-        let (got, arrived) = self.raw.read(arrived).await;
-        self.arrived = arrived;
-        let got = got?;
-        let mut left = self.arrived.as_slice();
-        if got == 0 {
-            // Tells the session of the end, so that its reader reports whether it came properly.
-            self.session.read_tls(&mut io::empty())?;
+        if self.arrived.is_empty() {
+            let mut arrived = std::mem::take(&mut self.arrived);
+            if self.is_server() {
+                // This wait may be a long one, and there may be many of them.
+                arrived.shrink_to(self.room);
+                self.leaving.shrink_to(CLIENT_BYTES);
+            }
+            arrived.reserve(self.room);
+            let (got, arrived) = self.raw.read(arrived).await;
+            self.arrived = arrived;
+            if self.is_server() {
+                self.room = if *got.as_ref().unwrap_or(&0) >= self.room { RECORD_BYTES } else { CLIENT_BYTES };
+            }
+            got?;
+            if self.arrived.is_empty() {
+                // Tells the session of the end, so that its reader reports whether it came properly.
+                self.session.read_tls(&mut io::empty())?;
+                return Ok(0);
+            }
         }
-        while !left.is_empty() {
+        let mut left = self.arrived.as_slice();
+        // The session holds a bounded amount of plaintext: once there is some, it is read before more is handed over.
+        while !left.is_empty() && self.session.wants_read() {
             if self.session.read_tls(&mut left)? == 0 {
                 break;
             }
             self.session.process_new_packets().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         }
         let taken = self.arrived.len() - left.len();
+        if taken == 0 {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         self.arrived.drain(..taken);
-        Ok(got)
+        Ok(taken)
     }
 }

@@ -27,6 +27,8 @@ counters! {
     connections => "sluicegate_connections_total",
     /// Connections refused because as many as the limit were open.
     connections_refused => "sluicegate_connections_refused_total",
+    /// Connections that ended without a TLS handshake: it failed, or took too long.
+    handshakes_failed => "sluicegate_tls_handshakes_failed_total",
     /// Requests whose head was read.
     requests => "sluicegate_requests_total",
     /// Requests refused before their sender was identified: malformed, unknown route, foreign host or origin.

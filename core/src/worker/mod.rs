@@ -24,7 +24,7 @@ use self::clock::Clock;
 use self::mailbox::Mailbox;
 use self::metrics::Counters;
 use self::pace::Pace;
-use self::watch::{TICK_MS, Watch};
+use self::watch::{Guard, Side, TICK_MS, Watch};
 use crate::approval::desk::Desk;
 use crate::approval::seal::Seals;
 use crate::config::Limits;
@@ -38,6 +38,7 @@ use crate::proxy::downstream::Downstream;
 use crate::proxy::mask::MaskRoom;
 use crate::proxy::pipeline;
 use crate::proxy::pool::{Pool, PoolBounds};
+use crate::proxy::proofs::Proofs;
 use crate::rt::{self, Listener, Runtime, Stream};
 
 /// How long accepting pauses when the system has no descriptor left.
@@ -75,6 +76,8 @@ pub struct Outfit {
     pub approvals: Option<Arc<Desk>>,
     /// Seals what clients bring back for a call that needs approval; there where approvals are.
     pub seals: Option<Arc<Seals>>,
+    /// The uses of proofs; all workers share them.
+    pub proofs: Arc<Proofs>,
     /// The worker's counters.
     pub metrics: Arc<Counters>,
     /// Set once, when the process is to end.
@@ -121,6 +124,10 @@ pub struct Worker {
     mailbox: Arc<Mailbox>,
     pools: Vec<Rc<Pool>>,
     connections: Cell<usize>,
+    /// Connections that make their TLS handshake now.
+    handshakes: Cell<usize>,
+    /// The uses of proofs, and the nonces they must hold.
+    pub proofs: Arc<Proofs>,
     draining: Cell<bool>,
 }
 
@@ -183,6 +190,7 @@ pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
         callers,
         approvals,
         seals,
+        proofs,
         metrics,
         stop,
     } = outfit;
@@ -221,6 +229,8 @@ pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
         snapshot: RefCell::new(snapshot),
         mailbox,
         connections: Cell::new(0),
+        handshakes: Cell::new(0),
+        proofs,
         draining: Cell::new(false),
     });
     let served = runtime.block_on(serve(&worker, listener, &stop));
@@ -281,6 +291,28 @@ async fn accept(worker: Rc<Worker>, listener: Listener) {
 async fn connection(worker: Rc<Worker>, stream: Stream, peer: std::net::IpAddr) {
     worker.connections.set(worker.connections.get() + 1);
     let guard = worker.watch.add(stream.fd());
-    pipeline::serve(Rc::clone(&worker), Downstream::new(stream, guard, peer)).await;
+    if let Some(stream) = secured(&worker, stream, &guard).await {
+        pipeline::serve(Rc::clone(&worker), Downstream::new(stream, guard, peer)).await;
+    }
     worker.connections.set(worker.connections.get() - 1);
+}
+
+/// The stream with TLS on it, where TLS is spoken here. `None`: the handshake failed, took too long, or was one too many.
+async fn secured(worker: &Worker, stream: Stream, guard: &Guard) -> Option<Stream> {
+    let Some(tls) = worker.snapshot().tls.clone() else { return Some(stream) };
+    let under_way = worker.handshakes.get();
+    if under_way >= worker.limits.tls_handshakes_per_worker_max {
+        worker.metrics.connections_refused.add(1);
+        return None;
+    }
+    worker.handshakes.set(under_way + 1);
+    guard.arm(Side::Downstream, worker.limits.tls_handshake_time_max_ms);
+    let made = stream.accept(&tls).await;
+    guard.disarm();
+    worker.handshakes.set(worker.handshakes.get() - 1);
+    made.inspect_err(|error| {
+        worker.metrics.handshakes_failed.add(1);
+        tracing::debug!(%error, "no TLS handshake");
+    })
+    .ok()
 }

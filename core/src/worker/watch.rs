@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
-use crate::rt::{Fd, Peeked, peek, shut_down, shut_down_reading};
+use crate::rt::{Fd, Peeked, has_hung_up, peek, shut_down, shut_down_reading};
 
 /// Milliseconds between two sweeps.
 pub const TICK_MS: u64 = 50;
@@ -40,6 +40,8 @@ struct Slot {
     ends: Side,
     cancels: bool,
     idle: bool,
+    /// Whether the downstream ends with a record of its own, which lies in its queue then and can be answered.
+    is_tls: bool,
     fired: Option<Fired>,
 }
 
@@ -71,6 +73,7 @@ impl Watch {
             ends: Side::Downstream,
             cancels: false,
             idle: false,
+            is_tls: false,
             fired: None,
         };
         let mut slots = self.slots.borrow_mut();
@@ -93,7 +96,7 @@ impl Watch {
             if slot.deadline_ms <= now {
                 slot.fired = Some(Fired::Deadline);
                 slot.end(slot.ends);
-            } else if slot.cancels && slot.upstream.is_some() && peek(slot.downstream) == Peeked::Closed {
+            } else if slot.cancels && slot.upstream.is_some() && slot.has_gone() {
                 slot.fired = Some(Fired::Disconnected);
                 slot.end(Side::Upstream);
             }
@@ -103,12 +106,17 @@ impl Watch {
     /// Ends all connections that wait for their next request; used when the worker drains.
     pub fn end_idle(&self) {
         for slot in self.slots.borrow_mut().iter_mut().flatten().filter(|slot| slot.idle) {
-            slot.end(Side::Downstream);
+            // Over TLS the end is announced, so only reading ends here.
+            slot.end(if slot.is_tls { Side::DownstreamRead } else { Side::Downstream });
         }
     }
 }
 
 impl Slot {
+    fn has_gone(&self) -> bool {
+        if self.is_tls { has_hung_up(self.downstream) } else { peek(self.downstream) == Peeked::Closed }
+    }
+
     fn end(&self, side: Side) {
         match side {
             Side::DownstreamRead => shut_down_reading(self.downstream),
@@ -150,6 +158,18 @@ impl Guard {
     /// Says whether the connection waits for its next request.
     pub fn set_idle(&self, idle: bool) {
         self.with(|slot| slot.idle = idle);
+    }
+
+    /// Says that TLS is spoken with the downstream.
+    pub fn set_tls(&self) {
+        self.with(|slot| slot.is_tls = true);
+    }
+
+    /// Whether the downstream has gone.
+    pub fn has_gone(&self) -> bool {
+        let mut has_gone = false;
+        self.with(|slot| has_gone = slot.has_gone());
+        has_gone
     }
 
     /// Names the upstream connection that serves this one, or takes it away; `cancels` ends it when the downstream goes.

@@ -30,11 +30,11 @@ impl Stage {
 /// The verdict, and whether a signature was checked for it.
 fn look(cache: &mut TokenCache, verifier: &Verifier, token: &[u8], now: u64) -> (Result<Rc<Principal>, Refusal>, bool) {
     let mut is_checked = false;
-    let verdict = cache.verify_if(verifier, token, AUD, now, &mut || {
+    let unproven = cache.recognise_if(verifier, token, AUD, now, &mut || {
         is_checked = true;
         true
     });
-    (verdict, is_checked)
+    (unproven.and_then(|unproven| unproven.prove(&Sender::default())), is_checked)
 }
 
 #[test]
@@ -148,15 +148,15 @@ fn a_signature_that_is_put_off_leaves_no_trace() {
     let stage = stage();
     let mut cache = TokenCache::new(16);
     for token in [stage.token(1), stage.forged(1)] {
-        let put_off = cache.verify_if(&stage.verifier, &token, AUD, NOW, &mut || false);
-        assert_eq!(put_off, Err(Refusal::Deferred));
+        let put_off = cache.recognise_if(&stage.verifier, &token, AUD, NOW, &mut || false);
+        assert_eq!(put_off.map(drop), Err(Refusal::Deferred));
         assert!(Refusal::Deferred.is_unavailable());
     }
     assert_eq!((cache.len(), cache.refused_len()), (0, 0));
     // Nobody is asked about what needs no signature.
     let mut asked = false;
     for token in [&b"x"[..], &stage.key.sign(&with("iss", json!("x"))).unwrap().into_bytes()] {
-        let _ = cache.verify_if(&stage.verifier, token, AUD, NOW, &mut || {
+        let _ = cache.recognise_if(&stage.verifier, token, AUD, NOW, &mut || {
             asked = true;
             false
         });
