@@ -27,6 +27,9 @@ type Authority = rcgen::CertifiedIssuer<'static, rcgen::KeyPair>;
 fn new_authority() -> Authority {
     let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    // A name of its own: to OpenSSL a certificate with its authority's name is one that vouches for itself.
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "authority of tests");
     rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap()
 }
 
