@@ -76,7 +76,7 @@ fn what_does_not_go_together_is_said_where_it_stands() {
         (
             https,
             String::new(),
-            "[[issuer]]\nname = \"lab\"\nissuer = \"https://lab.example\"\naudiences = []\nrequire_bound = \"dpopp\"\n"
+            "[[issuer]]\nname = \"lab\"\nissuer = \"https://lab.example\"\naudiences = [\"https://gate.example/mcp/crm\"]\nrequire_bound = \"dpopp\"\n"
                 .to_owned(),
             "issuer[2].require_bound: is no way to bind a token (did you mean \"dpop\"?)",
         ),
