@@ -135,6 +135,7 @@ fn serve(mut ledger: Ledger, queue: &Receiver<Job>, gauges: &Gauges) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::approval::group::Group;
     use crate::approval::ledger::Bounds;
     use crate::approval::request::{Approver, HeldCall, Identity, Method, Terms, Verdict};
     use crate::approval::sign::Signer;
@@ -144,7 +145,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     fn ask() -> Ask {
-        let (group, upstream, method, tool) = ("dba".into(), "crm".into(), "tools/call".into(), "drop".into());
+        let (group, upstream, method, tool) = (Group::Anywhere("dba".into()), "crm".into(), "tools/call".into(), "drop".into());
         let call =
             HeldCall { upstream, method, tool, params: "{}".into(), masked: false, rule: "r".into(), client: String::new() };
         let requester = Identity { issuer: "corp".into(), subject: "agent".into() };

@@ -3,12 +3,13 @@
 //! The way of an approval: [`digest`] says what exactly is asked for, [`request`] is the life of one request, [`sign`] and [`store`] keep
 //! what was decided, [`ledger`] answers who asks, [`desk`] brings the workers' questions to it and [`grant`] or [`stopped`] is what a
 //! worker gets;
-//! [`show`] puts a request before those who decide, [`notify`] tells them of it, and [`slack`] is how they see it and answer there;
+//! [`group`] says whose word counts, [`show`] puts a request before those who decide, [`notify`] tells them of it, and [`slack`] is how they see it and answer there;
 //! [`seal`] closes what clients carry for the gateway.
 
 pub mod desk;
 pub mod digest;
 pub mod grant;
+pub mod group;
 pub mod ledger;
 pub mod notify;
 pub mod request;

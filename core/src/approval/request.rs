@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::grant::End;
+use super::group::Group;
 
 /// The longest reason of a decision, in bytes.
 pub const REASON_BYTES_MAX: usize = 1024;
@@ -81,8 +82,8 @@ impl fmt::Display for Identity {
 /// What a rule asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
-    /// Who decides: a role or a group.
-    pub group: String,
+    /// Who decides.
+    pub group: Group,
     /// How many of them must approve.
     pub quorum: u32,
     /// Seconds to decide.
@@ -94,9 +95,9 @@ pub struct Terms {
     /// Where an approval is for more than one call: for how long, and for which.
     #[serde(default)]
     pub window: Option<Window>,
-    /// Who may let one call run at once and alone, with a reason: a role or a group.
+    /// Who may let one call run at once and alone, with a reason.
     #[serde(default)]
-    pub break_glass: Option<String>,
+    pub break_glass: Option<Group>,
 }
 
 /// What an approval for a time is for.
@@ -198,7 +199,7 @@ pub struct Approver {
     pub identity: Identity,
     /// The client that the token was given to.
     pub client: Option<String>,
-    /// The roles and groups.
+    /// The roles, and the groups as `issuer:group`.
     pub names: Vec<String>,
     /// How they have proved who they are.
     pub method: Method,
@@ -210,10 +211,9 @@ impl Approver {
         self.client.as_ref() == Some(&self.identity.subject)
     }
 
-    /// Whether it belongs to a group: by its name as in the token, or as `issuer:group`.
-    fn belongs_to(&self, group: &str) -> bool {
-        let of_issuer = format!("{}:{group}", self.identity.issuer);
-        self.names.iter().any(|name| *name == group || *name == of_issuer)
+    /// Whether it belongs to a group.
+    fn belongs_to(&self, group: &Group) -> bool {
+        group.has(&self.identity.issuer, &self.names)
     }
 }
 
@@ -547,7 +547,7 @@ mod tests {
         let judge = |request: &Request, who: &Approver, reason| request.may_decide(who, Verdict::BreakGlass, reason, 1001);
         let mut request = request(3);
         assert_eq!(judge(&request, &lead, "fire"), Err(Refused::NotInGroup));
-        (request.terms.break_glass, request.terms.use_ttl_s) = (Some("lead".into()), 300);
+        (request.terms.break_glass, request.terms.use_ttl_s) = (Some(Group::Anywhere("lead".into())), 300);
         assert_eq!(judge(&request, &approver("bob"), "fire"), Err(Refused::NotInGroup));
         assert_eq!(judge(&request, &Approver { identity: identity("agent"), ..lead.clone() }, "fire"), Err(Refused::OwnRequest));
         assert_eq!(judge(&request, &Approver { client: Some("ann".into()), ..lead.clone() }, "fire"), Err(Refused::Machine));

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::group::Group;
 use super::request::{Decision, HeldCall, Identity, Method, Request, Terms, Verdict};
 use crate::config::{Approval, Notify, NotifyFormat};
 
@@ -13,7 +14,7 @@ pub(super) fn identity(subject: &str) -> Identity {
 /// What a rule asks for that says no more than it must.
 pub(super) fn terms(quorum: u32) -> Terms {
     Terms {
-        group: "dba".into(),
+        group: Group::Anywhere("dba".into()),
         quorum,
         ttl_s: 100,
         use_ttl_s: 30,

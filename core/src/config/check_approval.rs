@@ -10,6 +10,7 @@ use super::check_claims::{has_groups, has_roles};
 use super::checked::{Admin, Approval, Server};
 use super::limits::Limits;
 use super::raw::{RawApprove, RawConfig, RawIssuer, RawRule, Text};
+use crate::approval::group::Group;
 use crate::approval::request::{Terms, Window};
 use crate::policy::Glob;
 
@@ -71,9 +72,9 @@ impl Checker<'_, '_> {
     /// What a rule asks for; `index` is its place in the file, from 0.
     pub(super) fn terms(&mut self, rule: &RawRule, raw: &Spanned<RawApprove>, index: usize) -> Terms {
         let (raw, key) = (raw.get_ref(), format!("rule[{}].approve", index + 1));
-        self.group(&raw.group, &format!("{key}.group"));
+        let group = self.group(&raw.group, &format!("{key}.group"));
+        let break_glass = raw.break_glass.as_ref().map(|group| self.group(group, &format!("{key}.break_glass")));
         if let Some(group) = &raw.break_glass {
-            self.group(group, &format!("{key}.break_glass"));
             if group.get_ref() == raw.group.get_ref() && raw.quorum.as_ref().is_none_or(|quorum| *quorum.get_ref() == 1) {
                 let hint = "name the few who answer for emergencies, or remove it";
                 let message = "is the group that decides alone anyway";
@@ -91,22 +92,23 @@ impl Checker<'_, '_> {
             self.problems.add(use_ttl.span(), format!("{key}.use_ttl_s"), "stands beside `window_s`", hint);
         }
         Terms {
-            group: raw.group.get_ref().clone(),
+            group,
             quorum: u32::try_from(quorum).unwrap_or(1),
             ttl_s: self.number(raw.ttl_s.as_ref(), &format!("{key}.ttl_s"), 10..=604_800, 900),
             use_ttl_s: self.number(raw.use_ttl_s.as_ref(), &format!("{key}.use_ttl_s"), 10..=86_400, 300),
             allow_machine_approver: raw.allow_machine_approver,
             window,
-            break_glass: raw.break_glass.as_ref().map(|group| group.get_ref().clone()),
+            break_glass,
         }
     }
 
-    fn group(&mut self, group: &Text, key: &str) {
+    fn group(&mut self, group: &Text, key: &str) -> Group {
         let name = group.get_ref();
         if name.is_empty() || name.len() > GROUP_BYTES_MAX || name.chars().any(char::is_control) {
             let hint = "name a role, or a group as \"<issuer name>:<group>\"";
             self.problems.add(group.span(), key, "is not the name of a group", hint);
         }
+        Group::read(name, |issuer| self.named.issuers.iter().any(|named| named == issuer))
     }
 
     /// An approval for a time has to say for which calls, so that people know what they approve.

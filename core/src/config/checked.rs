@@ -307,8 +307,8 @@ pub struct Notify {
 impl Notify {
     /// Whether they are told of a request.
     pub fn is_told_of(&self, request: &Request) -> bool {
-        let covers = |names: &[String], name: &String| names.is_empty() || names.contains(name);
-        covers(&self.groups, &request.terms.group) && covers(&self.rules, &request.call.rule)
+        let covers = |names: &[String], name: &str| names.is_empty() || names.iter().any(|one| one == name);
+        covers(&self.groups, &request.terms.group.to_string()) && covers(&self.rules, &request.call.rule)
     }
 }
 

@@ -3,6 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::*;
+use crate::approval::group::Group;
 
 mod claims;
 mod documented;
@@ -447,6 +448,7 @@ fn a_rule_that_holds_calls_has_defaults() {
     let config = load_text(&text).unwrap_or_else(|problems| panic!("{problems:#?}"));
     let terms = config.rules[1].approve.as_ref().unwrap();
     assert_eq!((terms.quorum, terms.ttl_s, terms.use_ttl_s, terms.allow_machine_approver), (1, 900, 300, false));
+    assert_eq!(terms.group, Group::Of { issuer: "corp".into(), name: "dba".into() });
     let approval = config.approval.unwrap();
     assert_eq!(
         (approval.audience.as_str(), approval.hold.as_secs(), approval.cooldown_s),

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::approval::group::Group;
 use crate::approval::request::{Method, Window};
 use crate::approval::store::RedbStore;
 use crate::approval::tests::{receiver, telling};
@@ -39,7 +40,7 @@ fn ask(digest: &str, quorum: u32) -> Ask {
         client: "cli".into(),
     };
     let terms = Terms {
-        group: "dba".into(),
+        group: Group::Anywhere("dba".into()),
         quorum,
         ttl_s: 900,
         use_ttl_s: 300,
@@ -149,7 +150,7 @@ fn r127_one_who_may_lets_the_call_run_alone_and_no_forger_does() {
     let dir = tempfile::tempdir().unwrap();
     let ask = || {
         let mut ask = ask("a", 3);
-        ask.terms.break_glass = Some("lead".into());
+        ask.terms.break_glass = Some(Group::Anywhere("lead".into()));
         ask
     };
     let lead = Approver { names: vec!["lead".into()], ..approver("ann") };

@@ -96,7 +96,7 @@ fn fields(request: &Request) -> (Vec<Value>, bool) {
     field("Asked for by", &request.requester.to_string());
     field("Client", &call.client);
     field("Rule", &call.rule);
-    field("Decides", &terms.group);
+    field("Decides", &terms.group.to_string());
     field("Approvals", &format!("{} of {}", request.approvals().count(), terms.quorum));
     field(
         if request.state == State::Approved { "Counts until" } else { "Expires" },
