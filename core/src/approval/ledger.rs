@@ -3,7 +3,7 @@
 //! Invariant: what is answered is in the store. Each change begins with what other gateways changed, and ends when it is durable; where the
 //! store fails, nothing is granted until it was opened anew and read again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -244,20 +244,16 @@ impl Ledger {
     /// Whether the approvals were signed here, by as many people as the rule asks for now, about exactly this call. What the store says
     /// of the request beside its decisions counts for nothing.
     fn is_proven(&self, request: &Request, ask: &Ask) -> bool {
-        let mut people: Vec<&Identity> = Vec::new();
-        for decision in request.approvals() {
-            if self.signer.has_signed(request, decision) && !people.contains(&&decision.approver) {
-                people.push(&decision.approver);
-            }
-        }
+        // Somebody may have approved before they broke the glass; they are one of those who approved all the same.
+        let people: HashSet<&Identity> = request.approvals().map(|decision| &decision.approver).collect();
         request.digest == ask.digest
             && request.requester == ask.requester
             && request.terms == ask.terms
             && request.denial().is_none()
+            && request.approvals().all(|decision| self.signer.has_signed(request, decision))
             && !people.iter().any(|one| **one == ask.requester || ask.actors.contains(one))
             && (people.len() >= ask.terms.quorum.max(1) as usize || request.is_glass_broken() && ask.terms.break_glass.is_some())
             && !people.is_empty()
-            && people.len() == request.approvals().count()
     }
 
     fn pending(&mut self, request: &Request) -> Answer {

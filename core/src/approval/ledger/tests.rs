@@ -176,6 +176,21 @@ fn r127_one_who_may_lets_the_call_run_alone_and_no_forger_does() {
 }
 
 #[test]
+fn r127_who_has_approved_as_one_of_several_may_break_the_glass_and_the_call_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ask = ask("a", 2);
+    ask.terms.break_glass = Some(Group::Anywhere("lead".into()));
+    let ann = Approver { names: vec!["dba".into(), "lead".into()], ..approver("ann") };
+    let mut ledger = ledger(dir.path(), NOW);
+    let (id, _) = pending(ledger.ask(&ask, NOW));
+    ledger.decide(&id, &ann, Verdict::Approve, "", NOW + 1).unwrap();
+    assert_eq!(pending(ledger.ask(&ask, NOW + 2)).0, id);
+    ledger.decide(&id, &ann, Verdict::BreakGlass, "the site is down", NOW + 3).unwrap();
+    let grant = granted(ledger.ask(&ask, NOW + 4));
+    assert_eq!((grant.id(), grant.breaks_glass()), (id.as_str(), true));
+}
+
+#[test]
 fn r126_the_same_call_finds_the_same_request_and_requests_are_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let mut ledger = ledger(dir.path(), NOW);
