@@ -137,7 +137,7 @@ mod tests {
     use super::*;
     use crate::approval::group::Group;
     use crate::approval::ledger::Bounds;
-    use crate::approval::request::{Approver, HeldCall, Identity, Method, Terms, Verdict};
+    use crate::approval::request::{Approver, HeldCall, Identity, Method, Panel, Terms, Verdict};
     use crate::approval::sign::Signer;
     use crate::approval::stopped::Stopped;
     use crate::approval::store::{RedbStore, Store};
@@ -150,11 +150,11 @@ mod tests {
             HeldCall { upstream, method, tool, params: "{}".into(), masked: false, rule: "r".into(), client: String::new() };
         let requester = Identity { issuer: "corp".into(), subject: "agent".into() };
         let terms = Terms {
-            group,
-            quorum: 1,
+            panel: Panel { group, quorum: 1, allow_machine_approver: false },
+            also: Vec::new(),
+            rules: Vec::new(),
             ttl_s: 900,
             use_ttl_s: 300,
-            allow_machine_approver: false,
             window: None,
             break_glass: None,
         };

@@ -3,7 +3,7 @@
 //! Invariant: what is answered is in the store. Each change begins with what other gateways changed, and ends when it is durable; where the
 //! store fails, nothing is granted until it was opened anew and read again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -244,16 +244,15 @@ impl Ledger {
     /// Whether the approvals were signed here, by as many people as the rule asks for now, about exactly this call. What the store says
     /// of the request beside its decisions counts for nothing.
     fn is_proven(&self, request: &Request, ask: &Ask) -> bool {
-        // Somebody may have approved before they broke the glass; they are one of those who approved all the same.
-        let people: HashSet<&Identity> = request.approvals().map(|decision| &decision.approver).collect();
         request.digest == ask.digest
             && request.requester == ask.requester
             && request.terms == ask.terms
             && request.denial().is_none()
             && request.approvals().all(|decision| self.signer.has_signed(request, decision))
-            && !people.iter().any(|one| **one == ask.requester || ask.actors.contains(one))
-            && (people.len() >= ask.terms.quorum.max(1) as usize || request.is_glass_broken() && ask.terms.break_glass.is_some())
-            && !people.is_empty()
+            && request
+                .approvals()
+                .all(|decision| decision.approver != ask.requester && !ask.actors.contains(&decision.approver))
+            && (request.has_quorum() || request.is_glass_broken() && ask.terms.break_glass.is_some())
     }
 
     fn pending(&mut self, request: &Request) -> Answer {
@@ -328,7 +327,8 @@ impl Ledger {
             let mut request = ledger.settled(id, now_s)?;
             request.may_decide(who, verdict, reason, now_s).map_err(LedgerError::Refused)?;
             let (approver, method, reason) = (who.identity.clone(), Some(who.method), reason.to_owned());
-            let mut decision = Decision { approver, method, verdict, reason, at_s: now_s, signature: String::new() };
+            let (groups, signature) = (request.groups_of(who, verdict), String::new());
+            let mut decision = Decision { approver, method, verdict, groups, reason, at_s: now_s, signature };
             decision.signature = ledger.signer.sign(&request, &decision);
             request.decide(decision);
             ledger.keep(request.clone())?;

@@ -3,7 +3,7 @@
 //! The way of an approval: [`digest`] says what exactly is asked for, [`request`] is the life of one request, [`sign`] and [`store`] keep
 //! what was decided, [`ledger`] answers who asks, [`desk`] brings the workers' questions to it and [`grant`] or [`stopped`] is what a
 //! worker gets;
-//! [`group`] says whose word counts, [`show`] puts a request before those who decide, [`notify`] tells them of it, and [`slack`] is how they see it and answer there;
+//! [`group`] and [`terms`] say whose word counts, [`show`] puts a request before those who decide, [`notify`] tells them of it, and [`slack`] is how they see it and answer there;
 //! [`seal`] closes what clients carry for the gateway.
 
 pub mod desk;
@@ -19,6 +19,7 @@ pub mod sign;
 pub mod slack;
 pub mod stopped;
 pub mod store;
+pub mod terms;
 
 #[cfg(test)]
 mod tests;

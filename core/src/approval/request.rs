@@ -3,17 +3,17 @@
 //! Invariant: a call runs at most once, only after as many different people of the rule's group as it asks for have approved it, none of
 //! whom asked for it, and only in time; a denial ends it whatever was approved before. The clock is passed in.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::grant::End;
 use super::group::Group;
+pub use super::terms::{Panel, Terms, Window};
 
 /// The longest reason of a decision, in bytes.
 pub const REASON_BYTES_MAX: usize = 1024;
-/// Seconds in which a call has to run that one alone let through.
-const BREAK_GLASS_USE_S: u64 = 60;
 
 /// How long the result of a task is kept after the call has ended, in seconds.
 pub const TASK_RESULT_KEPT_S: u64 = 3600;
@@ -77,36 +77,6 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.issuer, self.subject)
     }
-}
-
-/// What a rule asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Terms {
-    /// Who decides.
-    pub group: Group,
-    /// How many of them must approve.
-    pub quorum: u32,
-    /// Seconds to decide.
-    pub ttl_s: u64,
-    /// Seconds to run the call after it was approved.
-    pub use_ttl_s: u64,
-    /// Whether machines may decide too.
-    pub allow_machine_approver: bool,
-    /// Where an approval is for more than one call: for how long, and for which.
-    #[serde(default)]
-    pub window: Option<Window>,
-    /// Who may let one call run at once and alone, with a reason.
-    #[serde(default)]
-    pub break_glass: Option<Group>,
-}
-
-/// What an approval for a time is for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Window {
-    /// Seconds from the last approval.
-    pub seconds: u64,
-    /// The rule as it is written: every call that lies wholly within it may run.
-    pub scope: String,
 }
 
 /// What a call does, as an approver is shown it.
@@ -184,6 +154,9 @@ pub struct Decision {
     pub method: Option<Method>,
     /// What.
     pub verdict: Verdict,
+    /// The groups that they were of and for which it counts; empty in what was decided before that was written down.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
     /// Why, in their words; may be empty.
     pub reason: String,
     /// When, in Unix seconds.
@@ -312,19 +285,17 @@ impl Request {
             State::Approved => {
                 // From what is signed, not from what the store says of the state.
                 let last = self.approvals().map(|decision| decision.at_s).max()?;
-                Some(last.saturating_add(self.lasts_s()))
+                let verdict = if self.is_glass_broken() { Verdict::BreakGlass } else { Verdict::Approve };
+                Some(last.saturating_add(self.terms.lasts_s(verdict)))
             }
             _ => None,
         }
     }
 
-    /// Seconds that an approval counts.
-    fn lasts_s(&self) -> u64 {
-        match &self.terms.window {
-            _ if self.is_glass_broken() => self.terms.use_ttl_s.min(BREAK_GLASS_USE_S),
-            Some(window) => window.seconds,
-            None => self.terms.use_ttl_s,
-        }
+    /// Whether it ended without the call so shortly ago that the same call is not asked for again.
+    pub fn is_cooling(&self, cooldown_s: u64, now_s: u64) -> bool {
+        let holds_back = matches!(self.state, State::Denied | State::Revoked | State::Cancelled);
+        holds_back && now_s < self.changed_at_s.saturating_add(cooldown_s)
     }
 
     /// Whether what is kept for its task is of no more use: a call that will not run, or a result that was there long enough.
@@ -355,7 +326,33 @@ impl Request {
 
     /// Whether somebody may know of the request: who asked for it, and who may be asked about it.
     pub fn concerns(&self, who: &Approver) -> bool {
-        who.identity == self.requester || who.belongs_to(&self.terms.group) || self.may_break_glass(who)
+        who.identity == self.requester
+            || self.terms.panels().any(|panel| who.belongs_to(&panel.group))
+            || self.may_break_glass(who)
+    }
+
+    /// The groups for which a decision of somebody counts.
+    pub fn groups_of(&self, who: &Approver, verdict: Verdict) -> Vec<Group> {
+        let may = |panel: &&Panel| who.belongs_to(&panel.group) && (panel.allow_machine_approver || !who.is_machine());
+        match verdict {
+            Verdict::BreakGlass => self.terms.break_glass.iter().filter(|group| who.belongs_to(group)).cloned().collect(),
+            Verdict::Approve | Verdict::Deny => self.terms.panels().filter(may).map(|panel| panel.group.clone()).collect(),
+        }
+    }
+
+    /// How many different people have approved for a group.
+    pub fn approved_by(&self, panel: &Panel) -> usize {
+        // Before groups were written down there was one that could approve.
+        let counts = |decision: &&Decision| {
+            let is_old = decision.groups.is_empty() && self.terms.also.is_empty();
+            decision.verdict == Verdict::Approve && (is_old || decision.groups.contains(&panel.group))
+        };
+        self.decisions.iter().filter(counts).map(|decision| &decision.approver).collect::<HashSet<_>>().len()
+    }
+
+    /// Whether as many of each group have approved as are asked for.
+    pub fn has_quorum(&self) -> bool {
+        self.terms.panels().all(|panel| self.approved_by(panel) >= panel.quorum.max(1) as usize)
     }
 
     /// Whether somebody is in the group that may let the call through alone.
@@ -392,17 +389,22 @@ impl Request {
             Verdict::Approve | Verdict::BreakGlass => self.state == State::Pending,
             Verdict::Deny => matches!(self.state, State::Pending | State::Approved),
         };
+        let is_of_a_panel = self.terms.panels().any(|panel| approver.belongs_to(&panel.group));
         let belongs = match verdict {
             Verdict::BreakGlass => self.may_break_glass(approver),
             // Who may let it through alone may say no to it, too.
-            Verdict::Deny => approver.belongs_to(&self.terms.group) || self.may_break_glass(approver),
-            Verdict::Approve => approver.belongs_to(&self.terms.group),
+            Verdict::Deny => is_of_a_panel || self.may_break_glass(approver),
+            Verdict::Approve => is_of_a_panel,
         };
+        let (mut panels, mut own) = (self.terms.panels(), self.terms.panels());
+        let takes_all = panels.all(|panel| panel.allow_machine_approver);
+        let takes_here = own.any(|panel| panel.allow_machine_approver && approver.belongs_to(&panel.group));
+        let takes_machines = takes_all || takes_here && verdict != Verdict::BreakGlass;
         if approver.identity == self.requester || self.actors.contains(&approver.identity) {
             Err(Refused::OwnRequest)
         } else if !belongs {
             Err(Refused::NotInGroup)
-        } else if approver.is_machine() && !self.terms.allow_machine_approver {
+        } else if approver.is_machine() && !takes_machines {
             Err(Refused::Machine)
         } else if is_over || !is_open {
             Err(Refused::TooLate(if is_over { State::Expired } else { self.state }))
@@ -425,9 +427,7 @@ impl Request {
             (Verdict::Deny, State::Pending) => self.enter(State::Denied, at_s),
             (Verdict::Deny, State::Approved) => self.enter(State::Revoked, at_s),
             (Verdict::BreakGlass, State::Pending) => self.enter(State::Approved, at_s),
-            (Verdict::Approve, State::Pending) if self.approvals().count() >= self.terms.quorum.max(1) as usize => {
-                self.enter(State::Approved, at_s);
-            }
+            (Verdict::Approve, State::Pending) if self.has_quorum() => self.enter(State::Approved, at_s),
             _ => {}
         }
     }
@@ -496,7 +496,8 @@ mod tests {
     fn decide(request: &mut Request, who: &Approver, verdict: Verdict, now_s: u64) -> Result<(), Refused> {
         request.may_decide(who, verdict, "", now_s)?;
         let (approver, method) = (who.identity.clone(), Some(who.method));
-        let decision = Decision { approver, method, verdict, reason: String::new(), at_s: now_s, signature: String::new() };
+        let (groups, reason, signature) = (request.groups_of(who, verdict), String::new(), String::new());
+        let decision = Decision { approver, method, verdict, groups, reason, at_s: now_s, signature };
         request.decide(decision);
         Ok(())
     }
@@ -533,12 +534,48 @@ mod tests {
         let other = Approver { identity: Identity { issuer: "lab".into(), subject: "ann".into() }, ..approver("ann") };
         assert_eq!(judge(&other), Ok(()));
         assert_eq!(request.state, State::Approved);
-        request.terms.allow_machine_approver = true;
+        request.terms.panel.allow_machine_approver = true;
         assert!(request.may_decide(&Approver { client: Some("bot".into()), ..approver("bot") }, Verdict::Deny, "", 1002).is_ok());
         assert_eq!(
             request.may_decide(&approver("bob"), Verdict::Deny, &"x".repeat(REASON_BYTES_MAX + 1), 1002),
             Err(Refused::LongReason)
         );
+    }
+
+    #[test]
+    fn r90_each_group_of_several_rules_has_to_approve_and_nothing_opens_what_only_one_would() {
+        let panel = |group: &str, quorum, allow_machine_approver| {
+            let group = Group::Anywhere(group.into());
+            Panel { group, quorum, allow_machine_approver }
+        };
+        let (team, security) = (panel("team", 1, true), panel("security", 2, false));
+        let window = Some(Window { seconds: 600, scope: "s".into() });
+        let loose = Terms { panel: team.clone(), window, ..crate::approval::tests::terms(1) };
+        let strict = Terms { panel: security.clone(), ttl_s: 50, ..crate::approval::tests::terms(1) };
+        let joined = |one: &Terms, other: &Terms| {
+            let mut joined = one.clone();
+            joined.join(other);
+            joined
+        };
+        let terms = joined(&loose, &strict);
+        assert_eq!(terms, joined(&strict, &loose));
+        assert_eq!((&terms.panel, &terms.also[..]), (&security, &[team][..]));
+        assert_eq!((terms.ttl_s, terms.window.is_none()), (50, true));
+        assert_eq!(joined(&loose, &loose), loose);
+        let mut request = Request { terms, ..request(1) };
+        let of = |subject: &str, group: &str| Approver { names: vec![group.into()], ..approver(subject) };
+        for (subject, group) in [("tim", "team"), ("tom", "team"), ("sue", "security")] {
+            decide(&mut request, &of(subject, group), Verdict::Approve, 1001).unwrap();
+            assert_eq!(request.state, State::Pending, "{subject}");
+        }
+        // A machine counts for those who let machines decide alone.
+        let bot = |group: &str| Approver { client: Some("bot".into()), ..of("bot", group) };
+        assert_eq!(decide(&mut request, &bot("security"), Verdict::Approve, 1001), Err(Refused::Machine));
+        let both = Approver { names: vec!["team".into(), "security".into()], ..bot("team") };
+        decide(&mut request, &both, Verdict::Approve, 1001).unwrap();
+        assert_eq!(request.state, State::Pending);
+        decide(&mut request, &of("sam", "security"), Verdict::Approve, 1001).unwrap();
+        assert_eq!(request.state, State::Approved);
     }
 
     #[test]
@@ -558,8 +595,8 @@ mod tests {
         assert_eq!(request.state, State::Pending);
         judge(&request, &lead, "fire").unwrap();
         let (approver, method, reason) = (lead.identity, Some(Method::Bearer), "fire".to_owned());
-        let (verdict, signature) = (Verdict::BreakGlass, String::new());
-        request.decide(Decision { approver, method, verdict, reason, at_s: 1002, signature });
+        let (verdict, groups, signature) = (Verdict::BreakGlass, Vec::new(), String::new());
+        request.decide(Decision { approver, method, verdict, groups, reason, at_s: 1002, signature });
         assert_eq!((request.state, request.expires_at_s()), (State::Approved, Some(1062)));
     }
 
@@ -621,7 +658,7 @@ mod tests {
         ) {
             let people = ["agent", "ann", "bob", "cyd", "dan"];
             let (mut request, mut now, mut runs) = (request(quorum), 1000, 0);
-            let (mut approved, mut denied, mut last) = (std::collections::HashSet::new(), false, 0);
+            let (mut approved, mut denied, mut last) = (HashSet::new(), false, 0);
             for (event, later) in events {
                 now += later;
                 match event {

@@ -16,10 +16,12 @@ pub fn shown(request: &Request) -> Value {
             "approver": inert(&decision.approver.to_string()),
             "method": decision.method.map(Method::name),
             "verdict": decision.verdict.name(),
+            "groups": decision.groups.iter().map(|group| inert(&group.to_string())).collect::<Vec<_>>(),
             "reason": inert(&decision.reason),
             "at": decision.at_s,
         })
     });
+    let also = request.terms.also.iter().map(|panel| json!({ "group": inert(&panel.group.to_string()), "quorum": panel.quorum }));
     json!({
         "id": request.id,
         "state": request.state.name(),
@@ -27,13 +29,15 @@ pub fn shown(request: &Request) -> Value {
         "client": inert(&call.client),
         "actors": request.actors.iter().map(|actor| inert(&actor.to_string())).collect::<Vec<_>>(),
         "rule": inert(&call.rule),
+        "rules": request.terms.rules.iter().map(|rule| inert(rule)).collect::<Vec<_>>(),
         "upstream": inert(&call.upstream),
         "method": inert(&call.method),
         "tool": inert(&call.tool),
         "params": inert(&call.params),
         "masked": call.masked,
-        "group": inert(&request.terms.group.to_string()),
-        "quorum": request.terms.quorum,
+        "group": inert(&request.terms.panel.group.to_string()),
+        "quorum": request.terms.panel.quorum,
+        "also": also.collect::<Vec<_>>(),
         "break_glass": request.terms.break_glass.as_ref().map(|group| inert(&group.to_string())),
         "window_s": request.terms.window.as_ref().map(|window| window.seconds),
         "scope": request.terms.window.as_ref().map(|window| inert(&window.scope)),

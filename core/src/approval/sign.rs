@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use super::request::{Decision, Request};
+use super::request::{Decision, Method, Request};
 use crate::canonical::jcs;
 
 /// The key's file, beside the store.
@@ -121,9 +121,41 @@ impl Signer {
     }
 }
 
-/// What is signed: the decision and what it is about, in the form of RFC 8785. Version 1 had no method, and `v` at its end; a decision that
-/// was signed so has none and still counts.
+/// What is signed: the decision and what it is about, in the form of RFC 8785: also for whom it counts, what was asked for, and until when
+/// it counts. Before version 3 there was nothing of that, and a decision that was signed so names no groups; it still counts.
 fn statement(request: &Request, decision: &Decision) -> Vec<u8> {
+    if decision.groups.is_empty() {
+        return old_statement(request, decision);
+    }
+    let mut out = Vec::with_capacity(384);
+    let text = |out: &mut Vec<u8>, before: &str, text: &str| {
+        out.extend_from_slice(before.as_bytes());
+        jcs::write_text(out, text);
+    };
+    text(&mut out, "{\"approver\":{\"issuer\":", &decision.approver.issuer);
+    text(&mut out, ",\"subject\":", &decision.approver.subject);
+    text(&mut out, "},\"at\":", &decision.at_s.to_string());
+    text(&mut out, ",\"digest\":", &request.digest);
+    let expires_at_s = decision.at_s.saturating_add(request.terms.lasts_s(decision.verdict));
+    text(&mut out, ",\"expires\":", &expires_at_s.to_string());
+    for (index, group) in decision.groups.iter().enumerate() {
+        text(&mut out, if index == 0 { ",\"groups\":[" } else { "," }, &group.to_string());
+    }
+    text(&mut out, "],\"id\":", &request.id);
+    text(&mut out, ",\"method\":", decision.method.map_or("", Method::name));
+    for (index, panel) in request.terms.panels().enumerate() {
+        text(&mut out, if index == 0 { ",\"needs\":[{\"group\":" } else { ",{\"group\":" }, &panel.group.to_string());
+        text(&mut out, ",\"quorum\":", &panel.quorum.to_string());
+        out.push(b'}');
+    }
+    text(&mut out, "],\"reason\":", &decision.reason);
+    text(&mut out, ",\"v\":3,\"verdict\":", decision.verdict.name());
+    out.push(b'}');
+    out
+}
+
+/// Versions 1 and 2. Version 1 had no method, and `v` at its end.
+fn old_statement(request: &Request, decision: &Decision) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     let mut text = |before: &str, text: &str| {
         out.extend_from_slice(before.as_bytes());
@@ -151,7 +183,8 @@ fn statement(request: &Request, decision: &Decision) -> Vec<u8> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::approval::request::{Method, Verdict};
+    use crate::approval::group::Group;
+    use crate::approval::request::Verdict;
     use crate::approval::tests::{decision, request};
 
     fn decided(method: Option<Method>) -> Decision {
@@ -164,6 +197,25 @@ mod tests {
         let before = r#"{"approver":{"issuer":"corp","subject":"ann"},"at":"7","digest":"00","id":"APR-1","#;
         assert_eq!(signed(None), format!(r#"{before}"reason":"ok","verdict":"approve","v":1}}"#));
         assert_eq!(signed(Some(Method::Slack)), format!(r#"{before}"method":"slack","reason":"ok","v":2,"verdict":"approve"}}"#));
+    }
+
+    #[test]
+    fn r124_what_is_signed_names_for_whom_it_counts_what_was_asked_for_and_until_when() {
+        let dba = || vec![Group::Of { issuer: "corp".into(), name: "dba".into() }];
+        let decision = Decision { groups: dba(), ..decided(Some(Method::Page)) };
+        let expected = r#"{"approver":{"issuer":"corp","subject":"ann"},"at":"7","digest":"00","expires":"37","groups":["corp:dba"],"id":"APR-1","method":"page","needs":[{"group":"dba","quorum":"2"}],"reason":"ok","v":3,"verdict":"approve"}"#;
+        assert_eq!(String::from_utf8(statement(&request(2), &decision)).unwrap(), expected);
+        let dir = tempfile::tempdir().unwrap();
+        let signer = Signer::open(dir.path()).unwrap();
+        let signature = signer.sign(&request(2), &decision);
+        let decision = Decision { signature, ..decision };
+        assert!(signer.has_signed(&request(2), &decision));
+        let mut longer = request(2);
+        longer.terms.use_ttl_s += 1;
+        let of_another = Decision { groups: vec![Group::Anywhere("lead".into())], ..decision.clone() };
+        let of_none = Decision { groups: Vec::new(), ..decision.clone() };
+        assert!(!signer.has_signed(&request(1), &decision) && !signer.has_signed(&longer, &decision));
+        assert!(!signer.has_signed(&request(2), &of_another) && !signer.has_signed(&request(2), &of_none));
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::group::Group;
-use super::request::{Decision, HeldCall, Identity, Method, Request, Terms, Verdict};
+use super::request::{Decision, HeldCall, Identity, Method, Panel, Request, Terms, Verdict};
 use crate::config::{Approval, Notify, NotifyFormat};
 
 /// Somebody of the issuer `corp`.
@@ -14,11 +14,11 @@ pub(super) fn identity(subject: &str) -> Identity {
 /// What a rule asks for that says no more than it must.
 pub(super) fn terms(quorum: u32) -> Terms {
     Terms {
-        group: Group::Anywhere("dba".into()),
-        quorum,
+        panel: Panel { group: Group::Anywhere("dba".into()), quorum, allow_machine_approver: false },
+        also: Vec::new(),
+        rules: Vec::new(),
         ttl_s: 100,
         use_ttl_s: 30,
-        allow_machine_approver: false,
         window: None,
         break_glass: None,
     }
@@ -41,7 +41,7 @@ pub(super) fn request(quorum: u32) -> Request {
 /// A decision that nobody signed.
 pub(super) fn decision(subject: &str, verdict: Verdict, at_s: u64) -> Decision {
     let (approver, method) = (identity(subject), Some(Method::Bearer));
-    Decision { approver, method, verdict, reason: String::new(), at_s, signature: String::new() }
+    Decision { approver, method, verdict, groups: Vec::new(), reason: String::new(), at_s, signature: String::new() }
 }
 
 /// A receiver of notices about these groups and rules.

@@ -212,6 +212,9 @@ fn show(request: &Value) -> String {
     for name in ["id", "state", "requester", "client", "rule", "group", "quorum", "upstream", "method", "tool", "params"] {
         line(name, text(request, name));
     }
+    for panel in request["also"].as_array().into_iter().flatten() {
+        line("also", format!("{} of {}", panel["quorum"], text(panel, "group")));
+    }
     if request["masked"] == true {
         line("masked", "values in params are masked".to_owned());
     }

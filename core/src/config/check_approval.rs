@@ -11,7 +11,7 @@ use super::checked::{Admin, Approval, Server};
 use super::limits::Limits;
 use super::raw::{RawApprove, RawConfig, RawIssuer, RawRule, Text};
 use crate::approval::group::Group;
-use crate::approval::request::{Terms, Window};
+use crate::approval::request::{Panel, Terms, Window};
 use crate::policy::Glob;
 
 /// The longest name of a group, in bytes.
@@ -92,11 +92,15 @@ impl Checker<'_, '_> {
             self.problems.add(use_ttl.span(), format!("{key}.use_ttl_s"), "stands beside `window_s`", hint);
         }
         Terms {
-            group,
-            quorum: u32::try_from(quorum).unwrap_or(1),
+            panel: Panel {
+                group,
+                quorum: u32::try_from(quorum).unwrap_or(1),
+                allow_machine_approver: raw.allow_machine_approver,
+            },
+            also: Vec::new(),
+            rules: Vec::new(),
             ttl_s: self.number(raw.ttl_s.as_ref(), &format!("{key}.ttl_s"), 10..=604_800, 900),
             use_ttl_s: self.number(raw.use_ttl_s.as_ref(), &format!("{key}.use_ttl_s"), 10..=86_400, 300),
-            allow_machine_approver: raw.allow_machine_approver,
             window,
             break_glass,
         }

@@ -307,8 +307,10 @@ pub struct Notify {
 impl Notify {
     /// Whether they are told of a request.
     pub fn is_told_of(&self, request: &Request) -> bool {
-        let covers = |names: &[String], name: &str| names.is_empty() || names.iter().any(|one| one == name);
-        covers(&self.groups, &request.terms.group.to_string()) && covers(&self.rules, &request.call.rule)
+        let (terms, rule) = (&request.terms, &request.call.rule);
+        let is_of_a_group = terms.panels().any(|panel| self.groups.contains(&panel.group.to_string()));
+        let is_of_a_rule = self.rules.contains(rule) || terms.rules.iter().any(|rule| self.rules.contains(rule));
+        (self.groups.is_empty() || is_of_a_group) && (self.rules.is_empty() || is_of_a_rule)
     }
 }
 

@@ -447,8 +447,8 @@ fn a_rule_that_holds_calls_has_defaults() {
         .replace("[audit]", "[admin]\nlisten = \"127.0.0.1:8081\"\n[approval]\ndir = \"approvals\"\n[audit]");
     let config = load_text(&text).unwrap_or_else(|problems| panic!("{problems:#?}"));
     let terms = config.rules[1].approve.as_ref().unwrap();
-    assert_eq!((terms.quorum, terms.ttl_s, terms.use_ttl_s, terms.allow_machine_approver), (1, 900, 300, false));
-    assert_eq!(terms.group, Group::Of { issuer: "corp".into(), name: "dba".into() });
+    assert_eq!((terms.panel.quorum, terms.ttl_s, terms.use_ttl_s, terms.panel.allow_machine_approver), (1, 900, 300, false));
+    assert_eq!(terms.panel.group, Group::Of { issuer: "corp".into(), name: "dba".into() });
     let approval = config.approval.unwrap();
     assert_eq!(
         (approval.audience.as_str(), approval.hold.as_secs(), approval.cooldown_s),

@@ -3,7 +3,7 @@
 //! Invariant: rules are in the order of their strength (block, approve, mask, allow) and, among equals, of the file; a rule's place in that order is
 //! its rank, and the covering rule of the lowest rank decides.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sluicegate_identity::Principal;
 
@@ -202,6 +202,23 @@ impl Policy {
             first = found.map_or(first, |(rank, _)| rank);
         }
         self.rules.get(first)
+    }
+
+    /// All rules of one effect, of those that count, that are about this principal and these tools at this upstream, and for which `covers`
+    /// holds, by rank.
+    pub(super) fn all_of(
+        &self,
+        rules: Rules,
+        effect: RuleEffect,
+        (who, upstream, tools): (&Principal, usize, Tools<'_>),
+        covers: impl Fn(&Rule) -> bool,
+    ) -> Vec<&Rule> {
+        let counts = |rule: &Rule| rule.effect == effect && (rules == Rules::All || !rule.is_shadow);
+        let lists = self.by_upstream.get(upstream).into_iter().flat_map(|candidates| candidates.lists(who, tools));
+        // A rule that asks for one of several roles stands under each of them.
+        let ranks: BTreeSet<usize> = lists.flatten().copied().collect();
+        let found = ranks.into_iter().filter_map(|rank| self.rules.get(rank));
+        found.filter(|rule| counts(rule) && is_about(rule, who) && covers(rule)).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: a condition that cannot be judged never makes a rule permit. An allowing rule needs every leaf it looks at to hold,
 //! a blocking one, and one that holds a call for people, any leaf.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 
 use sluicegate_dlp::json::Value;
@@ -90,7 +91,7 @@ pub struct Shadow<'p> {
 }
 
 /// A decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision<'p> {
     /// What becomes of the call.
     pub effect: Effect,
@@ -103,9 +104,7 @@ pub struct Decision<'p> {
     /// Whether everything that can be found is masked, where the call is forwarded.
     pub masks: bool,
     /// What it takes to approve the call, where it is held.
-    pub terms: Option<&'p Terms>,
-    /// Whether a call that is held lies wholly within the rule that holds it, so that an approval for a time can be for it.
-    pub is_within: bool,
+    pub terms: Option<Cow<'p, Terms>>,
     /// What would have been decided if the rules in shadow mode were enforced, where one of them would have decided.
     pub shadow: Option<Shadow<'p>>,
 }
@@ -113,7 +112,7 @@ pub struct Decision<'p> {
 impl Decision<'static> {
     /// A decision that no rule made.
     const fn without_rule(effect: Effect, reason: Reason) -> Self {
-        Decision { effect, rule: "", reason, credential: None, masks: false, terms: None, is_within: false, shadow: None }
+        Decision { effect, rule: "", reason, credential: None, masks: false, terms: None, shadow: None }
     }
 }
 
@@ -171,13 +170,33 @@ impl Policy {
                 reason: Reason::Rule,
                 credential: rule.credential,
                 masks: rule.effect == RuleEffect::Mask || rule.effect == RuleEffect::Approve && self.also_masks(who, facts),
-                terms: rule.approve.as_ref(),
-                is_within: rule.effect == RuleEffect::Approve && args_permit(rule, facts.arguments),
+                terms: if rule.effect == RuleEffect::Approve { self.terms(rules, who, facts, holds) } else { None },
                 shadow: None,
             },
             None if is_housekeeping(facts.method) && self.may_use(who, facts.upstream) => HOUSEKEEPING,
             None => DEFAULT_DENY,
         }
+    }
+
+    /// What it takes to approve a call: all that the rules that hold it ask for. An approval for a time can be for a call that lies
+    /// wholly within each of them alone.
+    fn terms(&self, rules: Rules, who: &Principal, facts: &Facts<'_>, holds: impl Fn(&Rule) -> bool) -> Option<Cow<'_, Terms>> {
+        let place = (who, facts.upstream, Tools::Of(facts.tool));
+        let holding = self.all_of(rules, RuleEffect::Approve, place, holds);
+        let (first, others) = holding.split_first()?;
+        let mut terms = Cow::Borrowed(first.approve.as_ref()?);
+        for terms_of_other in others.iter().filter_map(|rule| rule.approve.as_ref()) {
+            terms.to_mut().join(terms_of_other);
+        }
+        if !others.is_empty() {
+            let mut ids: Vec<String> = holding.iter().map(|rule| rule.id.clone()).collect();
+            ids.sort();
+            terms.to_mut().rules = ids;
+        }
+        if terms.window.is_some() && !holding.iter().all(|rule| args_permit(rule, facts.arguments)) {
+            terms.to_mut().window = None;
+        }
+        Some(terms)
     }
 
     /// Whether a call that a stronger rule holds is covered by one that masks too: what rules ask for adds up.

@@ -7,6 +7,7 @@ use sluicegate_identity::mint::SigningKey;
 use sluicegate_identity::{Algorithm, IssuerState, KeySet, Principal, Verifier};
 
 use super::*;
+use crate::approval::request::Terms;
 use crate::config;
 use crate::mcp::call::Call;
 use crate::mcp::envelope;
@@ -152,7 +153,6 @@ fn what_no_rule_permits_is_denied() {
             credential: None,
             masks: false,
             terms: None,
-            is_within: false,
             shadow: None
         }
     );
@@ -163,7 +163,6 @@ fn what_no_rule_permits_is_denied() {
         credential: None,
         masks: false,
         terms: None,
-        is_within: false,
         shadow: None,
     };
     assert_eq!(stage.decide(&reader, "tools/call", Some("write_customer"), Some("{}")), denied);
@@ -454,7 +453,7 @@ fn r90_a_held_call_is_masked_where_a_rule_that_masks_covers_it_too() {
     let who = stage.who("corp", "a", &[]);
     let decide = |tool, arguments| {
         let decision = stage.decide(&who, "tools/call", Some(tool), Some(arguments));
-        (decision.effect, decision.rule, decision.masks, decision.terms.map(|terms| terms.quorum))
+        (decision.effect, decision.rule, decision.masks, decision.terms.map(|terms| terms.panel.quorum))
     };
     assert_eq!(decide("t", r#"{"sql":"drop"}"#), (Effect::Approve, "hold", false, Some(2)));
     assert_eq!(decide("m", r#"{"sql":"drop"}"#), (Effect::Approve, "hold", true, Some(2)));
@@ -462,4 +461,37 @@ fn r90_a_held_call_is_masked_where_a_rule_that_masks_covers_it_too() {
     assert_eq!(decide("t", r#"{"sql":"select"}"#), (Effect::Allow, "all", false, None));
     // As for a rule that blocks, any leaf is enough, and wrapping hides nothing.
     assert_eq!(decide("t", r#"{"sql":["select","drop"]}"#).0, Effect::Approve);
+}
+
+#[test]
+fn r90_two_rules_that_hold_a_call_both_have_to_be_satisfied_in_whatever_order_they_stand() {
+    let what = "what = { upstream = \"crm\", tool = \"t\" }\n";
+    let loose = rule(
+        "loose",
+        &format!(
+            "{what}args = [{{ at = \"/sql\", sql = {{ dialect = \"postgres\", class = [\"write\"] }} }}]\neffect = \"approve\"\napprove = {{ group = \"team\", window_s = 600 }}"
+        ),
+    );
+    let strict = rule(
+        "strict",
+        &format!(
+            "{what}args = [{{ at = \"/sql\", regex = \"payroll\" }}]\neffect = \"approve\"\napprove = {{ group = \"security\", quorum = 2 }}"
+        ),
+    );
+    let terms = |rules: &str, sql: &str| {
+        let stage = Stage::new(rules);
+        let who = stage.who("corp", "a", &[]);
+        let arguments = serde_json::json!({ "sql": sql }).to_string();
+        stage.decide(&who, "tools/call", Some("t"), Some(&arguments)).terms.unwrap().into_owned()
+    };
+    let needs =
+        |terms: &Terms| -> Vec<(String, u32)> { terms.panels().map(|panel| (panel.group.to_string(), panel.quorum)).collect() };
+    for rules in [format!("{loose}{strict}"), format!("{strict}{loose}")] {
+        let both = terms(&rules, "update payroll set pay = 2");
+        assert_eq!(needs(&both), [("security".to_owned(), 2), ("team".to_owned(), 1)]);
+        assert!(both.window.is_none(), "an open window of one group would let it run");
+        assert_eq!(both.rules, ["loose", "strict"]);
+        let one = terms(&rules, "update customers set city = 2");
+        assert_eq!((needs(&one), one.window.is_some(), one.rules.len()), (vec![("team".to_owned(), 1)], true, 0));
+    }
 }

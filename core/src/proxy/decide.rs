@@ -323,8 +323,7 @@ fn judge_parsed<'a>(
     let arguments = call.arguments();
     let decision = framed.snapshot.policy.decide_call(principal, framed.route().index, &call);
     (asked.effect, asked.rule, asked.reason) = (decision.effect, decision.rule, decision.reason.code());
-    (asked.masks, asked.terms, asked.is_within) = (decision.masks, decision.terms, decision.is_within);
-    asked.shadow = decision.shadow;
+    (asked.masks, asked.terms, asked.shadow) = (decision.masks, decision.terms, decision.shadow);
     if let Some(arguments) = arguments {
         asked.arguments_bytes = arguments.span().len() as u64;
         asked.arguments = room.for_the_record(tape, doc, arguments, &worker.redact_all).into_owned();

@@ -95,9 +95,9 @@ pub fn held(
             rule: asked.rule.to_owned(),
             client: principal.and_then(|principal| principal.client_id()).unwrap_or_default().to_owned(),
         },
-        // A call that only in part is what the rule is about is asked for by itself.
-        terms: Terms { window: window(asked).cloned(), ..terms.clone() },
-        known: asked.round.map(|round| round.approval.clone()),
+        terms: terms.clone(),
+        // A call that comes back, or that a task runs, asks nobody anew.
+        known: asked.round.map(|round| round.approval.clone()).or_else(|| asked.task.map(|_| asked.approval.clone())),
     };
     let progress_token = call.params.and_then(progress_token).and_then(|token| doc.get(token.span())).map(<[u8]>::to_vec);
     // An approval for a time is of no one call, so no call is kept with it.
@@ -121,9 +121,9 @@ fn progress_token(params: Value<'_>) -> Option<Value<'_>> {
     token.filter(|token| matches!(token.kind(), Kind::String | Kind::Number))
 }
 
-/// What an approval for a time would be for, where the call lies within it.
-fn window<'a>(asked: &Asked<'a>) -> Option<&'a Window> {
-    asked.terms.and_then(|terms| terms.window.as_ref()).filter(|_| asked.is_within)
+/// What an approval for a time would be for.
+fn window<'a>(asked: &'a Asked<'_>) -> Option<&'a Window> {
+    asked.terms.as_ref().and_then(|terms| terms.window.as_ref())
 }
 
 /// The digest of exactly this call under the rule that holds it, or of the scope that it lies within, in hexadecimal digits.

@@ -147,14 +147,14 @@ pub(super) fn approved(
         // What was approved is a call under the rules of then, and whatever permits it now gives no right to run it once.
         (asked.effect, asked.reason) = (Effect::Block, "task-of-other-rules");
     }
-    let (Effect::Approve, Some(terms)) = (asked.effect, asked.terms) else { return Ok(None) };
+    let (Effect::Approve, Some(terms)) = (asked.effect, asked.terms.clone()) else { return Ok(None) };
     let stopped = match std::mem::take(&mut asked.standing) {
         // Who cannot be answered cannot be told to wait.
         Standing::Unasked if call.exchange != Exchange::Request => {
             (asked.effect, asked.reason) = (Effect::Block, "approval-without-answer");
             return Ok(None);
         }
-        Standing::Unasked => match hold::held(worker, room, tape, doc, asked, call, terms) {
+        Standing::Unasked => match hold::held(worker, room, tape, doc, asked, call, &terms) {
             Ok(held) => return Err(Stop::Held(Box::new(held))),
             Err(reason) => {
                 (asked.effect, asked.reason) = (Effect::Block, reason);

@@ -61,7 +61,7 @@ pub struct Asked<'a> {
     /// Whether everything that can be found is masked.
     pub masks: bool,
     /// What it takes to approve the call, where it is held.
-    pub terms: Option<&'a Terms>,
+    pub terms: Option<Cow<'a, Terms>>,
     /// What came of asking for approval.
     pub standing: Standing,
     /// What came of asking for the caller's own credential.
@@ -74,8 +74,6 @@ pub struct Asked<'a> {
     pub task: Option<&'a str>,
     /// The request for approval, where the call needs one; else empty.
     pub approval: String,
-    /// Whether the call lies wholly within the rule that holds it.
-    pub is_within: bool,
     /// What the rules in shadow mode would have done.
     pub shadow: Option<Shadow<'a>>,
 }
@@ -113,7 +111,6 @@ impl<'a> Asked<'a> {
             kept: None,
             task: None,
             approval: String::new(),
-            is_within: false,
             shadow: None,
         }
     }

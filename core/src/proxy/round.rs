@@ -86,7 +86,7 @@ impl Round {
 /// The answer that sends the client's user to the page of a request that is pending; `None` where the client cannot, or nobody knows
 /// the page.
 pub fn begin(worker: &Worker, asked: &Asked<'_>, call: &Call<'_>, approval: &str, expires_at_s: u64) -> Option<Answer> {
-    let (page, terms) = (asked.framed.snapshot.approval_page.as_ref()?, asked.terms?);
+    let (page, terms) = (asked.framed.snapshot.approval_page.as_ref()?, asked.terms.as_ref()?);
     let is_declined = asked.round.is_some_and(|round| round.is_declined);
     let opens_urls = match asked.era {
         Era::Modern => capability::opens_urls(call.params),
@@ -95,7 +95,8 @@ pub fn begin(worker: &Worker, asked: &Asked<'_>, call: &Call<'_>, approval: &str
     if !opens_urls || is_declined {
         return None;
     }
-    let message = format!("This call waits until {} approves it (approval {approval}). It is decided on this page.", terms.group);
+    let message =
+        format!("This call waits until {} approves it (approval {approval}). It is decided on this page.", terms.groups());
     let elicited = Elicited { url: &format!("{page}{approval}"), message: &message, approval };
     match asked.era {
         Era::Legacy => {

@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::html::{Html, csrf_field};
 use super::list::{badge, left, subject, time};
 use super::session::Session;
-use crate::approval::request::{Refused, Request, State as Standing, Verdict};
+use crate::approval::request::{Panel, Refused, Request, State as Standing, Verdict};
 use crate::canonical::utc::utc;
 use crate::difference::difference;
 use crate::policy::Told;
@@ -59,7 +59,7 @@ fn last_approved<'r>(own: &[&'r Request], request: &Request) -> Option<&'r Reque
             && other.requester == request.requester
             && (&one.upstream, &one.method, &one.tool) == (&other_call.upstream, &other_call.method, &other_call.tool)
             && other.denial().is_none()
-            && other.approvals().count() >= other.terms.quorum as usize
+            && other.has_quorum()
     };
     own.iter().filter(is_like).max_by_key(|other| other.approvals().map(|decision| decision.at_s).max()).copied()
 }
@@ -71,8 +71,9 @@ fn facts(request: &Request, now_s: u64) -> Html {
     if let Some(at_s) = request.expires_at_s() {
         html.put(" ends ").add(time(at_s, &left(at_s, now_s))).put(", at ").text(&utc(at_s));
     }
-    let count = request.approvals().count();
-    let needs = format!("{} of the group {}; {count} so far", terms.quorum, terms.group);
+    let needs = |panel: &Panel| format!("{} of the group {}; {} so far", panel.quorum, panel.group, request.approved_by(panel));
+    let needs = terms.panels().map(needs).collect::<Vec<_>>().join(", and ");
+    let rules = if terms.rules.is_empty() { call.rule.clone() } else { terms.rules.join(", ") };
     let lasts = terms.window.as_ref().map(|window| format!("every such call for {} seconds", window.seconds)).unwrap_or_default();
     html.put("</p>\n<dl>\n");
     for (name, value) in [
@@ -81,7 +82,7 @@ fn facts(request: &Request, now_s: u64) -> Html {
         ("Upstream", call.upstream.clone()),
         ("Method", call.method.clone()),
         ("Tool", call.tool.clone()),
-        ("Held by rule", call.rule.clone()),
+        ("Held by rule", rules),
         ("Approvals needed", needs),
         ("An approval is for", lasts),
         ("Asked at", utc(request.asked_at_s)),

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::approval::group::Group;
-use crate::approval::request::{Method, Window};
+use crate::approval::request::{Method, Panel, Window};
 use crate::approval::store::RedbStore;
 use crate::approval::tests::{receiver, telling};
 use crate::config::Limits;
@@ -40,11 +40,11 @@ fn ask(digest: &str, quorum: u32) -> Ask {
         client: "cli".into(),
     };
     let terms = Terms {
-        group: Group::Anywhere("dba".into()),
-        quorum,
+        panel: Panel { group: Group::Anywhere("dba".into()), quorum, allow_machine_approver: false },
+        also: Vec::new(),
+        rules: Vec::new(),
         ttl_s: 900,
         use_ttl_s: 300,
-        allow_machine_approver: false,
         window: None,
         break_glass: None,
     };
@@ -283,7 +283,7 @@ fn r124_who_writes_to_the_store_alone_cannot_approve() {
                 request.decisions = vec![forged.clone()];
             })
         }),
-        (2, Box::new(|request| (request.state, request.terms.quorum) = (State::Approved, 1))),
+        (2, Box::new(|request| (request.state, request.terms.panel.quorum) = (State::Approved, 1))),
         (2, {
             Box::new(move |request| {
                 request.state = State::Approved;
@@ -332,6 +332,7 @@ fn r124_an_approval_fits_no_other_call_and_its_time_is_what_was_signed() {
     assert!(matches!(ledger(dir.path(), NOW + 1001).ask(&ask("a", 1), NOW + 1001), Answer::Pending { .. }));
 }
 
+                groups: Vec::new(),
 /// A store that fails when it is told to.
 struct Failing(RedbStore, Arc<AtomicBool>);
 

@@ -69,7 +69,7 @@ fn value(request: &Request) -> String {
 fn headline(request: &Request) -> String {
     let (id, rule) = (&request.id, &request.call.rule);
     match request.state {
-        State::Pending => format!("Approval {id} waits for {}: {rule}", request.terms.group),
+        State::Pending => format!("Approval {id} waits for {}: {rule}", request.terms.groups()),
         state => format!("Approval {id} is {}: {rule}", state.name()),
     }
     .chars()
@@ -96,8 +96,9 @@ fn fields(request: &Request) -> (Vec<Value>, bool) {
     field("Asked for by", &request.requester.to_string());
     field("Client", &call.client);
     field("Rule", &call.rule);
-    field("Decides", &terms.group.to_string());
-    field("Approvals", &format!("{} of {}", request.approvals().count(), terms.quorum));
+    field("Decides", &terms.groups());
+    let so_far = terms.panels().map(|panel| format!("{} of {}", request.approved_by(panel), panel.quorum));
+    field("Approvals", &so_far.collect::<Vec<_>>().join(", "));
     field(
         if request.state == State::Approved { "Counts until" } else { "Expires" },
         &request.expires_at_s().map(utc).unwrap_or_default(),

@@ -125,7 +125,7 @@ pub fn handed_out(worker: &Worker, asked: &Asked<'_>, request: &Request) -> Opti
 /// What is told of a task that waits for people.
 fn waiting(request: &Request, page: Option<&str>) -> String {
     let place = page.map(|page| format!(" at {page}{}", request.id)).unwrap_or_default();
-    format!("Approval {} waits for {}{place}.", request.id, request.terms.group)
+    format!("Approval {} waits for {}{place}.", request.id, request.terms.groups())
 }
 
 fn owner<'a>(purpose: &'static str, about: &'a str, upstream: &'a str, principal: &'a str) -> Owner<'a> {
