@@ -20,6 +20,8 @@ use super::store::{Store, StoreError};
 const OPEN_MAX: usize = 2_000;
 /// Ended requests that are kept, so that people can look them up; with more the oldest are forgotten.
 const ENDED_MAX: usize = 2_000;
+/// As many of one principal at most, so that nobody drives out what others asked for.
+const ENDED_PER_PRINCIPAL_MAX: usize = 200;
 /// How long an ended request is kept, in seconds.
 const ENDED_KEPT_S: u64 = 7 * 24 * 3600;
 /// How long a store that failed is left alone, in seconds.
@@ -97,7 +99,7 @@ impl fmt::Display for LedgerError {
 pub struct Bounds {
     /// Pending requests of one principal.
     pub pending_per_principal_max: usize,
-    /// Seconds after a denial during which the same call is not asked for again.
+    /// Seconds after a denial, or after it was taken back, during which the same call is not asked for again.
     pub cooldown_s: u64,
 }
 
@@ -224,11 +226,14 @@ impl Ledger {
             State::Denied | State::Revoked => {
                 let until = request.changed_at_s.saturating_add(self.bounds.cooldown_s);
                 let reason = request.denial().map(|denial| denial.reason.clone()).unwrap_or_default();
-                let counts = now_s < until || ask.known.as_ref() == Some(&id);
+                let counts = request.is_cooling(self.bounds.cooldown_s, now_s) || ask.known.as_ref() == Some(&id);
                 let retry_after_s = until.saturating_sub(now_s);
                 counts.then_some(Answer::Stopped(Stopped::Denied { id, reason, retry_after_s }))
             }
-            state => (ask.known.as_ref() == Some(&id)).then_some(Answer::Stopped(Stopped::Over { id, state })),
+            state => {
+                let counts = request.is_cooling(self.bounds.cooldown_s, now_s) || ask.known.as_ref() == Some(&id);
+                counts.then_some(Answer::Stopped(Stopped::Over { id, state }))
+            }
         })
     }
 
@@ -262,7 +267,13 @@ impl Ledger {
 
     fn add(&mut self, ask: &Ask, now_s: u64) -> Result<Answer, StoreError> {
         let open = self.requests.values().filter(|request| request.state.is_open()).count();
-        let own = |request: &&Request| request.state == State::Pending && request.requester == ask.requester;
+        // What was taken back counts as long as it cools, or who asks and takes back in turn would tell people of ever more.
+        let is_held = |request: &Request| match request.state {
+            State::Pending => true,
+            State::Cancelled => request.is_cooling(self.bounds.cooldown_s, now_s),
+            _ => false,
+        };
+        let own = |request: &&Arc<Request>| request.requester == ask.requester && is_held(request);
         if open >= OPEN_MAX || self.requests.values().filter(own).count() >= self.bounds.pending_per_principal_max {
             return Ok(Answer::Stopped(Stopped::TooMany));
         }
@@ -417,13 +428,20 @@ impl Ledger {
     fn forget(&mut self, now_s: u64) -> Result<(), StoreError> {
         let mut ended: Vec<&Request> = self.requests.values().filter(|request| !request.state.is_open()).collect();
         ended.sort_by_key(|request| std::cmp::Reverse(request.changed_at_s));
-        let is_old = |at: usize, request: &Request| at >= ENDED_MAX || now_s >= request.changed_at_s.saturating_add(ENDED_KEPT_S);
-        let old: Vec<String> = ended
-            .iter()
-            .enumerate()
-            .filter(|(at, request)| is_old(*at, request))
-            .map(|(_, request)| request.id.clone())
-            .collect();
+        let mut of_each: HashMap<&Identity, usize> = HashMap::new();
+        let mut old: Vec<String> = Vec::new();
+        let mut kept = 0;
+        for request in ended {
+            let own = of_each.entry(&request.requester).or_default();
+            let is_old = kept >= ENDED_MAX
+                || *own >= ENDED_PER_PRINCIPAL_MAX
+                || now_s >= request.changed_at_s.saturating_add(ENDED_KEPT_S);
+            if is_old && !request.is_cooling(self.bounds.cooldown_s, now_s) {
+                old.push(request.id.clone());
+            } else {
+                (kept, *own) = (kept + 1, *own + 1);
+            }
+        }
         if old.is_empty() {
             return Ok(());
         }

@@ -219,6 +219,56 @@ fn r121_a_restart_keeps_what_was_decided_and_never_runs_a_lost_call_again() {
         let open = pending(ledger.ask(&ask("open", 2), NOW)).0;
         let approved = pending(ledger.ask(&ask("approved", 1), NOW)).0;
         let running = pending(ledger.ask(&ask("running", 1), NOW)).0;
+#[test]
+fn r126_who_takes_back_what_they_asked_for_asks_no_more_people_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = ledger(dir.path(), NOW);
+    let agent = identity("agent");
+    for digest in ["a", "b", "c"] {
+        let (id, _) = pending(ledger.ask(&ask(digest, 1), NOW));
+        ledger.cancel(&id, &agent, NOW + 1).unwrap();
+        match ledger.ask(&ask(digest, 1), NOW + 2) {
+            Answer::Stopped(Stopped::Over { id: over, state }) => assert_eq!((over, state), (id, State::Cancelled)),
+            other => panic!("not over: {other:?}"),
+        }
+    }
+    // Another call is no way round it.
+    assert!(matches!(ledger.ask(&ask("d", 1), NOW + 60), Answer::Stopped(Stopped::TooMany)));
+    pending(ledger.ask(&ask("a", 1), NOW + 61));
+}
+
+#[test]
+fn r126_what_one_asked_for_does_not_drive_out_what_others_did_nor_what_cools() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = ledger(dir.path(), NOW);
+    let other = Ask { requester: identity("other"), ..ask("other", 1) };
+    let (others, _) = pending(ledger.ask(&other, NOW));
+    ledger.decide(&others, &approver("ann"), Verdict::Deny, "", NOW).unwrap();
+    let ended = |at: usize, changed_at_s: u64, state| {
+        let ask = ask(&format!("d{at}"), 1);
+        let mut request = Request::new(format!("APR-{at}"), ask.digest, ask.requester, ask.call, ask.terms, NOW);
+        (request.state, request.changed_at_s) = (state, changed_at_s);
+        request
+    };
+    let fill = |ledger: &mut Ledger, requests: Vec<Request>| {
+        ledger
+            .change(|ledger| requests.into_iter().try_for_each(|request| ledger.keep(request)))
+            .map_err(|_: StoreError| ())
+            .unwrap();
+    };
+    fill(&mut ledger, (0..2 * ENDED_PER_PRINCIPAL_MAX).map(|at| ended(at, NOW + 1, State::Done)).collect());
+    ledger.sweep(NOW + 100);
+    assert_eq!(ledger.list(NOW + 100).len(), ENDED_PER_PRINCIPAL_MAX + 1);
+    assert!(ledger.get(&others, NOW + 100).is_ok());
+    // A denial that is older than all of these still holds back its call.
+    fill(&mut ledger, vec![ended(9000, NOW + 100, State::Denied)]);
+    fill(&mut ledger, (500..700).map(|at| ended(at, NOW + 101, State::Done)).collect());
+    ledger.sweep(NOW + 159);
+    assert!(ledger.get("APR-9000", NOW + 159).is_ok());
+    ledger.sweep(NOW + 160);
+    assert!(ledger.get("APR-9000", NOW + 160).is_err());
+}
+
         approve(&mut ledger, &open, "ann", NOW + 1);
         approve(&mut ledger, &approved, "ann", NOW + 1);
         approve(&mut ledger, &running, "ann", NOW + 1);
