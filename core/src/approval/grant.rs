@@ -69,14 +69,22 @@ impl Grant {
         self.breaks_glass
     }
 
-    /// Says that the call begins: from now on it may have an effect.
+    /// Says that the call begins, right before the first byte of it is sent: from now on it may have an effect.
     pub fn begin(&self) {
         self.run.0.store(RUNNING, Ordering::Release);
     }
 
-    /// Says that the call has ended, and whether it is known how.
+    /// Whether the call has begun.
+    pub fn has_begun(&self) -> bool {
+        self.run.0.load(Ordering::Acquire) != HELD
+    }
+
+    /// Says that the call has ended, and whether it is known how. One of which nothing was sent has taken nothing.
     pub fn finish(self, is_known: bool) {
-        self.run.0.store(if is_known { KNOWN } else { UNKNOWN }, Ordering::Release);
+        if is_known {
+            self.run.0.store(KNOWN, Ordering::Release);
+        }
+        // Whatever else is so follows from letting it go.
     }
 }
 

@@ -399,9 +399,6 @@ fn finish(
         give_back(&meters);
         unrecorded(worker, Some(asked.id))
     })?;
-    if let Some(grant) = &grant {
-        grant.begin();
-    }
     let rewritten = match masked {
         Masked::Rewritten(bytes) => Some(bytes),
         Masked::Clean | Masked::Blocked => None,

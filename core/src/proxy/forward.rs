@@ -68,7 +68,7 @@ async fn send(worker: &Worker, downstream: &Downstream, permitted: &mut Permitte
     // A task's call does too, for its client comes back.
     let cancels = permitted.task.is_none() && (permitted.era == Era::Modern || permitted.exchange == Kind::Stream);
     let route = permitted.framed.route().clone();
-    upstream::send(worker, &route, downstream.guard(), request, cancels).await
+    upstream::send(worker, &route, downstream.guard(), request, cancels, permitted.grant.as_ref()).await
 }
 
 fn encode_request(permitted: &mut Permitted) -> Outgoing {

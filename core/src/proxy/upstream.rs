@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::outgoing::{Outgoing, Sent};
 use super::pool::Lease;
+use crate::approval::grant::Grant;
 use crate::config::Limits;
 use crate::control::snapshot::Route;
 use crate::http1::chunked::{ChunkBounds, Decoder};
@@ -117,7 +118,7 @@ pub struct Exchange {
 
 /// Sends `request` and waits for the head of the reply.
 ///
-/// `cancels`: the downstream's going ends the call (modern era).
+/// `cancels`: the downstream's going ends the call (modern era). `grant`: an approval is used up as soon as anything is sent.
 ///
 /// # Errors
 /// Every way in which no readable reply comes back.
@@ -127,16 +128,17 @@ pub async fn send(
     guard: &Guard,
     request: Outgoing,
     cancels: bool,
+    grant: Option<&Grant>,
 ) -> Result<Exchange, UpstreamError> {
     let pool = worker.pool(route.index);
     if let Some((stream, lease)) = pool.take(route.transport.number(), worker.watch.now_ms()) {
-        match attempt(stream, lease, guard, request, cancels, &worker.limits).await {
-            Err(Attempt::Unsent(request)) => return send_fresh(worker, route, guard, request, cancels).await,
+        match attempt(stream, lease, guard, request, cancels, grant, &worker.limits).await {
+            Err(Attempt::Unsent(request)) => return send_fresh(worker, route, guard, request, cancels, grant).await,
             Err(Attempt::Failed(error)) => return Err(error),
             Ok(exchange) => return Ok(exchange),
         }
     }
-    send_fresh(worker, route, guard, request, cancels).await
+    send_fresh(worker, route, guard, request, cancels, grant).await
 }
 
 async fn send_fresh(
@@ -145,10 +147,11 @@ async fn send_fresh(
     guard: &Guard,
     request: Outgoing,
     cancels: bool,
+    grant: Option<&Grant>,
 ) -> Result<Exchange, UpstreamError> {
     let lease = worker.pool(route.index).lease(route.transport.number()).ok_or(UpstreamError::Saturated)?;
     let stream = connect(route, worker.limits.upstream_connect_time_max_ms).await?;
-    match attempt(stream, lease, guard, request, cancels, &worker.limits).await {
+    match attempt(stream, lease, guard, request, cancels, grant, &worker.limits).await {
         Ok(exchange) => Ok(exchange),
         Err(Attempt::Unsent(_)) => Err(UpstreamError::BrokeOff),
         Err(Attempt::Failed(error)) => Err(error),
@@ -183,6 +186,7 @@ async fn attempt(
     guard: &Guard,
     mut request: Outgoing,
     cancels: bool,
+    grant: Option<&Grant>,
     limits: &Limits,
 ) -> Result<Exchange, Attempt> {
     guard.set_upstream(Some(stream.fd()), cancels);
@@ -190,6 +194,10 @@ async fn attempt(
     let mut buffer = Vec::with_capacity(HEADROOM + READ_BYTES);
     buffer.resize(HEADROOM, 0);
     let bytes = std::mem::take(&mut request.bytes);
+    // Until here nothing was sent, and an approval that let the call through stands.
+    if let Some(grant) = grant {
+        grant.begin();
+    }
     if bytes.len() <= WRITE_ALONE_BYTES_MAX {
         let to = bytes.len();
         let sent;

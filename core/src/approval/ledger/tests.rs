@@ -95,6 +95,14 @@ fn r121_an_approved_call_runs_once_and_the_next_asks_anew() {
     drop(grant);
     ledger.sweep(NOW + 3);
     assert_eq!(ledger.get(&id, NOW + 3).unwrap().state, State::OutcomeUnknown);
+    // One that ended without anything sent, as where the upstream cannot be reached, is there again as well.
+    let (id, _) = pending(ledger.ask(&ask("c", 1), NOW));
+    approve(&mut ledger, &id, "ann", NOW + 1);
+    let grant = granted(ledger.ask(&ask("c", 1), NOW + 2));
+    assert!(!grant.has_begun());
+    grant.finish(false);
+    ledger.sweep(NOW + 3);
+    assert_eq!(granted(ledger.ask(&ask("c", 1), NOW + 3)).id(), id);
 }
 
 #[test]
