@@ -175,6 +175,10 @@ pub async fn wait(worker: &Worker, downstream: &mut Downstream, framed: &Framed,
     loop {
         let (id, expires_at_s, moved) = match put(worker, &ask).await {
             Answer::Pending { id, expires_at_s, moved } => (id, expires_at_s, moved),
+            Answer::Granted(grant) if downstream.has_gone() => {
+                // Nobody is there to hear how it ends: let go unused, the approval stands for a call to come.
+                return Standing::Stopped(Stopped::Pending { id: grant.id().to_owned(), expires_at_s: now_unix_s() });
+            }
             Answer::Granted(grant) => return Standing::Granted(grant),
             Answer::Stopped(stopped) => return Standing::Stopped(stopped),
         };
@@ -241,10 +245,13 @@ async fn until_moved(
 ) -> bool {
     let hold_us = u64::try_from(framed.snapshot.hold.as_micros()).unwrap_or(u64::MAX);
     loop {
+        if downstream.has_gone() {
+            return false;
+        }
         if moved.load(Ordering::Acquire) {
             return true;
         }
-        if life.since.elapsed_us() >= hold_us || worker.is_draining() || downstream.has_gone() {
+        if life.since.elapsed_us() >= hold_us || worker.is_draining() {
             return false;
         }
         if life.is_due() && life.give(worker, downstream, framed, id).await.is_err() {
