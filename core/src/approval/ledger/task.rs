@@ -46,11 +46,18 @@ impl Ledger {
         })
     }
 
-    /// Keeps how the call of a task ended, in the place of the call, and with that its request is done.
+    /// Keeps how the call of a task ended, as far as anybody knows, in the place of the call, and with that its request has ended.
     ///
     /// # Errors
     /// [`LedgerError`]; the call does not run.
-    pub fn keep_outcome(&mut self, id: &str, who: &Identity, sealed: &[u8], now_s: u64) -> Result<Request, LedgerError> {
+    pub fn keep_outcome(
+        &mut self,
+        id: &str,
+        who: &Identity,
+        sealed: &[u8],
+        end: End,
+        now_s: u64,
+    ) -> Result<Request, LedgerError> {
         self.change(|ledger| {
             let mut request = ledger.own(id, who, now_s)?;
             if request.state != State::Executing || !request.has_task {
@@ -58,7 +65,7 @@ impl Ledger {
             }
             // First of all: a crash before the rest leaves a call of which is kept how it ended.
             ledger.with_store(|store| store.put_task(id, sealed))?;
-            request.finish(End::Known, now_s);
+            request.finish(end, now_s);
             ledger.keep(request.clone())?;
             ledger.runs.remove(id);
             Ok(request)

@@ -220,14 +220,6 @@ fn r126_the_same_call_finds_the_same_request_and_requests_are_bounded() {
 }
 
 #[test]
-fn r121_a_restart_keeps_what_was_decided_and_never_runs_a_lost_call_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let (open, approved, running) = {
-        let mut ledger = ledger(dir.path(), NOW);
-        let open = pending(ledger.ask(&ask("open", 2), NOW)).0;
-        let approved = pending(ledger.ask(&ask("approved", 1), NOW)).0;
-        let running = pending(ledger.ask(&ask("running", 1), NOW)).0;
-#[test]
 fn r126_who_takes_back_what_they_asked_for_asks_no_more_people_for_it() {
     let dir = tempfile::tempdir().unwrap();
     let mut ledger = ledger(dir.path(), NOW);
@@ -277,6 +269,14 @@ fn r126_what_one_asked_for_does_not_drive_out_what_others_did_nor_what_cools() {
     assert!(ledger.get("APR-9000", NOW + 160).is_err());
 }
 
+#[test]
+fn r121_a_restart_keeps_what_was_decided_and_never_runs_a_lost_call_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (open, approved, running) = {
+        let mut ledger = ledger(dir.path(), NOW);
+        let open = pending(ledger.ask(&ask("open", 2), NOW)).0;
+        let approved = pending(ledger.ask(&ask("approved", 1), NOW)).0;
+        let running = pending(ledger.ask(&ask("running", 1), NOW)).0;
         approve(&mut ledger, &open, "ann", NOW + 1);
         approve(&mut ledger, &approved, "ann", NOW + 1);
         approve(&mut ledger, &running, "ann", NOW + 1);
@@ -332,6 +332,7 @@ fn r124_who_writes_to_the_store_alone_cannot_approve() {
                 approver: identity("ann"),
                 method: Some(Method::Bearer),
                 verdict: Verdict::Approve,
+                groups: Vec::new(),
                 reason: String::new(),
                 at_s: NOW + 1,
                 signature: "AAAA".into(),
@@ -390,7 +391,6 @@ fn r124_an_approval_fits_no_other_call_and_its_time_is_what_was_signed() {
     assert!(matches!(ledger(dir.path(), NOW + 1001).ask(&ask("a", 1), NOW + 1001), Answer::Pending { .. }));
 }
 
-                groups: Vec::new(),
 /// A store that fails when it is told to.
 struct Failing(RedbStore, Arc<AtomicBool>);
 
@@ -587,7 +587,7 @@ fn a_task_is_its_requesters_and_keeps_the_call_and_then_how_it_ended() {
     assert!(matches!(ledger.task(&id, &other, NOW), Err(LedgerError::Unknown)));
     assert!(matches!(ledger.task(&id, &agent, NOW), Ok(Tasked::Working(_))));
     // Only a call that runs can have ended.
-    assert!(ledger.keep_outcome(&id, &agent, b"outcome", NOW).is_err());
+    assert!(ledger.keep_outcome(&id, &agent, b"outcome", End::Known, NOW).is_err());
     approve(&mut ledger, &id, "ann", NOW + 1);
     let Ok(Tasked::Ready(_, call)) = ledger.task(&id, &agent, NOW + 2) else { panic!("not ready") };
     assert_eq!(call, b"call");
@@ -595,7 +595,7 @@ fn a_task_is_its_requesters_and_keeps_the_call_and_then_how_it_ended() {
     grant.begin();
     assert!(matches!(ledger.task(&id, &agent, NOW + 3), Ok(Tasked::Working(_))));
     assert!(ledger.keep_call(&id, &agent, b"other call", NOW + 3).is_err());
-    ledger.keep_outcome(&id, &agent, b"outcome", NOW + 4).unwrap();
+    ledger.keep_outcome(&id, &agent, b"outcome", End::Known, NOW + 4).unwrap();
     drop((ledger, grant));
     let mut ledger = self::ledger(dir.path(), NOW + 5);
     let kept = |ledger: &mut Ledger, now_s: u64| match ledger.task(&id, &agent, now_s) {
@@ -626,4 +626,23 @@ fn a_call_that_will_not_run_is_not_kept() {
     for id in [denied, cancelled, expired] {
         assert_eq!(store.task(&id).unwrap(), None, "{id}");
     }
+}
+
+#[test]
+fn what_a_task_was_told_of_a_call_that_broke_off_is_what_it_is_told_ever_after() {
+    let dir = tempfile::tempdir().unwrap();
+    let agent = identity("agent");
+    let mut ledger = ledger(dir.path(), NOW);
+    let (id, _) = pending(ledger.ask(&ask("a", 1), NOW));
+    ledger.keep_call(&id, &agent, b"call", NOW).unwrap();
+    approve(&mut ledger, &id, "ann", NOW + 1);
+    let grant = granted(ledger.ask(&ask("a", 1), NOW + 2));
+    grant.begin();
+    ledger.keep_outcome(&id, &agent, b"it broke off", End::Unknown, NOW + 3).unwrap();
+    grant.finish(false);
+    ledger.sweep(NOW + 4);
+    let Ok(Tasked::Ended(request, kept)) = ledger.task(&id, &agent, NOW + 5) else { panic!("not ended") };
+    assert_eq!((request.state, kept), (State::OutcomeUnknown, Some(b"it broke off".to_vec())));
+    // A second end changes nothing.
+    assert!(ledger.keep_outcome(&id, &agent, b"done", End::Known, NOW + 6).is_err());
 }

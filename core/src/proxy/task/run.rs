@@ -10,8 +10,10 @@ use sluicegate_sink::Status as Outcome;
 
 use super::poll::Ending;
 use super::{OUTCOME, Task, owner};
+use crate::approval::grant::End;
 use crate::http1::sse;
 use crate::mcp::reply::code;
+use crate::mcp::task::Status;
 use crate::proxy::decide::Permitted;
 use crate::proxy::downstream::Downstream;
 use crate::proxy::hold::of_ledger;
@@ -48,28 +50,33 @@ pub async fn relay(
         Ok(exchange) => read(worker, downstream, &permitted, exchange).await,
         Err(error) => Err(error),
     };
-    let (ending, mut ended, is_known) = match answered {
+    let (ending, end, mut ended) = match answered {
         Err(error) => {
             let ended = failed(worker, downstream, &permitted, &error, sent);
-            (Ending::failed(ended.error_code, error.detail()), ended, false)
+            (Ending::failed(ended.error_code, error.detail()), End::Unknown, ended)
         }
         Ok(answered) => {
             let Answered { message, http_status, status, error_code, findings, reason } = answered;
             permitted.meters.iter().for_each(|meter| meter.charge(message.len() as u64, &findings));
             let ending = ending(worker, &message);
             let upstream_us = sent.elapsed_us();
-            let ended = Ended { status, error_code, http_status, bytes_out: 0, findings, reason, upstream_us };
-            match keep(worker, task, &ending).await {
-                true => (ending, ended, true),
-                false => (Ending::failed(code::UNAVAILABLE, "The call has run, and its result cannot be kept."), ended, false),
-            }
+            (ending, End::Known, Ended { status, error_code, http_status, bytes_out: 0, findings, reason, upstream_us })
         }
     };
-    if let Some(grant) = permitted.grant.take() {
-        grant.finish(is_known);
+    let grant = permitted.grant.take();
+    let answer = if grant.as_ref().is_some_and(|grant| !grant.has_begun()) {
+        // Nothing was sent, so the approval stands and the task goes on.
+        task.answer(Status::Working, "The call could not be sent to the upstream; ask again.")
+    } else if keep(worker, task, &ending, end).await {
+        let (status, text) = ending.status();
+        task.answer(status, text)
+    } else {
+        // It may be kept all the same, a moment later: how it ended is told when that is certain.
+        task.answer(Status::Working, "The call has run, and how it ended is being kept; ask again.")
+    };
+    if let Some(grant) = grant {
+        grant.finish(false);
     }
-    let (status, text) = ending.status();
-    let answer = task.answer(status, text);
     ended.bytes_out = answer.body.len() as u64;
     let rest = settle(worker, *permitted, &ended);
     answer.send(worker, downstream, rest).await
@@ -166,7 +173,7 @@ fn ending(worker: &Worker, message: &[u8]) -> Ending {
 }
 
 /// Keeps it. False: it is not certain that it is kept.
-async fn keep(worker: &Worker, task: &Task, ending: &Ending) -> bool {
+async fn keep(worker: &Worker, task: &Task, ending: &Ending, end: End) -> bool {
     let who = task.request.requester.clone();
     let principal = who.to_string();
     let owner = owner(OUTCOME, &task.request.id, &task.upstream, &principal);
@@ -174,6 +181,6 @@ async fn keep(worker: &Worker, task: &Task, ending: &Ending) -> bool {
     let sealed = plain.and_then(|plain| worker.seals.as_ref()?.seal(&owner, &plain));
     let Some(sealed) = sealed else { return false };
     let id = task.request.id.clone();
-    let kept = of_ledger(worker, move |ledger| ledger.keep_outcome(&id, &who, &sealed, now_unix_s())).await;
+    let kept = of_ledger(worker, move |ledger| ledger.keep_outcome(&id, &who, &sealed, end, now_unix_s())).await;
     kept.is_some_and(|kept| kept.is_ok())
 }
