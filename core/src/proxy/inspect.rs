@@ -121,7 +121,9 @@ fn outcome(root: Value<'_>, id: &[u8]) -> (bool, Status, i32) {
     }
     if let Some(error) = root.get("error") {
         let code = error.get("code").and_then(|code| std::str::from_utf8(code.raw()).ok()?.parse().ok());
-        return (true, Status::RpcError, code.unwrap_or(0));
+        // One that could not tell which request it is about answers the one that there is on this exchange (JSON-RPC 2.0 section 5).
+        let is_answer = root.get("id").is_none_or(|found| found.kind() == Kind::Null || same_id(found, id));
+        return (is_answer, Status::RpcError, code.unwrap_or(0));
     }
     let Some(result) = root.get("result") else { return (false, Status::Ok, 0) };
     let is_answer = root.get("id").is_some_and(|found| same_id(found, id));
@@ -133,5 +135,24 @@ fn same_id(found: Value<'_>, id: &[u8]) -> bool {
     match found.kind() {
         Kind::String => id.strip_prefix(b"\"").and_then(|id| id.strip_suffix(b"\"")) == Some(found.raw()),
         _ => found.raw() == id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use sluicegate_dlp::json::{Bounds, Tape};
+
+    #[test]
+    fn an_error_answers_the_call_of_its_id_or_of_none() {
+        for (id, is_answer) in
+            [("\"id\":7,", true), ("\"id\":null,", true), ("", true), ("\"id\":8,", false), ("\"id\":\"7\",", false)]
+        {
+            let doc = format!("{{\"jsonrpc\":\"2.0\",{id}\"error\":{{\"code\":-32603,\"message\":\"no\"}}}}");
+            let mut tape = Tape::new();
+            tape.parse(doc.as_bytes(), &Bounds { depth_max: 8, nodes_max: 100, refuse_duplicates: true }).unwrap();
+            assert_eq!(outcome(tape.root(doc.as_bytes()), b"7"), (is_answer, Status::RpcError, -32603), "{id}");
+        }
     }
 }
