@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sluicegate_identity::dpop::ProvenKey;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::answer::{Answer, Rest};
 use super::downstream::{Body, Downstream, Ended, Received};
@@ -17,7 +17,6 @@ use super::route::{self, Target};
 use super::shown::Shown;
 use crate::config::Limits;
 use crate::control::snapshot::{Route, Snapshot};
-use crate::http1::encode;
 use crate::http1::field::Known;
 use crate::http1::framing::{self, Framing};
 use crate::http1::head::{HEADERS_CAPACITY, HeadBounds, Method, parse_request};
@@ -62,9 +61,17 @@ impl Framed {
 
     /// Puts another message in the place of the one that was read; what follows it on its connection stays.
     pub fn replace_body(&mut self, body: &mut Body, message: &[u8]) {
-        self.received.bytes.splice(body.range.start..body.end, message.iter().copied());
+        let bytes = &self.received.bytes;
+        let before = bytes.get(..body.range.start).unwrap_or_default();
+        let put = whole(&[before, message, bytes.get(body.end..).unwrap_or_default()]);
+        self.put(put);
         body.range.end = body.range.start + message.len();
         body.end = body.range.end;
+    }
+
+    /// Takes other bytes, in which the caller's token stands as well; those from before are wiped.
+    fn put(&mut self, bytes: Vec<u8>) {
+        std::mem::replace(&mut self.received.bytes, bytes).zeroize();
     }
 
     /// Puts a request that was kept, of which `kept` are the fields and the message, in the place of the one that asks for it. Who asks
@@ -74,17 +81,19 @@ impl Framed {
     /// It does not make a head within the bounds.
     pub fn replace(&mut self, body: &mut Body, kept: &[u8], limits: &Limits) -> Result<(), Refusal> {
         let (head, bytes) = (&self.received.head, &self.received.bytes);
-        let mut out = [b"POST ", bytes.get(head.target.clone()).unwrap_or_default(), b" HTTP/1.1\r\n"].concat();
+        let mut parts: Vec<&[u8]> = vec![b"POST ", bytes.get(head.target.clone()).unwrap_or_default(), b" HTTP/1.1\r\n"];
         for field in head.fields.iter().filter(|field| matches!(field.known, Known::Host | Known::Authorization)) {
-            encode::field(&mut out, &bytes[field.name.clone()], &bytes[field.value.clone()]);
+            parts.extend([&bytes[field.name.clone()], b": ", &bytes[field.value.clone()], b"\r\n"]);
         }
-        out.extend_from_slice(kept);
-        let end = out.len();
-        out.extend_from_slice(bytes.get(body.end..).unwrap_or_default());
+        let after = bytes.get(body.end..).unwrap_or_default();
+        parts.extend([kept, after]);
+        let mut out = Zeroizing::new(whole(&parts));
+        let end = out.len() - after.len();
         let bounds = HeadBounds { bytes_max: 2 * limits.head_bytes_max, headers_max: HEADERS_CAPACITY };
         let head = parse_request(&out, bounds)?.ok_or(Refusal::MalformedHead)?;
         *body = Body { range: head.length..end, end };
-        self.received = Received { bytes: out, head };
+        self.received.head = head;
+        self.put(std::mem::take(&mut out));
         Ok(())
     }
 
@@ -97,6 +106,13 @@ impl Framed {
         }
         if self.closes { Rest::Last } else { Rest::Next(self.received.bytes, end) }
     }
+}
+
+/// The parts as one, in memory that was never anything smaller: what grows leaves copies behind, and a token may be among them.
+fn whole(parts: &[&[u8]]) -> Vec<u8> {
+    let mut whole = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
+    parts.iter().for_each(|part| whole.extend_from_slice(part));
+    whole
 }
 
 /// What [`parse`] made of the next message.
