@@ -12,6 +12,7 @@ use memchr::memmem::Finder;
 use sluicegate_dlp::json::{Kind, Tape};
 use zeroize::Zeroizing;
 
+use super::held::Held;
 use super::placement::joined;
 use super::source::Secret;
 use crate::http1::encode::json_string;
@@ -115,6 +116,13 @@ impl Echo {
     /// Looks for these as well.
     pub fn add(&mut self, forms: impl Iterator<Item = Arc<Forms>>) {
         self.known.extend(forms.filter(|forms| !forms.written.is_empty()));
+    }
+
+    /// Looks for the credential that a call is given as well, whatever became of it among those that are kept.
+    pub fn add_in_use(&mut self, held: &Held) {
+        if !self.known.iter().any(|known| Arc::ptr_eq(known, held.all_forms())) {
+            self.add(std::iter::once(Arc::clone(held.all_forms())));
+        }
     }
 
     /// Whether there is nothing to look for.

@@ -132,7 +132,7 @@ pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Id
         Err((answer, None)) => Decided::Answered(answer, framed.rest(body.end)),
         Err((answer, Some(rest))) => Decided::Answered(answer, rest),
         Ok((judged, task)) => Decided::Permitted(Box::new(Permitted {
-            own_echo: obtain::echo(worker, &framed, &principal),
+            own_echo: obtain::echo(worker, &framed, &principal, judged.credential.as_ref()),
             framed,
             end: body.end,
             principal,

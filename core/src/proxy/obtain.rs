@@ -99,7 +99,8 @@ pub async fn another(worker: &Worker, downstream: &Downstream, permitted: &Permi
         let own = ask(worker, downstream, framed, principal, index, Has::Refused(serial)).await.ok()?;
         let credentials = &framed.route().credentials;
         let credential = (own.serial != serial).then(|| credentials.of_caller(&own))?;
-        return Some(Another { credential, echo: echo_of(worker, credentials, framed, principal) });
+        let echo = echo_of(worker, credentials, framed, principal, [refused, &credential]);
+        return Some(Another { credential, echo });
     }
     let told = worker.refused.tell(refused.held());
     let started = Stopwatch::start();
@@ -114,23 +115,34 @@ pub async fn another(worker: &Worker, downstream: &Downstream, permitted: &Permi
     let credentials = &newest.routes.get(framed.route().index)?.credentials;
     match credentials.choose(Some(index), now_unix_s()) {
         Ok(Chosen::Ready(credential)) if !credential.is(refused) => {
-            Some(Another { credential, echo: echo_of(worker, credentials, framed, principal) })
+            let echo = echo_of(worker, credentials, framed, principal, [refused, &credential]);
+            Some(Another { credential, echo })
         }
         _ => None,
     }
 }
 
-/// Finds every credential that the upstream can have seen from this caller; `None` where callers have none of their own there.
-pub fn echo(worker: &Worker, framed: &Framed, principal: &Principal) -> Option<Echo> {
+/// Finds every credential that the upstream can have seen from this caller; `None` where callers have none of their own there. `in_use` is
+/// what the call is given.
+pub fn echo(worker: &Worker, framed: &Framed, principal: &Principal, in_use: Option<&Injection>) -> Option<Echo> {
     let credentials = &framed.route().credentials;
     credentials.each_of_caller().next()?;
-    Some(echo_of(worker, credentials, framed, principal)).filter(|echo| !echo.is_empty())
+    Some(echo_of(worker, credentials, framed, principal, in_use)).filter(|echo| !echo.is_empty())
 }
 
-fn echo_of(worker: &Worker, credentials: &Credentials, framed: &Framed, principal: &Principal) -> Echo {
+/// What is kept by now, and what is in use: that can have been forgotten since it was chosen.
+fn echo_of<'c>(
+    worker: &Worker,
+    credentials: &Credentials,
+    framed: &Framed,
+    principal: &Principal,
+    in_use: impl IntoIterator<Item = &'c Injection>,
+) -> Echo {
     let own = credentials.each_of_caller().filter_map(|index| worker.callers.find(&key(framed, principal, index)));
     let own: Vec<Arc<CallerCredential>> = own.collect();
-    credentials.echo_with(own.iter().map(|own| &**own))
+    let mut echo = credentials.echo_with(own.iter().map(|own| &**own));
+    in_use.into_iter().for_each(|credential| echo.add_in_use(credential.held()));
+    echo
 }
 
 fn key(framed: &Framed, principal: &Principal, credential: usize) -> Key {
