@@ -293,7 +293,10 @@ fn what_is_said_wrongly_of_the_database_is_told_with_its_place() {
         ("store = \"postgres://gate@db/x?sslmode=disable\"", "approval.store: would be spoken to in the clear over a network"),
         ("store = \"postgres://gate@127.0.0.1/x\"\nstore_ca = \"gate.toml\"", "approval.store_ca: is for TLS"),
         ("store = \"postgres://gate@db/x\"\nstore_ca = \"gate.toml\"", "approval.store_ca: holds no certificate"),
-        ("store = \"postgres://gate@db/x\"\nstore_password_file = \"none\"", "approval.store_password_file: cannot be read"),
+        (
+            "store = \"postgres://gate@db/x\"\nstore_password_file = \"none\"",
+            "approval.store_password_file: cannot be used: the credential's file cannot be read",
+        ),
         ("store_password_file = \"none\"", "approval.store_password_file: is for a database, and none is named"),
     ] {
         std::fs::write(&file, good.replace("[approval]\n", &format!("[approval]\n{keys}\n"))).unwrap();

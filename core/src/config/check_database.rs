@@ -14,6 +14,7 @@ use super::check::{CA_HINT, Checker, read};
 use super::limits::Limits;
 use super::raw::{RawApproval, Text};
 use crate::approval::store::Database;
+use crate::credential::source;
 use crate::tls;
 
 impl Checker<'_, '_> {
@@ -40,9 +41,9 @@ impl Checker<'_, '_> {
         }
         let tls = self.database_tls(raw.store_ca.as_ref(), speaks_tls)?;
         let password_file = raw.store_password_file.as_ref().map(|file| self.dir.join(file.get_ref()));
-        if let Some((Err(error), file)) = password_file.as_deref().map(read).zip(raw.store_password_file.as_ref()) {
-            let hint = "name a file that holds the password and nothing else";
-            self.problems.add(file.span(), "approval.store_password_file", format!("cannot be read: {error}"), hint);
+        let read_password = password_file.as_deref().map(source::read_private);
+        if let Some((Err(error), file)) = read_password.zip(raw.store_password_file.as_ref()) {
+            self.problems.add(file.span(), "approval.store_password_file", format!("cannot be used: {error}"), error.hint());
         }
         let mode = if speaks_tls { SslMode::Require } else { SslMode::Disable };
         let time_max = Duration::from_millis(limits.approval_store_time_max_ms);

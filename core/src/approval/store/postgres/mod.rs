@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use super::{Store, StoreError, failed};
 use crate::approval::request::{Request, State};
+use crate::credential::source;
 
 /// Names the lock under which everything is changed; others who use the database take another number.
 const LOCK: i64 = i64::from_be_bytes(*b"sluicegt");
@@ -93,7 +94,7 @@ impl PostgresStore {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let mut config = database.config.clone();
         if let Some(path) = &database.password_file {
-            config.password(password(path)?.as_bytes());
+            config.password(password(path)?.as_slice());
         }
         let client = in_time(&runtime, database.time_max, connect(&config, database.tls.clone()))?;
         let (gateway, alive) = (gateway.to_owned(), HashSet::new());
@@ -240,11 +241,36 @@ fn one<'r, T: tokio_postgres::types::FromSql<'r>>(rows: &'r [Row]) -> Result<T, 
     row.try_get(0).map_err(told)
 }
 
-fn password(path: &Path) -> Result<Zeroizing<String>, StoreError> {
-    let read = std::fs::read_to_string(path).map(Zeroizing::new);
-    let read = read.map_err(|error| failed(format_args!("{}: {error}", path.display())))?;
+/// The password in a file that nobody else may read.
+fn password(path: &Path) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let mut read = source::read_private(path).map_err(|error| failed(format_args!("{}: {error}", path.display())))?;
     if read.len() > PASSWORD_BYTES_MAX {
         return Err(failed(format_args!("{}: is longer than a password", path.display())));
     }
-    Ok(Zeroizing::new(read.trim_end_matches(['\r', '\n']).to_owned()))
+    while matches!(read.last(), Some(b'\n' | b'\r')) {
+        read.pop();
+    }
+    Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_password_that_others_may_read_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("password");
+        std::fs::write(&path, "hunter 2\r\n").unwrap();
+        let read_with = |mode| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            password(&path)
+        };
+        assert_eq!(read_with(0o600).unwrap().as_slice(), b"hunter 2");
+        assert!(read_with(0o644).is_err_and(|error| error.to_string().contains("0644")));
+        std::fs::write(&path, "x".repeat(PASSWORD_BYTES_MAX + 1)).unwrap();
+        assert!(read_with(0o600).is_err());
+    }
 }
