@@ -26,20 +26,20 @@ pub(super) struct Access<'a> {
 }
 
 impl Access<'_> {
-    /// Looks at the requests that concern the person, the newest first.
+    /// Looks at the requests that concern the person, the newest first. It is the caller who looks: the ledger's thread only says which
+    /// there are, for calls wait for it.
     ///
     /// # Errors
     /// The ledger has too much to do.
-    pub(super) async fn among<T: Send + 'static>(
-        &self,
-        look: impl FnOnce(&[&Request]) -> T + Send + 'static,
-    ) -> Result<T, LedgerError> {
-        self.ask(move |ledger, who| {
+    pub(super) async fn among<T>(&self, look: impl FnOnce(&[&Request]) -> T) -> Result<T, LedgerError> {
+        let own = self.ask(|ledger, who| {
             let mut own = ledger.list(now_unix_s());
             own.retain(|request| request.concerns(who));
-            Ok(look(&own))
-        })
-        .await
+            Ok(own)
+        });
+        let own = own.await?;
+        let own: Vec<&Request> = own.iter().map(Arc::as_ref).collect();
+        Ok(look(&own))
     }
 
     /// One request that concerns the person.

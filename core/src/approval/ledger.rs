@@ -116,7 +116,8 @@ pub struct Ledger {
     reopen_at_s: u64,
     signer: Signer,
     bounds: Bounds,
-    requests: HashMap<String, Request>,
+    /// Shared, so that who lists them takes no time of the ledger's to copy or to write them out.
+    requests: HashMap<String, Arc<Request>>,
     /// The newest request of each digest.
     newest: HashMap<String, String>,
     /// Who waits for a pending request to move.
@@ -143,7 +144,7 @@ impl Ledger {
     /// Tells from now on what becomes of requests, and again of those that are pending. Each change is told by the gateway that made it.
     pub fn tell(&mut self, outbox: Outbox, now_s: u64) {
         self.news.begin(outbox);
-        self.news.repeat(self.requests.values(), now_s);
+        self.news.repeat(self.requests.values().map(Arc::as_ref), now_s);
     }
 
     /// Whether the store can be used.
@@ -195,12 +196,13 @@ impl Ledger {
         if !self.requests.contains_key(&request.id) {
             self.newest.insert(request.digest.clone(), request.id.clone());
         }
-        self.requests.insert(request.id.clone(), request);
+        self.requests.insert(request.id.clone(), Arc::new(request));
     }
 
     /// The answer of the request that there is; `None` where a new one is due.
     fn find(&mut self, ask: &Ask, now_s: u64) -> Result<Option<Answer>, StoreError> {
-        let Some(mut request) = self.newest.get(&ask.digest).and_then(|id| self.requests.get(id)).cloned() else {
+        let Some(mut request) = self.newest.get(&ask.digest).and_then(|id| self.requests.get(id)).map(|own| Request::clone(own))
+        else {
             return Ok(None);
         };
         self.settle(&mut request, now_s)?;
@@ -300,9 +302,9 @@ impl Ledger {
     }
 
     /// All requests, the newest first.
-    pub fn list(&mut self, now_s: u64) -> Vec<&Request> {
+    pub fn list(&mut self, now_s: u64) -> Vec<Arc<Request>> {
         self.sweep(now_s);
-        let mut all: Vec<&Request> = self.requests.values().collect();
+        let mut all: Vec<Arc<Request>> = self.requests.values().cloned().collect();
         all.sort_by(|one, other| other.asked_at_s.cmp(&one.asked_at_s).then_with(|| one.id.cmp(&other.id)));
         all
     }
@@ -317,7 +319,7 @@ impl Ledger {
 
     /// One request, as it stands by now.
     fn settled(&mut self, id: &str, now_s: u64) -> Result<Request, LedgerError> {
-        let mut request = self.requests.get(id).cloned().ok_or(LedgerError::Unknown)?;
+        let mut request = self.requests.get(id).map(|own| Request::clone(own)).ok_or(LedgerError::Unknown)?;
         self.settle(&mut request, now_s)?;
         Ok(request)
     }
@@ -380,13 +382,13 @@ impl Ledger {
     }
 
     fn end_what_is_over(&mut self, now_s: u64) -> Result<(), StoreError> {
-        let due = |request: &&Request| {
+        let due = |request: &&Arc<Request>| {
             self.runs.get(&request.id).is_some_and(|run| run.ended().is_some())
                 || self.is_lost(request)
                 || request.has_stale_task(now_s)
                 || request.expires_at_s().is_some_and(|at| now_s >= at)
         };
-        let due: Vec<Request> = self.requests.values().filter(due).cloned().collect();
+        let due: Vec<Request> = self.requests.values().filter(due).map(|due| Request::clone(due)).collect();
         for mut request in due {
             self.settle(&mut request, now_s)?;
         }
@@ -420,13 +422,14 @@ impl Ledger {
     /// In the store first.
     fn keep(&mut self, request: Request) -> Result<(), StoreError> {
         self.with_store(|store| store.put(&request))?;
-        self.news.note(self.requests.get(&request.id), &request);
+        self.news.note(self.requests.get(&request.id).map(Arc::as_ref), &request);
         self.learn(request);
         Ok(())
     }
 
     fn forget(&mut self, now_s: u64) -> Result<(), StoreError> {
-        let mut ended: Vec<&Request> = self.requests.values().filter(|request| !request.state.is_open()).collect();
+        let mut ended: Vec<&Request> =
+            self.requests.values().map(Arc::as_ref).filter(|request| !request.state.is_open()).collect();
         ended.sort_by_key(|request| std::cmp::Reverse(request.changed_at_s));
         let mut of_each: HashMap<&Identity, usize> = HashMap::new();
         let mut old: Vec<String> = Vec::new();
@@ -476,9 +479,9 @@ impl Ledger {
         all.sort_by_key(|request| (request.asked_at_s, request.state.is_open()));
         all.into_iter().for_each(|request| {
             self.newest.insert(request.digest.clone(), request.id.clone());
-            self.requests.insert(request.id.clone(), request);
+            self.requests.insert(request.id.clone(), Arc::new(request));
         });
-        self.news.repeat(self.requests.values(), now_s);
+        self.news.repeat(self.requests.values().map(Arc::as_ref), now_s);
         // Whoever waits asks again, and learns what is true now.
         for (_, moved) in self.watched.drain() {
             moved.store(true, Ordering::Release);
