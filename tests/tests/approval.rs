@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sluicegate_identity::Algorithm;
 use sluicegate_tests::audit::{self, Row};
 use sluicegate_tests::client::{Connection, Reply};
-use sluicegate_tests::gateway::{Gateway, Setup, binary};
+use sluicegate_tests::gateway::{Gateway, Setup, binary, free_port};
 use sluicegate_tests::issuer::Issuer;
 use sluicegate_tests::upstream::{Request, Step, Upstream, json as json_reply};
 use sluicegate_tests::wait_until;
@@ -484,4 +484,58 @@ fn a_token_that_ends_while_its_call_waits_runs_nothing() {
         wait_until("the approval stands", || stage.state(&id) == "approved");
     });
     assert_eq!(arrived(&stage, "sql"), 0);
+}
+
+#[test]
+fn r120_fields_that_nobody_saw_do_not_go_with_an_approved_call() {
+    let stage = Stage::new(0);
+    let agent = stage.agent();
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"sql","arguments":{"sql":"x"}}}"#;
+    let call = |fields: &str| {
+        let mut connection = Connection::open(stage.gateway.port);
+        connection.send(stage.gateway.request("POST", &agent, fields, body).as_bytes());
+        connection.reply().unwrap()
+    };
+    let (id, _) = meta(&call("X-Tenant: staging\r\n"));
+    stage.decide(&id, "approve", &stage.dba("ann"));
+    let trace = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n";
+    let reply = call(&format!("X-Tenant: prod\r\nMcp-Param-Sql: x\r\nMcp-Param-Region: eu\r\n{trace}"));
+    assert!(reply.json()["result"]["isError"].is_null(), "{reply:?}");
+    let sent = stage.upstream.last();
+    assert_eq!((sent.field("X-Tenant"), sent.field("Mcp-Param-Region")), (None, None), "{}", sent.head);
+    assert!(sent.field("Mcp-Param-Sql") == Some("x") && sent.field("traceparent").is_some(), "{}", sent.head);
+}
+
+#[test]
+fn r121_an_approval_is_not_used_up_where_nothing_was_sent() {
+    let (issuer, port) = (Issuer::start(Algorithm::EdDsa), free_port());
+    let setup = Setup::new(&issuer.url, &format!("http://127.0.0.1:{port}/mcp")).with(HOLD).with_approvals(0);
+    let mut stage = Stage { issuer, upstream: Upstream::start(answer), gateway: Gateway::start(&setup) };
+    let agent = stage.agent();
+    stage.gateway.wait_until_ready(&agent);
+    let (id, _) = meta(&stage.gateway.call(&agent, "sql", r#"{"sql":"x"}"#));
+    stage.decide(&id, "approve", &stage.dba("ann"));
+    assert_eq!(stage.gateway.call(&agent, "sql", r#"{"sql":"x"}"#).status, 502);
+    wait_until("the approval stands", || stage.state(&id) == "approved");
+    stage.upstream = Upstream::start_at(port, answer);
+    let reply = stage.gateway.call(&agent, "sql", r#"{"sql":"x"}"#);
+    assert!(reply.json()["result"]["isError"].is_null(), "{reply:?}");
+    assert_eq!(stage.ran("sql"), 1);
+    wait_until("the end", || stage.state(&id) == "done");
+}
+
+#[test]
+fn r121_a_client_that_has_gone_takes_no_grant() {
+    let stage = Stage::new(30);
+    let agent = stage.agent();
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"sql","arguments":{"sql":"x"}}}"#;
+    let mut gone = Connection::open(stage.gateway.port);
+    gone.send(stage.gateway.request("POST", &agent, "", body).as_bytes());
+    let id = stage.newest("pending");
+    drop(gone);
+    assert_eq!(stage.decide(&id, "approve", &stage.dba("ann")).status, 200);
+    let reply = stage.gateway.call(&agent, "sql", r#"{"sql":"x"}"#);
+    assert!(reply.json()["result"]["isError"].is_null(), "{reply:?}");
+    assert_eq!(stage.ran("sql"), 1);
+    wait_until("the end", || stage.state(&id) == "done");
 }

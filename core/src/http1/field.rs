@@ -129,6 +129,13 @@ impl Known {
             || matches!(self, Known::McpProtocolVersion | Known::ContentType | Known::Other)
     }
 
+    /// Whether a field of this name goes upstream with a call that people approved, too. They have seen the message and no field, so what
+    /// could change what the call does stays here: a tenant, another method. Traces (W3C Trace Context) change nothing.
+    pub fn goes_unseen(self, name: &[u8]) -> bool {
+        let is_trace = [&b"traceparent"[..], b"tracestate"].iter().any(|trace| name.eq_ignore_ascii_case(trace));
+        self != Known::Other || is_trace
+    }
+
     /// Whether the field is copied into the reply to the downstream.
     pub fn goes_downstream(self) -> bool {
         matches!(self, Known::McpProtocolVersion | Known::ContentType | Known::Date | Known::Other)
@@ -144,6 +151,20 @@ mod tests {
         assert_eq!(Known::of(b"cOnTeNt-LeNgTh"), Known::ContentLength);
         assert_eq!(Known::of(b"MCP-PARAM-Region"), Known::McpParam);
         assert_eq!(Known::of(b"content-lengths"), Known::Other);
+    }
+
+    #[test]
+    fn r120_what_nobody_approved_stays_here() {
+        for (name, goes) in [
+            (&b"X-Tenant"[..], false),
+            (b"X-HTTP-Method-Override", false),
+            (b"baggage", false),
+            (b"TraceParent", true),
+            (b"Accept", true),
+            (b"Mcp-Method", true),
+        ] {
+            assert_eq!(Known::of(name).goes_unseen(name), goes, "{}", String::from_utf8_lossy(name));
+        }
     }
 
     #[test]

@@ -412,6 +412,11 @@ fn finish(
             let received = &asked.framed.received;
             headers::mirror(&received.head.fields, &received.bytes, &tape.root(doc), bytes)
         }
+        // People have seen the message and no field, so what no argument says goes no further.
+        None if grant.is_some() => {
+            let received = &asked.framed.received;
+            headers::mirror(&received.head.fields, &received.bytes, &tape.root(doc), doc)
+        }
         None => Vec::new(),
     };
     let body = rewritten.unwrap_or_else(|| doc.to_vec());

@@ -1,7 +1,7 @@
 //! Sends a permitted call to its upstream.
 //!
 //! Invariant: the request is written anew from what was decided on: the caller's `Authorization`, cookies and hop-by-hop fields
-//! never go on; the upstream's own credential is put in last, and only towards the origin it is bound to. What the upstream refused with
+//! never go on, nor, with a call that people approved, fields that they have not seen; the upstream's own credential is put in last, and only towards the origin it is bound to. What the upstream refused with
 //! 401, and so did not begin, is sent once more, with another credential.
 
 use super::decide::Permitted;
@@ -96,7 +96,8 @@ fn encode_request(permitted: &mut Permitted) -> Outgoing {
         // An underscore is read as a hyphen by CGI-like servers, so such a name could stand for one that we strip or check.
         let is_disguised = field.known == Known::Other && name.contains(&b'_');
         let is_injected = route.credentials.own(name);
-        if is_disguised || is_injected || is_named_by_connection(&head.fields, name, bytes) {
+        let is_unseen = permitted.grant.is_some() && !field.known.goes_unseen(name);
+        if is_disguised || is_injected || is_unseen || is_named_by_connection(&head.fields, name, bytes) {
             continue;
         }
         match permitted.mirrored.iter().find(|mirrored| mirrored.field == field.value) {
