@@ -256,9 +256,7 @@ impl Ledger {
             && request.terms == ask.terms
             && request.denial().is_none()
             && request.approvals().all(|decision| self.signer.has_signed(request, decision))
-            && request
-                .approvals()
-                .all(|decision| decision.approver != ask.requester && !ask.actors.contains(&decision.approver))
+            && request.approvals().all(|decision| decision.approver != ask.requester && !ask.actors.contains(&decision.approver))
             && (request.has_quorum() || request.is_glass_broken() && ask.terms.break_glass.is_some())
     }
 

@@ -74,12 +74,13 @@ impl Checker<'_, '_> {
         let (raw, key) = (raw.get_ref(), format!("rule[{}].approve", index + 1));
         let group = self.group(&raw.group, &format!("{key}.group"));
         let break_glass = raw.break_glass.as_ref().map(|group| self.group(group, &format!("{key}.break_glass")));
-        if let Some(group) = &raw.break_glass {
-            if group.get_ref() == raw.group.get_ref() && raw.quorum.as_ref().is_none_or(|quorum| *quorum.get_ref() == 1) {
-                let hint = "name the few who answer for emergencies, or remove it";
-                let message = "is the group that decides alone anyway";
-                self.problems.add(group.span(), format!("{key}.break_glass"), message, hint);
-            }
+        if let Some(group) = &raw.break_glass
+            && group.get_ref() == raw.group.get_ref()
+            && raw.quorum.as_ref().is_none_or(|quorum| *quorum.get_ref() == 1)
+        {
+            let hint = "name the few who answer for emergencies, or remove it";
+            let message = "is the group that decides alone anyway";
+            self.problems.add(group.span(), format!("{key}.break_glass"), message, hint);
         }
         let quorum = self.number(raw.quorum.as_ref(), &format!("{key}.quorum"), 1..=16, 1);
         let window = raw.window_s.as_ref().and_then(|seconds| self.window(rule, seconds, index));
