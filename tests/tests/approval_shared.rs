@@ -194,8 +194,8 @@ fn a_task_whose_result_cannot_be_kept_has_not_completed_and_does_not_run_again()
     wait_until("the call runs", || fleet.ran() == 1);
     fleet.database.stop();
     let told = connection.reply().unwrap().json()["result"].clone();
-    assert_eq!(told["status"], "failed", "{told}");
-    assert!(told["error"]["message"].as_str().unwrap().contains("its result cannot be kept"), "{told}");
+    // Whether it is kept cannot be known now, so nothing final is said.
+    assert_eq!(told["status"], "working", "{told}");
     fleet.database.run();
     wait_until("the end is known to both", || [0, 1].map(|at| fleet.state(at, &id)) == ["outcome_unknown"; 2]);
     assert_eq!([0, 1].map(|at| fleet.get(at, &task)["status"].clone()), ["failed"; 2]);
