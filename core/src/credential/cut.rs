@@ -81,13 +81,20 @@ mod tests {
         /// R-130: wherever it is cut, however it is encoded, no more than three bytes of it go out, and nothing else is lost.
         #[test]
         fn r130_a_credential_in_pieces_does_not_come_out(
-            value in "[a-d]{6,20}[0-9]", before in "[a-e ]{0,12}", after in "[a-e ]{0,12}", cuts in prop::collection::vec(1usize..6, 90),
+            value in "[a-d+]{6,20}[0-9]", before in "[a-e ]{0,12}", after in "[a-e ]{0,12}", cuts in prop::collection::vec(1usize..6, 180),
             encode in prop::collection::vec(any::<bool>(), 21),
         ) {
             let echo = echo(&value);
-            let percent: String = value.bytes().zip(encode)
-                .map(|(b, encodes)| if encodes { format!("%{b:02x}") } else { char::from(b).to_string() }).collect();
-            for form in [&value, &percent] {
+            let percent: String = value.bytes().zip(&encode)
+                .map(|(b, &encodes)| if encodes { format!("%{b:02x}") } else { char::from(b).to_string() }).collect();
+            let written = |write: &dyn Fn(u8) -> String| -> String {
+                value.bytes().zip(&encode).map(|(b, &encodes)| if encodes { write(b) } else { char::from(b).to_string() }).collect()
+            };
+            let escaped = written(&|b| format!("\\u{b:04X}"));
+            let twice = escaped.replace('\\', "\\\\");
+            let reference = written(&|b| format!("&#{b};"));
+            let in_page = percent.replace('%', "&#x25;");
+            for form in [&value, &percent, &escaped, &twice, &reference, &in_page] {
                 let text = format!("{before}{form}{after}");
                 let (mut pieces, mut at) = (Vec::new(), 0);
                 for length in &cuts {
@@ -104,7 +111,7 @@ mod tests {
         }
 
         #[test]
-        fn other_text_comes_through_unchanged(pieces in prop::collection::vec("[a-c16%é]{0,9}", 0..12)) {
+        fn other_text_comes_through_unchanged(pieces in prop::collection::vec(r"[a-c16%é\\u0&#;]{0,9}", 0..12)) {
             let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
             let (out, held) = through(&echo("abcabcabX"), &pieces);
             prop_assert_eq!(out.concat() + &held, pieces.concat());

@@ -12,6 +12,7 @@ use memchr::memmem::Finder;
 use sluicegate_dlp::json::{Kind, Tape};
 use zeroize::Zeroizing;
 
+use super::coding::Coding;
 use super::held::Held;
 use super::placement::joined;
 use super::source::Secret;
@@ -24,6 +25,31 @@ const BYTES_MIN: usize = 6;
 /// Bytes of a form that are searched for; around them the rest is compared. A searcher keeps a copy of what it searches for, which is not
 /// wiped, so it is never given more than this.
 const ANCHOR_BYTES: usize = 8;
+
+/// How many documents of JSON within strings of another are read.
+const NESTED_MAX: u8 = 3;
+
+/// Which codings may still be undone in a text: first those of documents within documents, then that of pages, then that of URLs, so the work
+/// is bounded whatever a text is made of.
+#[derive(Clone, Copy)]
+struct Depth {
+    nested: u8,
+    last: Coding,
+}
+
+impl Depth {
+    const START: Depth = Depth { nested: 0, last: Coding::Json };
+    const NO_ESCAPES: Depth = Depth { nested: NESTED_MAX, last: Coding::Json };
+
+    /// Each coding with what may follow it.
+    fn codings(self) -> impl Iterator<Item = (Coding, Depth)> {
+        let Depth { nested, last } = self;
+        let escapes = last == Coding::Json && nested < NESTED_MAX;
+        let escapes = escapes.then_some((Coding::Json, Depth { nested: nested + 1, last }));
+        let others = [Coding::Reference, Coding::Percent].into_iter().filter(move |coding| *coding > last);
+        escapes.into_iter().chain(others.map(move |coding| (coding, Depth { nested, last: coding })))
+    }
+}
 
 /// One form of a credential.
 struct Form {
@@ -65,34 +91,20 @@ impl Form {
     }
 }
 
-/// The forms of one version of one credential.
-pub struct Forms {
-    /// As it is, with the spaces of a form, escaped as JSON in a text that is no JSON, and in base64 at any alignment.
-    written: Vec<Form>,
-    /// What percent-decoding makes of it: as it is, and as a form writes its spaces.
-    decoded: Vec<Form>,
-}
+/// The forms of one version of one credential: as it is, with the spaces of a form, and in base64 at any alignment. How their characters are
+/// written is undone before they are looked for.
+pub struct Forms(Vec<Form>);
 
 impl Forms {
     /// Prepares to look for a credential.
     pub fn new(secret: &Secret) -> Self {
         let value = secret.bytes();
         if value.len() < BYTES_MIN {
-            return Forms { written: Vec::new(), decoded: Vec::new() };
+            return Forms(Vec::new());
         }
-        let escaped = |slash: &[u8]| {
-            let escape = |&b: &u8| match b {
-                b'"' | b'\\' => vec![b'\\', b],
-                b'/' => slash.to_vec(),
-                b => vec![b],
-            };
-            let parts: Vec<Zeroizing<Vec<u8>>> = value.iter().map(|b| Zeroizing::new(escape(b))).collect();
-            joined(&parts.iter().map(|part| part.as_slice()).collect::<Vec<_>>())
-        };
         let plus = |&b: &u8| if b == b' ' { b'+' } else { b };
-        let spaced = || Zeroizing::new(value.iter().map(plus).collect::<Vec<u8>>());
-        let written = [joined(&[value]), spaced(), escaped(b"/"), escaped(b"\\/")].into_iter().chain(base64_cores(value));
-        Forms { written: distinct(written), decoded: distinct([joined(&[value]), spaced()].into_iter()) }
+        let spaced = Zeroizing::new(value.iter().map(plus).collect::<Vec<u8>>());
+        Forms(distinct([joined(&[value]), spaced].into_iter().chain(base64_cores(value))))
     }
 }
 
@@ -115,7 +127,7 @@ pub struct Echo {
 impl Echo {
     /// Looks for these as well.
     pub fn add(&mut self, forms: impl Iterator<Item = Arc<Forms>>) {
-        self.known.extend(forms.filter(|forms| !forms.written.is_empty()));
+        self.known.extend(forms.filter(|forms| !forms.0.is_empty()));
     }
 
     /// Looks for the credential that a call is given as well, whatever became of it among those that are kept.
@@ -130,39 +142,45 @@ impl Echo {
         self.known.is_empty()
     }
 
-    /// Where a credential stands in a text, in any form: ascending, apart from each other.
+    /// Where a credential stands in a text, in any form and however it is written: ascending, apart from each other.
     pub fn places(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        self.known.iter().flat_map(|forms| &forms.written).for_each(|form| form.find(text, &mut found));
-        if let Some(decoded) = Percent::decode(text) {
-            let mut within = Vec::new();
-            self.known.iter().flat_map(|forms| &forms.decoded).for_each(|form| form.find(&decoded.text, &mut within));
-            found.extend(within.into_iter().map(|range| decoded.origin(range)));
-        }
+        self.look(text, Depth::START, &mut found);
         merged(found)
     }
 
-    /// How many bytes at the end of a text may be the beginning of a credential, in any form.
+    fn look(&self, text: &[u8], depth: Depth, found: &mut Vec<Range<usize>>) {
+        self.known.iter().flat_map(|forms| &forms.0).for_each(|form| form.find(text, found));
+        for (coding, deeper) in depth.codings() {
+            let (Some(decoded), _) = coding.undo(text) else { continue };
+            let mut within = Vec::new();
+            self.look(&decoded.text, deeper, &mut within);
+            found.extend(within.into_iter().map(|range| decoded.origin(range)));
+        }
+    }
+
+    /// How many bytes at the end of a text may be the beginning of a credential, in any form and however it is written.
     pub fn beginning(&self, text: &[u8]) -> usize {
-        let longest = |of: fn(&Forms) -> &[Form], text: &[u8]| {
-            let forms = self.known.iter().flat_map(|forms| of(forms));
-            forms.map(|form| form.beginning(text)).max().unwrap_or(0)
-        };
-        // The end may be in the middle of what stands for one character.
-        let cut = match text {
-            [.., b'%'] => 1,
-            [.., b'%', digit] if digit.is_ascii_hexdigit() => 2,
-            _ => 0,
-        };
-        let (whole, _) = text.split_at(text.len() - cut);
-        let decoded = match Percent::decode(whole) {
-            Some(decoded) => {
-                let end = decoded.text.len();
-                decoded.origin(end - longest(|forms| &forms.decoded, &decoded.text)..end).len()
-            }
-            None => longest(|forms| &forms.decoded, whole),
-        };
-        longest(|forms| &forms.written, text).max(decoded + cut)
+        self.begun(text, Depth::START)
+    }
+
+    fn begun(&self, text: &[u8], depth: Depth) -> usize {
+        let forms = self.known.iter().flat_map(|forms| &forms.0);
+        let mut longest = forms.map(|form| form.beginning(text)).max().unwrap_or(0);
+        for (coding, deeper) in depth.codings() {
+            // The end may be in the middle of what stands for one character.
+            let (decoded, open) = coding.undo(text);
+            let begun = match decoded {
+                Some(decoded) => {
+                    let end = decoded.text.len() - open;
+                    decoded.origin(end - self.begun(&decoded.text[..end], deeper)..end).len()
+                }
+                None if open > 0 => self.begun(&text[..text.len() - open], deeper),
+                None => 0,
+            };
+            longest = longest.max(begun + open);
+        }
+        longest
     }
 
     /// Whether a credential stands in a text.
@@ -191,7 +209,9 @@ impl Echo {
     /// indices of where they were; `None` where they were nowhere. `tape` is the parse of `doc`.
     pub fn hide_in(&self, tape: &Tape, doc: &[u8]) -> Option<(Vec<u8>, Vec<u32>)> {
         // Without escapes the text of a leaf is its bytes, so one look at the whole tells of all those leaves.
-        let places = self.places(doc);
+        let mut places = Vec::new();
+        self.look(doc, Depth::NO_ESCAPES, &mut places);
+        let places = merged(places);
         let mut places = places.iter().peekable();
         let mut hidden = Vec::new();
         let mut out = Vec::new();
@@ -236,40 +256,6 @@ fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
         }
     }
     merged
-}
-
-/// A text after percent-decoding (RFC 3986 section 2.1), whichever of its characters were encoded.
-struct Percent {
-    text: Zeroizing<Vec<u8>>,
-    /// Places in the decoded text behind which three bytes stood for one.
-    encoded: Vec<usize>,
-}
-
-impl Percent {
-    /// `None` where nothing in the text is percent-encoded.
-    fn decode(text: &[u8]) -> Option<Self> {
-        let mut signs = memchr::memchr_iter(b'%', text).peekable();
-        signs.peek()?;
-        let mut decoded = Percent { text: Zeroizing::new(Vec::with_capacity(text.len())), encoded: Vec::new() };
-        let mut at = 0;
-        for sign in signs.filter(|&sign| text.len() - sign > 2) {
-            let digit = |b: u8| char::from(b).to_digit(16);
-            // A sign that is itself one of the digits of another encodes nothing.
-            let (true, Some(high), Some(low)) = (sign >= at, digit(text[sign + 1]), digit(text[sign + 2])) else { continue };
-            decoded.text.extend_from_slice(&text[at..sign]);
-            decoded.encoded.push(decoded.text.len());
-            decoded.text.push((high << 4 | low) as u8);
-            at = sign + 3;
-        }
-        decoded.text.extend_from_slice(&text[at..]);
-        Some(decoded).filter(|decoded| !decoded.encoded.is_empty())
-    }
-
-    /// Where a range of the decoded text stood.
-    fn origin(&self, range: Range<usize>) -> Range<usize> {
-        let before = |place: usize| place + 2 * self.encoded.partition_point(|&encoded| encoded < place);
-        before(range.start)..before(range.end)
-    }
 }
 
 /// The characters of base64 that only the value decides, for each of the three places it can take in a group; in both alphabets.
@@ -347,6 +333,61 @@ pub(super) mod tests {
         // What looks like the credential's first letter is the end of an escape.
         assert_eq!(hidden(&echo("n3cret-value"), r#"{"t":"a\n3cret-value"}"#), None);
         assert_eq!(hidden(&token, r#"{"t":"nothing \u002B here"}"#), None);
+    }
+
+    /// The text as a string of JSON, each of its characters or only some of them as a number.
+    fn escaped(text: &str, as_number: impl Fn(char) -> bool) -> String {
+        let one = |c: char| match c {
+            c if as_number(c) => format!("\\u{:04X}", c as u32),
+            '"' | '\\' => format!("\\{c}"),
+            c => c.to_string(),
+        };
+        text.chars().map(one).collect()
+    }
+
+    /// R-130: a document of JSON in a text is what most servers answer with, and many writers of JSON escape more than they must.
+    #[test]
+    fn r130_no_escape_within_a_document_in_a_text_hides_an_echo() {
+        let value = "ghp/S3\"cr\\3tK3y+abc/defxyz";
+        let echo = echo(value);
+        let dot_net = |c: char| "\"+<>&'".contains(c);
+        for as_number in [&dot_net as &dyn Fn(char) -> bool, &|_| true, &|_| false] {
+            let mut text = value.to_owned();
+            for depth in 1..=3 {
+                text = format!("{{\"x\": \"{}\"}}", escaped(&text, as_number));
+                let hidden = String::from_utf8(echo.hide(text.as_bytes()).unwrap_or_else(|| panic!("{text}"))).unwrap();
+                assert!(hidden.contains("[CREDENTIAL]") && !hidden.contains("3y"), "{depth}: {hidden}");
+                let doc = serde_json::json!({ "text": text }).to_string();
+                let said = self::hidden(&echo, &doc).unwrap_or_else(|| panic!("{doc}"));
+                let mut within = said["text"].as_str().unwrap().to_owned();
+                for _ in 0..depth {
+                    let inner: serde_json::Value =
+                        serde_json::from_str(&within).unwrap_or_else(|_| panic!("{within} is no JSON"));
+                    within = inner["x"].as_str().unwrap().to_owned();
+                }
+                assert_eq!(within, "[CREDENTIAL]");
+            }
+        }
+    }
+
+    #[test]
+    fn references_of_html_hide_no_echo() {
+        let echo = echo("a<b+c&d\"e/f");
+        for form in ["a&lt;b&#43;c&amp;d&quot;e/f", "a&#60;b&#x2B;c&#x26;d&#34;e&#X2f;f", "&#x61;&lt;b+c&amp;d&quot;e/f"] {
+            assert_eq!(echo.hide(format!("<b>{form}</b>").as_bytes()).unwrap(), b"<b>[CREDENTIAL]</b>", "{form}");
+        }
+        assert_eq!(echo.hide(b"a&lt;b&#0000000000043;c&amp &#x110000; &#; &"), None);
+    }
+
+    /// R-130: base64, whose sign `/` some writers escape.
+    #[test]
+    fn r130_base64_may_be_escaped_too() {
+        let encoded = base64::engine::general_purpose::STANDARD.encode("???>>>???>>>");
+        let written = encoded.replace('/', "\\/");
+        assert!(written.contains("\\/"));
+        assert_eq!(echo("???>>>???>>>").hide(written.as_bytes()).unwrap(), b"[CREDENTIAL]");
+        let percent = encoded.replace('/', "%2F").replace('+', "%2B");
+        assert_eq!(echo("???>>>???>>>").hide(percent.as_bytes()).unwrap(), b"[CREDENTIAL]");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 pub mod caller_cache;
 pub mod callers;
 pub mod client;
+mod coding;
 
 pub mod cut;
 pub mod echo;
