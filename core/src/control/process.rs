@@ -114,8 +114,8 @@ pub fn run(mut config: Config) -> Result<(), ProcessError> {
     let cpus = rt::available_cpus().map_err(system)?;
     let workers = config.server.workers.unwrap_or(cpus.len()).max(1);
     let address = config.server.listen;
-    let listen = |_| rt::listening_socket(address).map_err(|error| ProcessError::Listen(address, error));
-    let listeners: Vec<_> = (0..workers).map(listen).collect::<Result<_, _>>()?;
+    let listeners = rt::listening_sockets(address, workers).map_err(|error| ProcessError::Listen(address, error))?;
+    let admin = config.admin.as_ref().map(|admin| listen_as_admin(admin.listen)).transpose()?;
     let (spools, sink) = sink::open(audit_options(&config, workers)).map_err(ProcessError::Audit)?;
     let sealer = Arc::new(Sealer::random().map_err(system)?);
     let (desk, questions) = KeyDesk::new(config.issuers.len());
@@ -172,7 +172,7 @@ pub fn run(mut config: Config) -> Result<(), ProcessError> {
     let ending_time = Duration::from_millis(blueprint.config().limits.credential_answer_time_max_ms);
     let control =
         Control { blueprint, keys, credentials: held, addresses, board, mailboxes, generation: 1, observed: observed_by };
-    let mut credentials = runtime.block_on(control.run(known, desk, questions, sightings, refusals))?;
+    let mut credentials = runtime.block_on(control.run(known, admin, desk, questions, sightings, refusals))?;
     tracing::info!("draining");
     stop.store(true, Ordering::Release);
     for thread in threads {
@@ -194,6 +194,13 @@ pub fn run(mut config: Config) -> Result<(), ProcessError> {
         thread.join().map_err(|_| system("the approvals ended badly"))?;
     }
     observed.sink.shutdown().map_err(ProcessError::Audit)
+}
+
+/// The admin listener is there before the first worker, so that nothing is served by a gateway that will not stay.
+fn listen_as_admin(address: SocketAddr) -> Result<std::net::TcpListener, ProcessError> {
+    let listener = std::net::TcpListener::bind(address);
+    let listener = listener.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    listener.map_err(|error| ProcessError::Listen(address, error))
 }
 
 fn audit_options(config: &Config, workers: usize) -> sink::Options {
@@ -254,6 +261,7 @@ impl Control {
     async fn run(
         mut self,
         known: KnownKeys,
+        admin: Option<std::net::TcpListener>,
         desk: Arc<KeyDesk>,
         mut questions: mpsc::Receiver<UnknownKey>,
         mut sightings: mpsc::Receiver<Sighting>,
@@ -269,9 +277,8 @@ impl Control {
         if let Some(CheckedTls { files, tls, .. }) = &self.blueprint.config().server.tls {
             tokio::spawn(ServerTlsTask { files: files.clone(), tls: tls.clone(), changes: rekeyed.clone() }.run());
         }
-        if let Some(admin) = &self.blueprint.config().admin {
-            let listener = tokio::net::TcpListener::bind(admin.listen).await;
-            let listener = listener.map_err(|error| ProcessError::Listen(admin.listen, error))?;
+        if let Some(listener) = admin {
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(system)?;
             tokio::spawn(admin::serve(listener, Arc::clone(&self.observed)));
         }
         let mut terminate = signal(SignalKind::terminate()).map_err(system)?;

@@ -16,7 +16,7 @@ use super::stream::Stream;
 pub struct Listener(TcpListener);
 
 impl Listener {
-    /// Takes over a socket from [`super::listening_socket`].
+    /// Takes over a socket from [`super::listening_sockets`].
     ///
     /// # Errors
     /// The system's, when the loop cannot register it.

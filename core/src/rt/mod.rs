@@ -16,5 +16,5 @@ pub use cpu::{available as available_cpus, pin};
 pub use join::join;
 pub use listener::Listener;
 pub use runtime::{Driver, Runtime, sleep, spawn, timeout};
-pub use socket::{Fd, Peeked, has_hung_up, listening_socket, peek, shut_down, shut_down_reading};
+pub use socket::{Fd, Peeked, has_hung_up, listening_sockets, peek, shut_down, shut_down_reading};
 pub use stream::{RawStream, Stream};

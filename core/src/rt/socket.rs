@@ -20,18 +20,24 @@ pub enum Peeked {
     Closed,
 }
 
-/// Opens a listening socket that shares its port with the other workers' (SO_REUSEPORT), backlog 1024.
+/// Opens listening sockets that share a port among them (SO_REUSEPORT) and with nobody else, backlog 1024 each.
 ///
 /// # Errors
-/// The system's, for example when the address is in use by another process or a privileged port is asked for.
-pub fn listening_socket(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(1024)?;
-    Ok(socket.into())
+/// The system's, for example when anybody listens on the address already or a privileged port is asked for.
+pub fn listening_sockets(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    let open = |is_first: bool| {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // Connections of an earlier process that have ended hold the port for a while otherwise.
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.set_reuse_port(!is_first)?;
+        socket.bind(&address.into())?;
+        // The first is bound alone, so it finds whoever listens, another gateway too; what shares with it from now on is ours.
+        socket.set_reuse_port(true)?;
+        socket.listen(1024)?;
+        Ok(socket.into())
+    };
+    (0..count).map(|index| open(index == 0)).collect()
 }
 
 /// Looks at a socket's receive queue without taking from it and without waiting.
@@ -73,4 +79,29 @@ pub fn shut_down_reading(fd: Fd) {
 pub(super) fn finish_writing(fd: Fd) {
     // SAFETY: as in `shut_down`.
     unsafe { libc::shutdown(fd, libc::SHUT_WR) };
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn sockets_share_a_port_among_them_and_with_no_other_gateway() {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let ours = listening_sockets(address, 3).unwrap();
+        assert_eq!(listening_sockets(address, 3).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        // Each connection is given to one of them, and by 64 of them each has got some.
+        let clients: Vec<_> = (0..64).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let taken = ours.iter().map(|socket| std::iter::from_fn(|| socket.accept().ok()).count()).collect::<Vec<_>>();
+        assert_eq!(taken.iter().sum::<usize>(), clients.len(), "{taken:?}");
+        assert!(taken.iter().all(|&count| count > 0), "{taken:?}");
+        // One that has stopped listening lets another begin, though its connections have not ended.
+        ours.iter().for_each(|socket| shut_down(std::os::fd::AsRawFd::as_raw_fd(socket)));
+        drop(ours);
+        assert_eq!(listening_sockets(address, 2).unwrap().len(), 2);
+        drop(clients);
+    }
 }
