@@ -1,5 +1,9 @@
 //! The command line, one file per subcommand.
 
+// Before all others, which print with its macros.
+#[macro_use]
+mod print;
+
 mod approvals;
 mod check;
 mod credential;
