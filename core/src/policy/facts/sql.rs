@@ -7,15 +7,15 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    AccessExpr, BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SetExpr, Statement, TableFactor, Visit,
-    Visitor,
+    AccessExpr, ArrayElemTypeDef, BinaryOperator, DataType, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SetExpr,
+    Statement, TableFactor, TypedString, Visit, Visitor,
 };
 use sqlparser::dialect::{AnsiDialect, Dialect as Grammar, MsSqlDialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
-use super::sql_functions::{is_dangerous, is_harmless};
+use super::sql_functions::{is_dangerous, is_harmless, is_type};
 use super::{COMMAND_BYTES_MAX, is_treacherous};
 
 /// Tokens of a text; one of more is unparsable.
@@ -137,6 +137,7 @@ pub fn read(dialect: Dialect, text: &str) -> Facts {
 
 /// Whether a text has what servers read in more than one way, by their version, settings or client, wherever in it that stands.
 fn is_read_otherwise(dialect: Dialect, text: &str) -> bool {
+    // Only some servers run them, and nobody else has a reason to write one.
     let executable_comment = || text.contains("/*!") || text.contains("/*M!") || text.contains("/*m!") || text.contains("/*+");
     // A dash dash without a space behind it is no comment in MySQL.
     let glued_dashes = || text.match_indices("--").any(|(at, _)| text[at + 2..].starts_with(|c: char| !c.is_ascii_whitespace()));
@@ -146,7 +147,8 @@ fn is_read_otherwise(dialect: Dialect, text: &str) -> bool {
         || text.contains("\\'")
         || text.contains("\\\"")
         || has_comment_in_comment(text)
-        || dialect == Dialect::MySql && (executable_comment() || glued_dashes())
+        || executable_comment()
+        || dialect == Dialect::MySql && glued_dashes()
         || unicode_name()
 }
 
@@ -317,6 +319,13 @@ impl Visitor for Walk {
             {
                 self.facts.classes.insert(Class::Write);
             }
+            // A cast to a type of the user's own runs the function that its maker gave for it.
+            Expr::Cast { data_type, .. } | Expr::Convert { data_type: Some(data_type), .. } if !is_built_in(data_type) => {
+                self.facts.classes.insert(Class::Write);
+            }
+            Expr::TypedString(TypedString { data_type, .. }) if !is_built_in(data_type) => {
+                self.facts.classes.insert(Class::Write);
+            }
             // What a custom operator does is a function's affair, which anybody can define; an assignment changes the session.
             Expr::BinaryOp {
                 op: BinaryOperator::PGCustomBinaryOperator(_) | BinaryOperator::Custom(_) | BinaryOperator::Assignment,
@@ -327,6 +336,28 @@ impl Visitor for Walk {
             _ => {}
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Whether a type is one that servers have of themselves.
+fn is_built_in(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Custom(name, _) => full_name(name).is_some_and(|name| is_type(&name)),
+        DataType::Array(ArrayElemTypeDef::SquareBracket(element, _) | ArrayElemTypeDef::AngleBracket(element)) => {
+            is_built_in(element)
+        }
+        DataType::Array(ArrayElemTypeDef::None) => true,
+        DataType::Array(_)
+        | DataType::Table(_)
+        | DataType::NamedTable { .. }
+        | DataType::Map(..)
+        | DataType::Tuple(_)
+        | DataType::Nested(_)
+        | DataType::Struct(..)
+        | DataType::Union(_)
+        | DataType::Nullable(_)
+        | DataType::LowCardinality(_) => false,
+        _ => true,
     }
 }
 
@@ -346,7 +377,12 @@ fn full_name(name: &ObjectName) -> Option<String> {
 }
 
 fn plain(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+    match ident.quote_style {
+        // A dot within a name separates nothing.
+        Some(_) if ident.value.contains('.') => format!("\"{}\"", ident.value),
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_lowercase(),
+    }
 }
 
 /// The class of a statement by itself, and its verb. What stands within is judged by itself, too.

@@ -44,6 +44,19 @@ sleep sp_executesql sp_oacreate sys_eval sys_exec sys_get sys_set writefile xp_c
 xp_subdirs ts_stat currval lastval randomblob zeroblob
 ";
 
+/// Types that servers have of themselves and the parser knows by name only, in small letters. `reg…` but `regclass` are missing: they look into
+/// the catalogue, as functions of no list do.
+const TYPES: &str = "
+box box2d cidr circle datetime2 datetimeoffset daterange hierarchyid image inet int4range int8range line lseg macaddr macaddr8 money name
+nchar ntext number numrange oid path pg_lsn point polygon rowversion serial smalldatetime smallmoney sql_variant sysname timetz timestamptz
+tsquery tsrange tstzrange tsvector uniqueidentifier varchar2 xid xml year
+";
+
+/// Whether a type is known to be a server's own.
+pub(super) fn is_type(name: &str) -> bool {
+    is_in(TYPES, name.strip_prefix("pg_catalog.").unwrap_or(name))
+}
+
 /// Whether a function only computes. `pg_catalog` is the schema in which PostgreSQL keeps its own.
 pub(super) fn is_harmless(name: &str) -> bool {
     is_in(HARMLESS, name.strip_prefix("pg_catalog.").unwrap_or(name))
