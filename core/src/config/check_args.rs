@@ -10,6 +10,7 @@ use super::checked::ArgPredicate;
 use super::problem::nearest;
 use super::raw::{RawArg, RawPath, RawRange, RawShell, RawSql, RawUrl, Text};
 use crate::policy::facts::{path, shell, sql};
+use crate::policy::pattern::{CommandPattern, NamePattern};
 use crate::policy::predicate::{ArgTest, PathTest, Range, ShellTest, SqlTest, UrlTest};
 use crate::policy::{Glob, Path};
 
@@ -49,9 +50,12 @@ impl OneArg<'_, '_, '_, '_> {
             raw.url.is_some(),
             raw.path.is_some(),
         ];
-        if given.iter().filter(|given| **given).count() != 1 {
+        let count = given.iter().filter(|given| **given).count();
+        if count != 1 {
             let hint = "give exactly one of `literal`, `glob`, `regex`, `in`, `range`, `sql`, `shell`, `url`, `path`";
-            self.add(span, "", "does not say what to compare with", hint);
+            let message =
+                if count == 0 { "does not say what to compare with" } else { "says more than one thing to compare with" };
+            self.add(span, "", message, hint);
             return None;
         }
         let test = match raw {
@@ -139,7 +143,8 @@ impl OneArg<'_, '_, '_, '_> {
         }
         let verbs =
             self.texts(verbs.as_ref(), "sql.verbs").map(|verbs| verbs.iter().map(|verb| verb.to_ascii_uppercase()).collect());
-        let (tables, functions) = (self.globs(tables.as_ref(), "sql.tables"), self.globs(functions.as_ref(), "sql.functions"));
+        let tables = self.patterns(tables.as_ref(), "sql.tables", NamePattern::new);
+        let functions = self.patterns(functions.as_ref(), "sql.functions", NamePattern::new);
         let or_unreadable = self.or_unreadable(or_unreadable.as_ref(), "sql");
         Some(ArgTest::Sql(SqlTest { dialect: dialect?, class, verbs, tables, functions, or_unreadable }))
     }
@@ -150,7 +155,8 @@ impl OneArg<'_, '_, '_, '_> {
         if class.is_none() && commands.is_none() {
             self.add(raw.span(), "shell", "names nothing that a shell runs", "give `class` or `commands`");
         }
-        let commands = self.globs(commands.as_ref(), "shell.commands");
+        self.runnable(commands.as_ref(), or_unreadable.as_ref().is_none_or(|raw| *raw.get_ref()));
+        let commands = self.patterns(commands.as_ref(), "shell.commands", CommandPattern::new);
         let or_unreadable = self.or_unreadable(or_unreadable.as_ref(), "shell");
         Some(ArgTest::Shell(ShellTest { class, commands, or_unreadable }))
     }
@@ -163,7 +169,7 @@ impl OneArg<'_, '_, '_, '_> {
         let scheme = self
             .texts(scheme.as_ref(), "url.scheme")
             .map(|schemes| schemes.iter().map(|scheme| scheme.to_ascii_lowercase()).collect());
-        let host = self.globs(host.as_ref(), "url.host");
+        let host = self.patterns(host.as_ref(), "url.host", Glob::new);
         let port = port.as_ref().map(|port| port.get_ref().clone());
         let or_unreadable = self.or_unreadable(or_unreadable.as_ref(), "url");
         Some(ArgTest::Url(UrlTest { scheme, host, port, or_unreadable }))
@@ -227,8 +233,24 @@ impl OneArg<'_, '_, '_, '_> {
         Some(self.not_empty(raw, field)?.iter().map(|text| text.get_ref().clone()).collect())
     }
 
-    fn globs(&mut self, raw: Option<&Spanned<Vec<Text>>>, field: &str) -> Option<Vec<Glob>> {
-        Some(self.not_empty(raw, field)?.iter().map(|text| Glob::new(text.get_ref())).collect())
+    fn patterns<T>(&mut self, raw: Option<&Spanned<Vec<Text>>>, field: &str, new: fn(&str) -> T) -> Option<Vec<T>> {
+        Some(self.not_empty(raw, field)?.iter().map(|text| new(text.get_ref())).collect())
+    }
+
+    /// Commands that make any line dynamic are never known, so a pattern of one takes nothing. Where what is dynamic is stopped anyhow it may
+    /// stand, as a word to whoever reads the rule.
+    fn runnable(&mut self, commands: Option<&Spanned<Vec<Text>>>, stops_dynamic: bool) {
+        if !self.permits && stops_dynamic {
+            return;
+        }
+        for text in commands.into_iter().flat_map(Spanned::get_ref) {
+            let name = text.get_ref().split(' ').next().unwrap_or_default();
+            if Glob::new(name).is_literal() && shell::is_always_dynamic(name) {
+                let message = format!("can never match: a line with the command {name:?} is always dynamic");
+                let hint = "it runs what its words or files name; take it out, or give it a tool of its own";
+                self.add(text.span(), "shell.commands", message, hint);
+            }
+        }
     }
 
     fn not_empty<'v>(&mut self, raw: Option<&'v Spanned<Vec<Text>>>, field: &str) -> Option<&'v [Text]> {

@@ -13,6 +13,7 @@ mod glob;
 pub mod meter;
 pub mod method;
 mod path;
+pub mod pattern;
 pub mod predicate;
 mod scope;
 mod told;

@@ -4,13 +4,14 @@
 //! it suffices, and so does being unreadable, unless the rule says otherwise.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use regex::Regex;
 
 use super::Glob;
 use super::facts::{path, shell, sql, url};
+use super::pattern::{CommandPattern, NamePattern};
 
 /// What follows where a test holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +62,9 @@ pub struct SqlTest {
     /// Verbs, in capitals.
     pub verbs: Option<Vec<String>>,
     /// Relations.
-    pub tables: Option<Vec<Glob>>,
+    pub tables: Option<Vec<NamePattern>>,
     /// Functions.
-    pub functions: Option<Vec<Glob>>,
+    pub functions: Option<Vec<NamePattern>>,
     /// Whether what cannot be parsed makes a blocking rule hold.
     pub or_unreadable: bool,
 }
@@ -73,7 +74,7 @@ pub struct ShellTest {
     /// Classes.
     pub class: Option<Vec<shell::Class>>,
     /// Commands with their words, joined by single spaces.
-    pub commands: Option<Vec<Glob>>,
+    pub commands: Option<Vec<CommandPattern>>,
     /// Whether a dynamic text makes a blocking rule hold.
     pub or_unreadable: bool,
 }
@@ -129,8 +130,9 @@ fn within<T>(found: impl IntoIterator<Item = T>, polarity: Polarity, is_named: i
     }
 }
 
-fn any_matches(globs: &[Glob], name: &str) -> bool {
-    globs.iter().any(|glob| glob.matches(name))
+/// Whether names lie within what patterns take.
+fn named(found: &BTreeSet<String>, patterns: Option<&Vec<NamePattern>>, polarity: Polarity) -> bool {
+    patterns.is_none_or(|patterns| within(found, polarity, |name| patterns.iter().any(|pattern| pattern.takes(name, polarity))))
 }
 
 impl SqlTest {
@@ -142,8 +144,8 @@ impl SqlTest {
         let Self { class, verbs, tables, functions, .. } = self;
         class.as_ref().is_none_or(|named| within(&facts.classes, polarity, |class| named.contains(class)))
             && verbs.as_ref().is_none_or(|named| within(&facts.verbs, polarity, |verb| named.contains(verb)))
-            && tables.as_ref().is_none_or(|named| within(&facts.tables, polarity, |table| any_matches(named, table)))
-            && functions.as_ref().is_none_or(|named| within(&facts.functions, polarity, |function| any_matches(named, function)))
+            && named(&facts.tables, tables.as_ref(), polarity)
+            && named(&facts.functions, functions.as_ref(), polarity)
     }
 }
 
@@ -154,7 +156,10 @@ impl ShellTest {
             (None, shell::Class::Dynamic) if polarity == Polarity::Stops => names_class || self.or_unreadable,
             (Some(_), shell::Class::Dynamic) => polarity == Polarity::Stops && self.or_unreadable,
             (None, _) => names_class,
-            (Some(commands), _) => names_class && within(&facts.commands, polarity, |command| any_matches(commands, command)),
+            (Some(commands), _) => {
+                let is_named = |command: &String| commands.iter().any(|pattern| pattern.takes(command, polarity));
+                names_class && within(&facts.commands, polarity, is_named)
+            }
         }
     }
 }

@@ -63,21 +63,25 @@ struct Word {
     is_quoted: bool,
 }
 
+/// Whether a command of this name makes any line dynamic: it runs others, or is no command but a word of the shell.
+pub fn is_always_dynamic(name: &str) -> bool {
+    let is_in = |list: &str, name: &str| list.split_ascii_whitespace().any(|one| one == name);
+    let last = name.rsplit('/').next().unwrap_or_default();
+    // `python3.12` is `python`.
+    let bare = last.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    is_in(RESERVED, name) || is_in(WRAPPERS, last) || is_in(WRAPPERS, bare)
+}
+
 /// Whether a command's words run only what its first names.
 fn is_plain(command: &[Word]) -> bool {
     let Some(name) = command.first() else { return false };
-    let is_in = |list: &str, name: &str| list.split_ascii_whitespace().any(|one| one == name);
-    let last = name.text.rsplit('/').next().unwrap_or_default();
-    // `python3.12` is `python`.
-    let bare = last.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
     // Nobody quotes a part of a command's name but to hide it; `a=b` sets a variable.
     !name.is_quoted
         && !name.text.contains('=')
-        && !last.is_empty()
+        && !name.text.is_empty()
+        && !name.text.ends_with('/')
         && name.text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._/+-".contains(&b))
-        && !is_in(RESERVED, &name.text)
-        && !is_in(WRAPPERS, last)
-        && !is_in(WRAPPERS, bare)
+        && !is_always_dynamic(&name.text)
 }
 
 /// The commands of a text; `None` where there is anything else in it.

@@ -19,6 +19,11 @@ fn r100_facts_permit_if_all_lies_within_and_block_if_any_does() {
         ("sql = { dialect = \"postgres\", class = [\"write\"] }", "SELEKT", false, false),
         ("sql = { dialect = \"postgres\", tables = [\"sales.*\"] }", "SELECT a FROM sales.t JOIN hr.pay ON true", false, false),
         ("sql = { dialect = \"postgres\", tables = [\"sales.*\"] }", "SELECT a FROM Sales.T", true, false),
+        ("sql = { dialect = \"postgres\", tables = [\"sales.*\"] }", "SELECT a FROM sales.hr.salaries", false, false),
+        ("sql = { dialect = \"postgres\", tables = [\"sales.*\"] }", "SELECT a FROM \"sales.hr\"", false, true),
+        ("sql = { dialect = \"mssql\", tables = [\"sales.*\"] }", "SELECT a FROM sales..a", false, false),
+        ("sql = { dialect = \"mssql\", tables = [\"sales.*\"] }", "SELECT a FROM sales.srv.db.t", false, false),
+        ("sql = { dialect = \"postgres\", tables = [\"salaries\"] }", "SELECT a FROM hr.salaries", false, false),
         (
             "sql = { dialect = \"postgres\", class = [\"read\"], tables = [\"hr.*\"] }",
             "INSERT INTO hr.pay VALUES (1)",
@@ -31,6 +36,8 @@ fn r100_facts_permit_if_all_lies_within_and_block_if_any_does() {
         ("shell = { class = [\"static\"], commands = [\"git *\"] }", "git log && rm -rf /", false, false),
         ("shell = { commands = [\"rm *\"] }", "ls", false, true),
         ("shell = { commands = [\"rm *\"] }", "r''m x", false, false),
+        ("shell = { commands = [\"rm *\"] }", "/bin/rm x", false, false),
+        ("shell = { commands = [\"rm *\"] }", "ls && RM x", false, false),
         ("shell = { class = [\"dynamic\"] }", "ls *", true, false),
         ("url = { host = [\"*.example\"], scheme = [\"https\"] }", "https://api.example/", true, false),
         ("url = { host = [\"*.example\"] }", "https://api.example@evil.test/", false, false),
@@ -78,11 +85,14 @@ fn tests_that_can_never_hold_are_problems_with_a_hint() {
         ("at = \"/x\", sql = { dialect = \"postgres\", class = [\"unparsable\"] }", "allow", "permits what cannot be read"),
         ("at = \"/x\", sql = { dialect = \"ansi\", class = [\"read\"], or_unreadable = true }", "mask", "never permits"),
         ("at = \"/x\", shell = {}", "block", "names nothing that a shell runs"),
+        ("at = \"/x\", shell = { commands = [\"ls\", \"make test\"] }", "allow", "the command \"make\" is always dynamic"),
+        ("at = \"/x\", shell = { commands = [\"/bin/sh *\"], or_unreadable = false }", "block", "\"/bin/sh\" is always dynamic"),
         ("at = \"/x\", url = {}", "block", "names nothing of a URL"),
         ("at = \"/x\", path = { under = [\"data\"] }", "block", "is not an absolute directory"),
         ("at = \"/x\", range = {}", "block", "bounds nothing"),
         ("at = \"/x\", range = { min = 2, max = 1 }", "block", "has no number in it"),
-        ("at = \"/x\", glob = \"a\", range = { min = 2 }", "block", "exactly one of"),
+        ("at = \"/x\", glob = \"a\", range = { min = 2 }", "block", "says more than one thing to compare with"),
+        ("at = \"/x\"", "block", "does not say what to compare with"),
     ] {
         let rule = rule("r", &format!("what = {{ tool = \"*\" }}\nargs = [{{ {arg} }}]\neffect = \"{effect}\""));
         let problems = Stage::try_new(&format!("{ALLOW_ALL_TOOLS}{rule}")).err().unwrap_or_default();
