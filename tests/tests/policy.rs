@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use sluicegate_identity::Algorithm;
 use sluicegate_tests::audit::rows;
-use sluicegate_tests::gateway::{CREDENTIAL, Gateway, Setup, binary};
+use sluicegate_tests::gateway::{CREDENTIAL, Gateway, Setup, binary, free_port};
 use sluicegate_tests::issuer::Issuer;
 use sluicegate_tests::upstream::Upstream;
 
@@ -221,6 +221,14 @@ fn recorded_calls_show_what_a_new_policy_changes_and_which_rules_they_need() {
     let (status, suggested, err) = said(&run(&["policy", "suggest", "--from", "audit"], dir));
     assert_eq!((status, err.as_str()), (Some(0), "3 rules\n"));
     assert!(!suggested.contains('*') && suggested.contains("effect = \"mask\""), "{suggested}");
+    // Who stops reading changes nothing, not even the exit status.
+    for (arguments, code) in [(["policy", "suggest", "--from", "audit"], 0), (["check", "-c", "gate.toml", "--nonsense"], 2)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let (out, err) = (writer.try_clone().unwrap(), writer);
+        let status = Command::new(binary()).args(arguments).current_dir(dir).stdout(out).stderr(err).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{arguments:?}");
+    }
     let head = &old[..old.find("[[rule]]").unwrap()];
     fs::write(dir.join("least.toml"), format!("{head}{suggested}")).unwrap();
     let (status, _, err) = said(&run(&["check", "-c", "least.toml"], dir));
@@ -236,6 +244,25 @@ fn recorded_calls_show_what_a_new_policy_changes_and_which_rules_they_need() {
     let (_, text, _) = said(&run(&["policy", "diff", "gate.toml", "unknown.toml", "--against", "audit"], dir));
     assert!(text.contains("-> refuse by the configuration has no issuer named \"corp\""), "{text}");
     assert!(!text.contains(CREDENTIAL) && !suggested.contains(CREDENTIAL));
+}
+
+/// One that was forgotten would go on serving by old rules, and get some of the connections.
+#[test]
+fn a_second_gateway_on_a_port_does_not_start() {
+    let (issuer, upstream) = (Issuer::start(Algorithm::EdDsa), Upstream::echo());
+    let gateway = Gateway::start(&Setup::new(&issuer.url, &upstream.url).with_approvals(1));
+    let dir = gateway.dir.path();
+    let (status, _, err) = said(&run(&["run", "-c", "gate.toml"], dir));
+    assert!(status == Some(1) && err.contains(&format!("cannot listen on 127.0.0.1:{}", gateway.port)), "{err}");
+    let whole = fs::read_to_string(dir.join("gate.toml")).unwrap();
+    let listen = format!("listen = \"127.0.0.1:{}\"", gateway.port);
+    assert!(whole.contains(&listen), "{whole}");
+    let other = whole.replace(&listen, &format!("listen = \"127.0.0.1:{}\"", free_port()));
+    fs::write(dir.join("other.toml"), other).unwrap();
+    let (status, _, err) = said(&run(&["run", "-c", "other.toml"], dir));
+    // The admin listener's port is taken, too, and found to be before anything is served.
+    let admin = format!("cannot listen on 127.0.0.1:{}", gateway.admin);
+    assert!(status == Some(1) && err.contains(&admin) && !err.contains("worker started"), "{err}");
 }
 
 #[test]
