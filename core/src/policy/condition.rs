@@ -11,6 +11,8 @@ use cel::{Context, Env, IdedExpr, Value};
 use sluicegate_dlp::json::{self, Kind};
 use sluicegate_identity::Principal;
 
+use super::truth::never_judged;
+
 /// Bytes of an expression.
 const EXPRESSION_BYTES_MAX: usize = 2_048;
 /// Expressions within expressions; chains like `a + b + c` count each link.
@@ -102,7 +104,7 @@ impl Condition {
     /// Reads an expression.
     ///
     /// # Errors
-    /// It is too long or too deep, does not parse, names what is not known, or could work without a bound.
+    /// It is too long or too deep, does not parse, names what is not known, could work without a bound, or could never be judged.
     pub fn parse(text: &str) -> Result<Condition, ConditionError> {
         if text.len() > EXPRESSION_BYTES_MAX {
             return Err(ConditionError::of(format!("is longer than {EXPRESSION_BYTES_MAX} bytes")));
@@ -117,6 +119,9 @@ impl Condition {
         })?;
         let mut names = [false; VARIABLES.len()];
         Inspection { names: &mut names, own: Vec::new() }.inspect(&expression.expr, DEPTH_MAX)?;
+        if let Some(why) = never_judged(&expression.expr) {
+            return Err(ConditionError::of(why));
+        }
         Ok(Condition { expression, names })
     }
 
@@ -296,6 +301,20 @@ mod tests {
             ("args.a.all(x, args.a.all(y, x == y))", "loops within a loop"),
             ("args.a.all(args, args > 1)", "gives \"args\" another meaning in a loop"),
             ("Thing{a: 1} == 1", "makes a message, and there are none"),
+            ("size(args)", "gives a number, which is neither true nor false"),
+            ("1", "gives a number, which is neither true nor false"),
+            ("args", "gives a map, which is neither true nor false"),
+            ("principal.subject", "gives a text, which is neither true nor false"),
+            ("principal.roles", "gives a list, which is neither true nor false"),
+            ("true ? 1 : 2", "gives a number, which is neither true nor false"),
+            ("[true]", "gives a list, which is neither true nor false"),
+            ("{'a': true}", "gives a map, which is neither true nor false"),
+            ("tool + 'x'", "gives a sum, which is neither true nor false"),
+            ("!size(args)", "gives a number, which is neither true nor false"),
+            ("1 || tool", "gives a text, which is neither true nor false"),
+            ("size(1) == 1", "fails for every call"),
+            ("1/0 == 1", "fails for every call"),
+            ("1 % 0 < 2 && size(true) == 1", "fails for every call"),
         ] {
             let error = refused(text);
             assert!(message.is_empty() || error.message == message, "{text}: {error:?}");
@@ -334,6 +353,13 @@ mod tests {
             "args.rows.exists_one(row, row.primary) ? true : false",
             "int(args.a) + 1 == 2 && string(args.b).contains('x') && double(args.c) > 0.5 && bool(args.d)",
             "{'a': 1}[args.key] == 1 && args.list[0] in [1, 2]",
+            "args.flag",
+            "!args.flag || args['other']",
+            "1/0 == 1 || tool == 'x'",
+            "has(args.a) ? args.a : 1",
+            "has(principal.subject)",
+            "1.0 / 0.0 > 5.0",
+            "size('x') == 1 && size(args.a) > 0",
         ] {
             assert!(Condition::parse(text).is_ok(), "{text}: {:?}", Condition::parse(text));
         }

@@ -17,6 +17,7 @@ pub mod pattern;
 pub mod predicate;
 mod scope;
 mod told;
+mod truth;
 
 pub use compile::Policy;
 pub use decide::{Decision, Effect, Facts, Reason, Shadow};
