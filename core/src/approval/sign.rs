@@ -20,6 +20,8 @@ use crate::canonical::jcs;
 
 /// The key's file, beside the store.
 const KEY_FILE: &str = "decision-key";
+/// The store's file.
+const STORE_FILE: &str = super::store::FILE;
 /// The longest key file that is read, in bytes; a PKCS #8 document of an Ed25519 key has some eighty.
 const KEY_BYTES_MAX: u64 = 4096;
 
@@ -59,6 +61,24 @@ impl Signer {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Signer::make(dir, path),
             Err(error) => Err(SignerError::Io(path, error)),
         }
+    }
+
+    /// Looks at the key in a directory as [`Signer::open`] will find it. One that is not there yet is made then.
+    ///
+    /// # Errors
+    /// [`SignerError`].
+    pub fn check(dir: &Path) -> Result<(), SignerError> {
+        let path = dir.join(KEY_FILE);
+        match File::open(&path) {
+            Ok(file) => Signer::read(file, path).map(|_| ()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(SignerError::Io(path, error)),
+        }
+    }
+
+    /// Whether the key is missing though there are requests, which were decided under one.
+    pub fn is_lost(dir: &Path) -> bool {
+        !dir.join(KEY_FILE).exists() && dir.join(STORE_FILE).exists()
     }
 
     fn read(file: File, path: PathBuf) -> Result<Signer, SignerError> {

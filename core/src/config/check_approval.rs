@@ -2,6 +2,8 @@
 //!
 //! Invariant: a rule that holds calls is taken only where somebody can have a token to decide with and somewhere to send it.
 
+use std::path::Path;
+
 use aws_lc_rs::digest;
 use toml::Spanned;
 
@@ -12,6 +14,7 @@ use super::limits::Limits;
 use super::raw::{RawApprove, RawConfig, RawIssuer, RawRule, Text};
 use crate::approval::group::Group;
 use crate::approval::request::{Panel, Terms, Window};
+use crate::approval::sign::{Signer, SignerError};
 use crate::policy::Glob;
 
 /// The longest name of a group, in bytes.
@@ -61,8 +64,28 @@ impl Checker<'_, '_> {
             return None;
         }
         let (dir, database) = (self.dir.join(raw.dir.get_ref()), self.database(raw, limits));
+        self.decision_key(raw.dir.span(), &dir);
         let (hold, login) = (std::time::Duration::from_secs(hold_s), login.flatten());
         Some(Approval { dir, database, audience, hold, cooldown_s, login, notify, slack })
+    }
+
+    /// The key is made at the first start, so one that cannot be used is found here only if it is there already.
+    fn decision_key(&mut self, span: std::ops::Range<usize>, dir: &Path) {
+        if let Err(error) = Signer::check(dir) {
+            let hint = match error {
+                SignerError::Io(..) => "let the gateway's user read it",
+                SignerError::Readable(_) => {
+                    "chmod 600, if nobody else has read it; else move it away, and decide anew what was decided under it"
+                }
+                SignerError::Malformed(_) => {
+                    "put back the key from a copy, or move it away for a new one; what was decided under it counts no more"
+                }
+            };
+            self.problems.doubt(span, "approval.dir", format!("has a key that cannot be used: {error}"), hint);
+        } else if Signer::is_lost(dir) {
+            let hint = "put back `decision-key` from a copy; with a new one, what was decided before counts no more";
+            self.problems.warn(span, "approval.dir", "has requests for approval, and not the key they were decided under", hint);
+        }
     }
 
     fn is_an_endpoint(&self, audience: &str, server: &Server) -> bool {

@@ -720,3 +720,36 @@ fn r47_to_r50_where_keys_come_from_is_checked() {
         assert!(problems.iter().all(|problem| problem.starts_with("gate.toml:")), "{keys}: {problems:#?}");
     }
 }
+
+/// A key that `run` would refuse is found by `check`, which does not change anything.
+#[test]
+fn r124_a_key_of_approvals_that_cannot_be_used_is_told_with_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, mode: u32, content: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    std::fs::create_dir(dir.path().join("approvals")).unwrap();
+    write("key", 0o600, "s3cret-value");
+    write("gate.toml", 0o600, &SAMPLE.replace("[audit]", "[approval]\ndir = \"approvals\"\n[audit]"));
+    let told = || {
+        let config = load(&dir.path().join("gate.toml")).unwrap();
+        let all = |problems: &[Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        (all(&config.doubts), all(&config.warnings))
+    };
+    let line = SAMPLE.lines().position(|line| line == "[audit]").unwrap() + 2;
+    let at = format!("gate.toml:{line}:7: approval.dir: ");
+    assert_eq!(told(), (String::new(), String::new()));
+    write("approvals/decision-key", 0o644, "");
+    let (doubts, _) = told();
+    assert!(doubts.contains(&at) && doubts.contains("others may read it") && doubts.contains("chmod 600"), "{doubts}");
+    write("approvals/decision-key", 0o600, "");
+    let (doubts, _) = told();
+    assert!(doubts.contains(&at) && doubts.contains("holds no Ed25519 key"), "{doubts}");
+    std::fs::remove_file(dir.path().join("approvals/decision-key")).unwrap();
+    write("approvals/approvals.redb", 0o600, "");
+    let (doubts, warnings) = told();
+    assert!(doubts.is_empty() && warnings.contains(&at) && warnings.contains("put back `decision-key`"), "{doubts}{warnings}");
+    assert!(!dir.path().join("approvals/decision-key").exists());
+}

@@ -17,7 +17,7 @@ const REQUESTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("request
 /// What is kept for the tasks of requests, sealed, by the request's id.
 const TASKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tasks");
 /// The database's file in its directory.
-const FILE: &str = "approvals.redb";
+pub(in crate::approval) const FILE: &str = "approvals.redb";
 
 /// The store in one file, of one gateway.
 pub struct RedbStore {

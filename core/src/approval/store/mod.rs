@@ -8,6 +8,7 @@ mod postgres;
 
 use std::fmt;
 
+pub(in crate::approval) use file::FILE;
 pub use file::RedbStore;
 pub use postgres::{Database, PostgresStore};
 
