@@ -108,14 +108,19 @@ impl TokenCache {
                     return Err(Refusal::WrongAudience);
                 }
                 known.is_recent = true;
-                return Ok(Rc::clone(principal));
+                let principal = Rc::clone(principal);
+                return verifier.standing(&principal, now).map(|()| principal);
             }
         }
         if self.refused.get(&fingerprint).is_some_and(|&until| now < until) {
             return Err(Refusal::BadSignature);
         }
         match verifier.unproven(token, audience, now, may_check) {
-            Ok(principal) => Ok(self.remember(fingerprint, principal, verifier.generation(), now)),
+            Ok(principal) => {
+                let until = now.saturating_add(TRUST_S);
+                let principal = self.remember(fingerprint, principal, verifier.generation(), until);
+                verifier.standing(&principal, now).map(|()| principal)
+            }
             Err(Refusal::BadSignature) => {
                 self.refuse(fingerprint, now);
                 Err(Refusal::BadSignature)
@@ -139,8 +144,13 @@ impl TokenCache {
         self.refused.len()
     }
 
-    fn remember(&mut self, fingerprint: Fingerprint, principal: Principal, generation: u64, now: u64) -> Rc<Principal> {
-        let until = principal.expires_at.min(now.saturating_add(TRUST_S));
+    /// Recognises a token from now on, for a principal that somebody else vouches for.
+    pub(crate) fn take(&mut self, token: &[u8], principal: Principal, generation: u64, until: u64) -> Rc<Principal> {
+        self.remember(fingerprint(token), principal, generation, until)
+    }
+
+    fn remember(&mut self, fingerprint: Fingerprint, principal: Principal, generation: u64, until: u64) -> Rc<Principal> {
+        let until = until.min(principal.expires_at);
         let principal = Rc::new(principal);
         let known = Known { principal: Rc::clone(&principal), generation, until, is_recent: false };
         if self.known.insert(fingerprint, known).is_none() {

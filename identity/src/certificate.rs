@@ -153,7 +153,10 @@ impl Verifier {
                 // Two issuers may share authorities and take different names.
                 Err(why) => refusal = Refusal::Certificate(why),
                 Ok(_) if !issuer.policy.audiences.iter().any(|one| one == audience) => refusal = Refusal::WrongAudience,
-                Ok(subject) => return Ok(principal(before + index, &issuer.policy, certificate, subject)),
+                Ok(subject) => {
+                    let principal = principal(before + index, &issuer.policy, certificate, subject);
+                    return self.standing(&principal, now).map(|()| principal);
+                }
             }
         }
         Err(refusal)

@@ -43,6 +43,7 @@ pub struct IssuerPolicy {
     principal: Template,
     grants: Vec<Grant>,
     requirement: Requirement,
+    introspects: bool,
 }
 
 impl IssuerPolicy {
@@ -92,6 +93,7 @@ impl IssuerPolicy {
             principal: Template::parse(profile.principal).map_err(|_| IssuerPolicyError::Profile)?,
             grants: Vec::new(),
             requirement: Requirement::default(),
+            introspects: false,
         })
     }
 
@@ -204,6 +206,17 @@ impl IssuerPolicy {
     /// How the issuer's tokens must be bound.
     pub fn requirement(&self) -> Requirement {
         self.requirement
+    }
+
+    /// Says that the issuer can be asked about tokens that cannot be read (RFC 7662).
+    #[must_use]
+    pub fn with_introspection(self) -> IssuerPolicy {
+        IssuerPolicy { introspects: true, ..self }
+    }
+
+    /// Whether the issuer can be asked about tokens that cannot be read.
+    pub fn introspects(&self) -> bool {
+        self.introspects
     }
 
     /// The operator's name for the issuer.

@@ -10,7 +10,6 @@ use crate::demands;
 use crate::mapping::{Named, mapped};
 use crate::principal::Principal;
 use crate::refusal::Refusal;
-use crate::trace::Unwatched;
 use crate::verify::{Proven, Verifier};
 
 /// A login that was begun.
@@ -30,7 +29,7 @@ impl Verifier {
     /// # Errors
     /// The first check that fails.
     pub fn verify_login(&self, token: &[u8], login: Login<'_>, now: u64) -> Result<Principal, Refusal> {
-        let Proven { issuer, token, key_thumbprint } = self.proven(token, &mut Unwatched)?;
+        let Proven { issuer, token, key_thumbprint } = self.proven(token)?;
         let policy = self.policy(issuer).filter(|_| issuer == login.issuer).ok_or(Refusal::UnknownIssuer)?;
         let claims = &token.claims;
         demands::required(policy, claims)?;
@@ -54,7 +53,10 @@ impl Verifier {
             None => return Err(Refusal::MissingClaim("nonce")),
         }
         let client_id = Some(login.client_id.to_owned());
+        let key_thumbprint = Some(key_thumbprint);
         let named = Named { subject: subject(claims)?, client_id, audiences, key_thumbprint, is_login: true };
-        mapped(issuer, policy, claims, named, counts)
+        let principal = mapped(issuer, policy, claims, named, counts)?;
+        self.standing(&principal, now)?;
+        Ok(principal)
     }
 }

@@ -17,22 +17,29 @@ pub enum TokenType {
     AtJwt,
     /// `JOSE`, which JWT-SVIDs may say.
     Jose,
+    /// `secevent+jwt`: a security event (RFC 8417), which is never taken for access.
+    SecurityEvent,
 }
 
 impl TokenType {
     /// The type of this name, as operators write it: `JWT`, `at+jwt`, `JOSE` in any case, `absent` for none.
     pub fn named(name: &str) -> Option<TokenType> {
-        if name == "absent" { Some(TokenType::Absent) } else { TokenType::of_typ(name) }
+        if name == "absent" {
+            Some(TokenType::Absent)
+        } else {
+            TokenType::of_typ(name).filter(|typ| *typ != TokenType::SecurityEvent)
+        }
     }
 
-    /// The type that a header's `typ` names. There is none for tokens that are made for something other than access: `dpop+jwt`,
-    /// `oauth-id-jag+jwt`, `secevent+jwt`, `logout+jwt`, `token-introspection+jwt` (RFC 8725 section 3.11).
+    /// The type that a header's `typ` names. There is none for tokens that are of no use here: `dpop+jwt`,
+    /// `oauth-id-jag+jwt`, `logout+jwt`, `token-introspection+jwt` (RFC 8725 section 3.11).
     pub(crate) fn of_typ(typ: &str) -> Option<TokenType> {
         let typ = typ.to_ascii_lowercase();
         match typ.strip_prefix("application/").unwrap_or(&typ) {
             "jwt" => Some(TokenType::Jwt),
             "at+jwt" => Some(TokenType::AtJwt),
             "jose" => Some(TokenType::Jose),
+            "secevent+jwt" => Some(TokenType::SecurityEvent),
             _ => None,
         }
     }
@@ -45,6 +52,7 @@ impl TokenType {
             TokenType::Jwt => Some("JWT"),
             TokenType::AtJwt => Some("at+jwt"),
             TokenType::Jose => Some("JOSE"),
+            TokenType::SecurityEvent => Some("secevent+jwt"),
         }
     }
 }

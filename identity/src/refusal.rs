@@ -3,6 +3,8 @@
 
 use std::{error, fmt};
 
+use crate::principal::Principal;
+
 /// Why no principal stands behind a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -103,6 +105,17 @@ pub enum Refusal {
     ProofNonce,
     /// More proofs came than can be remembered: answer 503, for this one may have been used before.
     TooManyProofs,
+    /// The token was good and was taken back; whose it was is for the record.
+    Revoked(Box<Principal>),
+    /// The token cannot be read here: its issuer has to be asked about it (RFC 7662).
+    Opaque {
+        /// Position of the issuer in the list the verifier was built from.
+        issuer: usize,
+    },
+    /// The issuer says that the token does not count.
+    Inactive,
+    /// The issuer could not be asked about the token: answer 503, not 401.
+    NotIntrospected,
 }
 
 impl Refusal {
@@ -153,6 +166,10 @@ impl Refusal {
             Refusal::ProofUsed => "proof-used",
             Refusal::ProofNonce => "proof-nonce",
             Refusal::TooManyProofs => "too-many-proofs",
+            Refusal::Revoked(_) => "revoked",
+            Refusal::Opaque { .. } => "opaque-token",
+            Refusal::Inactive => "inactive-token",
+            Refusal::NotIntrospected => "not-introspected",
         }
     }
 
@@ -167,7 +184,8 @@ impl Refusal {
 
     /// True where the fault is not the token's: the answer is 503 with `Retry-After`, and no challenge.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Refusal::KeysNotYetKnown { .. } | Refusal::Deferred | Refusal::ClockNotSet | Refusal::TooManyProofs)
+        let is_ours = matches!(self, Refusal::Deferred | Refusal::ClockNotSet | Refusal::TooManyProofs);
+        is_ours || matches!(self, Refusal::KeysNotYetKnown { .. } | Refusal::NotIntrospected)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::profile::TokenType;
 use crate::refusal::Refusal;
 
 /// Bytes of a token.
-const TOKEN_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of a token's header, encoded.
 const HEADER_BYTES_MAX: usize = 4 * 1024;
 /// Bytes of a key id.
@@ -76,9 +76,31 @@ pub(crate) struct Token<'t> {
     pub(crate) signature: Vec<u8>,
 }
 
-/// Reads a token.
+/// Whether the first part of a token is an object, as a header is.
+pub(crate) fn has_header(token: &[u8]) -> bool {
+    token
+        .split(|&b| b == b'.')
+        .next()
+        .is_some_and(|header| header.len() <= HEADER_BYTES_MAX && decode(header).and_then(|header| object(&header)).is_ok())
+}
+
+/// Reads a token for access or of a login.
 pub(crate) fn read(token: &[u8]) -> Result<Token<'_>, Refusal> {
     let Signed { algorithm, typ, kid, payload, signed, signature } = signed(token)?;
+    // No issuer's policy can make an event an access token or a login (RFC 8417 section 4.2).
+    if typ == TokenType::SecurityEvent {
+        return Err(Refusal::WrongType);
+    }
+    Ok(Token { algorithm, typ, kid, claims: object(&payload)?, signed, signature })
+}
+
+/// Reads a security event token, and nothing else.
+pub(crate) fn read_event(token: &[u8]) -> Result<Token<'_>, Refusal> {
+    let Signed { algorithm, typ, kid, payload, signed, signature } = signed(token)?;
+    // RFC 8417 section 2.3 recommends the type, and SSF 1.0 section 4.1.1 demands it.
+    if typ != TokenType::SecurityEvent {
+        return Err(Refusal::WrongType);
+    }
     Ok(Token { algorithm, typ, kid, claims: object(&payload)?, signed, signature })
 }
 

@@ -33,11 +33,13 @@ pub enum Check {
     Binding,
     /// Its principal, roles, groups, scopes and actors can be read.
     Mapping,
+    /// It was not taken back.
+    Standing,
 }
 
 impl Check {
     /// All of them, in the order in which they are made.
-    pub const ALL: [Check; 14] = [
+    pub const ALL: [Check; 15] = [
         Check::Form,
         Check::Issuer,
         Check::Algorithm,
@@ -52,6 +54,7 @@ impl Check {
         Check::Subject,
         Check::Binding,
         Check::Mapping,
+        Check::Standing,
     ];
 
     /// Its name.
@@ -71,6 +74,7 @@ impl Check {
             Check::Subject => "subject",
             Check::Binding => "binding",
             Check::Mapping => "mapping",
+            Check::Standing => "standing",
         }
     }
 }

@@ -82,12 +82,13 @@ await serve(async (url) => {
       devInteractions: { enabled: Boolean(page) },
       clientCredentials: { enabled: true },
       dPoP: { enabled: true },
+      introspection: { enabled: Boolean(process.env.OPAQUE) },
       resourceIndicators: {
         enabled: true,
         defaultResource: (_context, client) => (client.clientId === 'gate-ui' ? undefined : standard),
         useGrantedResource: () => true,
         getResourceServerInfo: (_context, resource) => ({
-          scope: offered, audience: resource, accessTokenTTL: lifetime, accessTokenFormat: 'jwt',
+          scope: offered, audience: resource, accessTokenTTL: lifetime, accessTokenFormat: process.env.OPAQUE ? 'opaque' : 'jwt',
           jwt: { sign: { alg: keys[0].jwk.alg, kid: keys[0].jwk.kid } },
         }),
       },

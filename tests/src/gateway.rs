@@ -49,6 +49,8 @@ pub struct Setup {
     pub admin: Option<u16>,
     /// Further keys of `[server]`, and `[server.tls]`; with the latter clients use https.
     pub server_keys: String,
+    /// Whether revocations are kept; the role `secops` revokes.
+    pub revokes: bool,
 }
 
 /// The credential of the documented sample.
@@ -103,6 +105,7 @@ impl Setup {
             login: None,
             admin: None,
             server_keys: String::new(),
+            revokes: false,
         }
     }
 
@@ -133,6 +136,12 @@ impl Setup {
     /// Approvals, with calls held this long.
     pub fn with_approvals(mut self, hold_s: u64) -> Setup {
         self.hold_s = Some(hold_s);
+        self
+    }
+
+    /// Revocations, which the role `secops` makes; not beside approvals.
+    pub fn with_revocations(mut self) -> Setup {
+        self.revokes = true;
         self
     }
 
@@ -227,6 +236,10 @@ impl Gateway {
                      [approval]\ndir = \"approvals\"\nhold_s = {hold_s}\ncooldown_s = 2\n{}\n{login}",
                     setup.approval
                 ),
+            ),
+            None if setup.revokes => (
+                format!(", \"http://127.0.0.1:{port}/revocations\""),
+                format!("[admin]\nlisten = \"127.0.0.1:{admin}\"\n[revocation]\ndir = \"revoked\"\ngroup = \"secops\"\n"),
             ),
             None => (String::new(), String::new()),
         };

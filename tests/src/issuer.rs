@@ -184,6 +184,11 @@ impl Issuer {
         self.sign(&self.claims(audience))
     }
 
+    /// Signs claims with the newest key under a header of the test's own.
+    pub fn sign_with(&self, header: &Value, claims: &Value) -> String {
+        self.state.keys.lock().unwrap()[0].sign_with(header, claims).unwrap()
+    }
+
     /// Signs claims with the newest key.
     pub fn sign(&self, claims: &Value) -> String {
         self.state.keys.lock().unwrap()[0].sign(claims).unwrap()

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -117,6 +118,8 @@ pub enum Step {
     Send(Vec<u8>),
     /// Waits.
     Pause(u64),
+    /// Waits until the test says so.
+    Until(Arc<AtomicBool>),
     /// Ends the connection; over TLS without saying so.
     Close,
 }
@@ -276,6 +279,7 @@ fn serve(
                     }
                 }
                 Step::Pause(ms) => std::thread::sleep(Duration::from_millis(ms)),
+                Step::Until(holds) => crate::wait_until("the word to go on", || holds.load(Ordering::SeqCst)),
                 Step::Close => {
                     let _ = below.shutdown(Shutdown::Both);
                     return;

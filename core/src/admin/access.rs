@@ -9,7 +9,9 @@ use sluicegate_identity::{Principal, Refusal, Verifier};
 
 use crate::approval::ledger::{Ledger, LedgerError};
 use crate::approval::request::{Approver, Identity, Method, Request, Verdict};
+use crate::config::Limits;
 use crate::control::approvals::Approvals;
+use crate::control::keys::KeyDesk;
 use crate::control::process::Observed;
 use crate::rt::now_unix_s;
 use crate::worker::clock;
@@ -93,18 +95,19 @@ fn seen(ledger: &mut Ledger, who: &Approver, id: &str) -> Result<Request, Ledger
 ///
 /// # Errors
 /// The check that fails.
-pub(super) async fn verified(
+pub(super) async fn verified<T>(
     observed: &Observed,
-    approvals: &Approvals,
-    verify: impl Fn(&Verifier, u64) -> Result<Principal, Refusal>,
-) -> Result<Principal, Refusal> {
+    keys: &Arc<KeyDesk>,
+    limits: &Limits,
+    verify: impl Fn(&Verifier, u64) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
     let judge = || {
         let snapshot = Arc::clone(&observed.newest.lock().unwrap_or_else(PoisonError::into_inner));
         verify(&snapshot.verifier, clock::is_set(now_unix_s()).ok_or(Refusal::ClockNotSet)?)
     };
     match judge() {
         Err(Refusal::UnknownKey { issuer, kid }) => {
-            await_keys(approvals, issuer, kid).await;
+            await_keys(keys, limits, issuer, kid).await;
             judge()
         }
         verified => verified,
@@ -112,9 +115,8 @@ pub(super) async fn verified(
 }
 
 /// Asks for an issuer's keys anew, as a worker does, and waits until they are there or the time for that is over.
-async fn await_keys(approvals: &Approvals, issuer: usize, kid: String) {
-    let limits = &approvals.limits;
-    let Some(asked) = approvals.keys.ask(issuer, kid, limits.keys_refetch_waiters_max) else { return };
+async fn await_keys(keys: &Arc<KeyDesk>, limits: &Limits, issuer: usize, kid: String) {
+    let Some(asked) = keys.ask(issuer, kid, limits.keys_refetch_waiters_max) else { return };
     let settled = async {
         while !asked.is_settled() {
             tokio::time::sleep(KEYS_POLL).await;

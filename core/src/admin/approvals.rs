@@ -92,7 +92,7 @@ pub(super) fn status_of(error: &LedgerError) -> StatusCode {
 /// Whoever sent a question, and the requests that it is about.
 async fn identified<'o>(observed: &'o Observed, headers: &HeaderMap) -> Result<(Approver, &'o Approvals), Failure> {
     let approvals = observed.approvals.as_deref().ok_or(Failure::NotFound)?;
-    let verified = access::verified(observed, approvals, |verifier, now_s| {
+    let verified = access::verified(observed, &approvals.keys, &approvals.limits, |verifier, now_s| {
         let token = bearer(headers.get_all(header::AUTHORIZATION).iter().map(header::HeaderValue::as_bytes))?;
         verifier.verify(token, &approvals.audience, now_s)
     });

@@ -7,6 +7,8 @@
 mod access;
 mod approvals;
 pub mod page;
+mod revocations;
+mod signals;
 pub mod slack;
 
 use std::fmt::Write as _;
@@ -31,6 +33,8 @@ pub async fn serve(listener: tokio::net::TcpListener, observed: Arc<Observed>) {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .merge(approvals::routes())
+        .merge(revocations::routes())
+        .merge(signals::routes())
         .merge(page::routes(&observed))
         .merge(slack::routes(limits.slack_request_bytes_max))
         .with_state(observed);
@@ -89,6 +93,13 @@ async fn metrics(State(observed): State<Arc<Observed>>) -> String {
         series(&format!("{name}_delivered_total"), "counter", "Notices about held calls that were taken.", count(delivered));
         series(&format!("{name}_failed_total"), "counter", "Notices that were refused, or not taken in time.", count(failed));
         series(&format!("{name}_dropped_total"), "counter", "Notices for which there was no place.", count(dropped));
+    }
+    if let Some(revocations) = &observed.revocations {
+        let standing = revocations.count(now_unix_s());
+        series("sluicegate_revocations", "gauge", "Revocations that stand.", standing as u64);
+        let (taken, refused) = revocations.events.counts();
+        series("sluicegate_security_events_total", "counter", "Security events acknowledged.", taken);
+        series("sluicegate_security_events_refused_total", "counter", "Security events that did not verify.", refused);
     }
     series("sluicegate_snapshot_generation", "gauge", "The generation in force.", observed.generation.load(Ordering::Relaxed));
     issuer_health::metrics(&observed.issuers, &mut out);

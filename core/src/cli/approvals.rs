@@ -3,22 +3,13 @@
 //! Invariant: the token goes to the named host only, by TLS or on loopback, and is never shown. What a caller wrote is shown inert.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::gateway::{GatewayArguments, Verb, pretty, text};
 use crate::canonical::utc::utc;
-use crate::config::url::HttpUrl;
-use crate::credential::source;
-use crate::inert::inert;
-
-/// Time for a whole question.
-const TOTAL_TIME: Duration = Duration::from_secs(30);
-/// Bytes of an answer; a list of long calls is long.
-const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 #[derive(Args)]
 pub(super) struct ApprovalsArguments {
@@ -65,16 +56,6 @@ enum Command {
 }
 
 #[derive(Args)]
-struct GatewayArguments {
-    /// The gateway's admin listener, as http://127.0.0.1:9090
-    #[arg(long, value_name = "URL")]
-    url: String,
-    /// A file of mode 0600 with a token for the audience of approvals
-    #[arg(long, value_name = "FILE")]
-    token_file: PathBuf,
-}
-
-#[derive(Args)]
 struct DecisionArguments {
     #[command(flatten)]
     gateway: GatewayArguments,
@@ -105,17 +86,17 @@ pub(super) fn approvals(arguments: &ApprovalsArguments) -> ExitCode {
 fn run(command: &Command) -> Result<String, String> {
     match command {
         Command::List { gateway, all, json } => {
-            let answer = gateway.ask("", None)?;
+            let answer = gateway.ask(Verb::Get, "/approvals", None)?;
             Ok(if *json { pretty(&answer) } else { list(&answer, *all) })
         }
         Command::Show { gateway, id, json } => {
-            let answer = gateway.ask(&format!("/{}", checked(id)?), None)?;
+            let answer = gateway.ask(Verb::Get, &format!("/approvals/{}", checked(id)?), None)?;
             Ok(if *json { pretty(&answer) } else { show(&answer) })
         }
-        Command::Approve(decision) => decision.gateway.tell(&decision.id, "approve", &decision.reason),
-        Command::Deny(decision) => decision.gateway.tell(&decision.id, "deny", &decision.reason),
-        Command::BreakGlass(decision) => decision.gateway.tell(&decision.id, "break-glass", &decision.reason),
-        Command::Cancel { gateway, id } => gateway.tell(id, "cancel", ""),
+        Command::Approve(decision) => tell(&decision.gateway, &decision.id, "approve", &decision.reason),
+        Command::Deny(decision) => tell(&decision.gateway, &decision.id, "deny", &decision.reason),
+        Command::BreakGlass(decision) => tell(&decision.gateway, &decision.id, "break-glass", &decision.reason),
+        Command::Cancel { gateway, id } => tell(gateway, id, "cancel", ""),
     }
 }
 
@@ -125,63 +106,16 @@ fn checked(id: &str) -> Result<&str, String> {
     is_id.then_some(id).ok_or_else(|| "that is no request's id; they look like APR-7F3K9QTB".to_owned())
 }
 
-impl GatewayArguments {
-    /// Says something of a request, and returns what became of it.
-    fn tell(&self, id: &str, verb: &str, reason: &str) -> Result<String, String> {
-        let answer = self.ask(&format!("/{}/{verb}", checked(id)?), Some(json!({ "reason": reason })))?;
-        Ok(format!("{} {}\n", text(&answer, "id"), text(&answer, "state")))
-    }
-
-    /// Asks below `/approvals`; with a body it is a POST.
-    fn ask(&self, path: &str, body: Option<Value>) -> Result<Value, String> {
-        let url = HttpUrl::parse(&self.url).map_err(|error| format!("--url: {error}"))?;
-        if !url.origin.is_tls && !url.origin.is_loopback() {
-            return Err("--url: would send the token without TLS; use https://, or a loopback address".into());
-        }
-        let secret = source::from_file(&self.token_file).map_err(|error| format!("--token-file: {error}; {}", error.hint()))?;
-        let token = std::str::from_utf8(secret.bytes()).map_err(|_| "--token-file: is not a token".to_owned())?;
-        let target = format!("{}/approvals{path}", self.url.trim_end_matches('/'));
-        let failed = |error: reqwest::Error| format!("{}: {}", self.url, error.without_url());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-        runtime.block_on(async {
-            let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(TOTAL_TIME).no_proxy();
-            let client = client.build().map_err(failed)?;
-            let request = match &body {
-                Some(body) => client.post(&target).json(body),
-                None => client.get(&target),
-            };
-            let mut answer = request.bearer_auth(token).send().await.map_err(failed)?;
-            let (status, mut bytes) = (answer.status(), Vec::new());
-            while let Some(piece) = answer.chunk().await.map_err(failed)? {
-                bytes.extend_from_slice(&piece);
-                if bytes.len() > ANSWER_BYTES_MAX {
-                    return Err("the answer is longer than 256 MiB".into());
-                }
-            }
-            let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-            if status.is_success() { Ok(answer) } else { Err(format!("{}: {}", status.as_u16(), text(&answer, "error"))) }
-        })
-    }
-}
-
-fn pretty(answer: &Value) -> String {
-    let mut text = serde_json::to_string_pretty(answer).unwrap_or_default();
-    text.push('\n');
-    text
+/// Says something of a request, and returns what became of it.
+fn tell(gateway: &GatewayArguments, id: &str, verb: &str, reason: &str) -> Result<String, String> {
+    let path = format!("/approvals/{}/{verb}", checked(id)?);
+    let answer = gateway.ask(Verb::Post, &path, Some(json!({ "reason": reason })))?;
+    Ok(format!("{} {}\n", text(&answer, "id"), text(&answer, "state")))
 }
 
 /// A time in UTC; nothing where there is none.
 fn instant(unix_s: &Value) -> String {
     unix_s.as_u64().map(utc).unwrap_or_default()
-}
-
-/// A member's text, made inert here too: the gateway that answers may be another than one believes.
-fn text(answer: &Value, name: &str) -> String {
-    match &answer[name] {
-        Value::String(text) => inert(text),
-        Value::Null => String::new(),
-        other => inert(&other.to_string()),
-    }
 }
 
 fn list(answer: &Value, all: bool) -> String {

@@ -10,11 +10,13 @@ mod credential;
 mod demo;
 mod dlp;
 mod explain;
+mod gateway;
 mod input;
 mod pins;
 mod policy;
 mod rehearsal;
 mod report;
+mod revoke;
 mod run;
 mod scan;
 mod token;
@@ -63,6 +65,8 @@ enum Command {
     Policy(policy::PolicyArguments),
     /// List and show calls that wait for approval, and decide about them
     Approvals(approvals::ApprovalsArguments),
+    /// Take back tokens before their end, list what is revoked, and lift revocations
+    Revoke(revoke::RevokeArguments),
     /// Get a client the token that it needs, or bridge a client that only knows standard input and output to the gateway
     #[command(subcommand)]
     TokenHelper(token_helper::TokenHelperCommand),
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Pins(arguments) => pins::pins(&arguments),
         Command::Policy(arguments) => policy::policy(&arguments),
         Command::Approvals(arguments) => approvals::approvals(&arguments),
+        Command::Revoke(arguments) => revoke::revoke(&arguments),
         Command::TokenHelper(command) => token_helper::token_helper(&command),
         Command::Scan(arguments) => scan::scan(&arguments),
         Command::Dlp(arguments) => dlp::dlp(&arguments),

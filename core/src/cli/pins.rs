@@ -13,8 +13,8 @@ use super::check;
 use crate::config::{self, Config};
 use crate::difference::difference;
 use crate::inert::inert;
+use crate::keeper::Keeper;
 use crate::pin::book::{Book, Said, Tool};
-use crate::pin::keeper::Keeper;
 
 /// The arguments of `pins`.
 #[derive(Args)]
@@ -108,7 +108,7 @@ fn hash_prefix(text: &str) -> Result<String, String> {
     if is_one { Ok(text.to_ascii_lowercase()) } else { Err("give 8 to 64 hexadecimal digits".to_owned()) }
 }
 
-fn keeper(config: &Config, upstream: &str) -> io::Result<Keeper> {
+fn keeper(config: &Config, upstream: &str) -> io::Result<Keeper<Book>> {
     let setup = config.pins.as_ref().ok_or_else(|| io::Error::other("the configuration pins no tools: it has no [pins]"))?;
     if !config.upstreams.iter().any(|known| known.name == upstream) {
         return Err(io::Error::other(format!("the configuration has no upstream named {upstream:?}")));

@@ -16,10 +16,10 @@ use sluicegate_identity::{Algorithm, IssuerState, KeySet, Principal, Refusal, Ve
 use crate::config::{self, Budget, Config, Direction, PinSetup, Problem};
 use crate::control::fetch;
 use crate::control::treatments::Treatments;
+use crate::keeper;
 use crate::mcp::call::Call;
 use crate::mcp::envelope::{self, EnvelopeError};
 use crate::pin::book::Book;
-use crate::pin::keeper;
 use crate::pin::pins::{Pins, Unfit};
 use crate::policy::budget::Budgets;
 use crate::policy::{Decision, Effect, Judged, Policy, Reason};

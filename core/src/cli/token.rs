@@ -10,11 +10,14 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use sluicegate_identity::{Check, IssuerState, KeySet, Principal, Refusal, Trace, Verifier};
+use sluicegate_identity::{Check, DenyList, IssuerState, KeySet, Principal, Refusal, Trace, Verifier};
 
 use super::rehearsal::{RehearsalError, keys_of};
 use crate::config::{self, Config};
+use crate::control::revocations::LIST;
 use crate::inert::inert;
+use crate::keeper::Keeper;
+use crate::revocation::book::Book;
 use crate::rt::now_unix_s;
 
 /// Bytes that are read of a token or of keys; neither is taken if it is longer.
@@ -85,13 +88,14 @@ fn explain(arguments: &ExplainArguments) -> Result<Explained, RehearsalError> {
             Some(Arc::new(keys))
         }
     };
+    let denials = Arc::new(denials(&config, now)?);
     // Which issuer the token is of, the verifier says; with given keys they are that one's.
     let states = |of: Option<usize>, keys: &Option<Arc<KeySet>>| {
         let state = |(index, issuer): (usize, &config::Issuer)| {
             let keys = keys.clone().filter(|_| of.is_none_or(|of| of == index));
             IssuerState { policy: issuer.policy.clone(), keys }
         };
-        Verifier::new(config.issuers.iter().enumerate().map(state).collect(), 1)
+        Verifier::new(config.issuers.iter().enumerate().map(state).collect(), 1).with_denials(Arc::clone(&denials))
     };
     let (mut trace, mut verified) = states(None, &given).explain(token, &resource, now);
     if let Err(Refusal::KeysNotYetKnown { issuer }) = verified
@@ -103,10 +107,20 @@ fn explain(arguments: &ExplainArguments) -> Result<Explained, RehearsalError> {
     Ok(Explained { trace, verified, resource })
 }
 
+/// What the configuration's list revokes at `now_s` (Unix seconds).
+fn denials(config: &Config, now_s: u64) -> Result<DenyList, RehearsalError> {
+    // Looking makes no directory.
+    let Some(setup) = config.revocation.as_ref().filter(|setup| setup.dir.exists()) else { return Ok(DenyList::default()) };
+    let keeper: Keeper<Book> = Keeper::open(&setup.dir, LIST).map_err(|error| RehearsalError::System(error.to_string()))?;
+    let policies: Vec<_> = config.issuers.iter().map(|issuer| &issuer.policy).collect();
+    Ok(keeper.book().deny_list(&policies, now_s))
+}
+
 /// The endpoint that is meant.
 fn resource(config: &Config, given: Option<&str>) -> Result<String, RehearsalError> {
     let mut known: Vec<String> = config.upstreams.iter().map(|upstream| config.server.resource(&upstream.name)).collect();
     known.extend(config.approval.iter().map(|approval| approval.audience.clone()));
+    known.extend(config.revocation.iter().map(|revocation| revocation.audience.clone()));
     match (given, known.as_slice()) {
         (Some(given), known) if known.iter().any(|one| one == given) => Ok(given.to_owned()),
         (None, [one]) => Ok(one.clone()),
@@ -192,8 +206,10 @@ fn as_json(trace: &Trace, verified: &Result<Principal, Refusal>, resource: &str)
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use sluicegate_identity::Algorithm;
+    use crate::revocation::book::Because;
+    use crate::revocation::entry::Target;
     use sluicegate_identity::mint::SigningKey;
+    use sluicegate_identity::{Algorithm, IssuerPolicy};
 
     const CONFIG: &str = r#"version = 1
 [server]
@@ -253,6 +269,20 @@ dir = "audit"
             assert!(lines.contains(&line), "{line}: {text}");
         }
         assert_eq!((json["principal"]["id"].as_str(), &json["refused"]), (Some("sso:5f3c"), &Value::Null));
+        let line = text.lines().find_map(|line| line.strip_prefix("ok          standing  jti missing, key ")).unwrap();
+        let target = Target { issuer: "sso".into(), key: Some(line.to_owned()), ..Target::default() };
+        let config = std::fs::read_to_string(path("gate.toml")).unwrap();
+        let (admin, aud) =
+            ("\n[admin]\nlisten = \"127.0.0.1:9090\"\n[revocation]\ndir = \"revoked\"\n", "https://gate.example/mcp/crm");
+        std::fs::write(path("gate.toml"), config + admin).unwrap();
+        let policy = IssuerPolicy::new("sso", "https://sso.example/realms/agents", vec![aud.to_owned()]).unwrap();
+        let mut keeper: Keeper<Book> = Keeper::open(&path("revoked"), LIST).unwrap();
+        let because = Because { reason: "key lost", by: "local:0" };
+        keeper.change(|book| book.add(&target, because, &policy, 9, now).is_ok()).unwrap();
+        let (text, json) = explained("Bearer", Some(aud)).unwrap();
+        assert!(text.contains("failed      standing  jti missing, key ") && text.ends_with("refused: revoked\n"), "{text}");
+        assert_eq!((json["refused"]["reason"].as_str(), &json["principal"]), (Some("revoked"), &Value::Null));
+        std::fs::remove_dir_all(path("revoked")).unwrap();
         let (text, json) = explained("ID", Some("https://gate.example/mcp/crm")).unwrap();
         for line in ["ok          signature ", "failed      profile   keycloak", "not reached audience  ", "refused: wrong-type"]
         {

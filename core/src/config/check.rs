@@ -131,6 +131,10 @@ impl Checker<'_, '_> {
         let mut audiences = resources.clone();
         audiences.extend(approval.as_ref().map(|approval| approval.audience.clone()));
         let tls = self.server_tls(&raw, &resources);
+        let revocation = raw.revocation.as_ref().zip(server.as_ref());
+        let revocation = revocation.and_then(|(raw, server)| self.revocation(raw, server, admin.as_ref()));
+        audiences.extend(revocation.as_ref().map(|revocation| revocation.audience.clone()));
+        self.signals(&raw, &audiences);
         let issuers = self.issuers(&raw.issuer, &audiences, &limits);
         let rules = rules(&mut self, &raw.rule, &issuers, &upstreams, &resources);
         choose_credentials(&rules, &mut upstreams);
@@ -164,6 +168,7 @@ impl Checker<'_, '_> {
             dlp_rules,
             dlp_keyring,
             pins,
+            revocation,
             audit,
             admin,
             limits,

@@ -19,6 +19,7 @@ impl Checker<'_, '_> {
         if raw.is_empty() && self.named.certificate_issuers.is_empty() {
             self.problems.add(0..0, "issuer", "there is none", "add an [[issuer]]: without one no token is accepted");
         }
+        self.one_introspects(raw);
         raw.iter().enumerate().filter_map(|(index, issuer)| self.issuer(issuer, index + 1, resources, limits)).collect()
     }
 
@@ -64,9 +65,36 @@ impl Checker<'_, '_> {
                 return None;
             }
         };
-        let policy = self.claims(raw, &key, policy)?;
-        let policy = policy.with_requirement(self.requirement(raw, &key));
+        let mut policy = self.claims(raw, &key, policy)?;
+        policy = policy.with_requirement(self.requirement(raw, &key));
         let keys = self.issuer_keys(raw, &key, limits)?;
-        Some(Issuer { policy, allow_insecure_loopback: raw.allow_insecure_loopback, keys })
+        let introspection = match &raw.introspection {
+            Some(spanned) => Some(self.introspection(spanned, &raw.issuer, &format!("{key}.introspection"))?),
+            None => None,
+        };
+        let signals = raw.shared_signals.as_ref().map(|signals| signals.get_ref().audience.get_ref().clone());
+        if introspection.is_some() {
+            policy = policy.with_introspection();
+        }
+        Some(Issuer { policy, allow_insecure_loopback: raw.allow_insecure_loopback, keys, introspection, signals })
+    }
+
+    /// An opaque token does not say whose it is, so for each endpoint there is one issuer to ask at most.
+    fn one_introspects(&mut self, raw: &[RawIssuer]) {
+        let mut asked: Vec<(&str, &str)> = Vec::new();
+        for (index, issuer) in raw.iter().enumerate().filter(|(_, issuer)| issuer.introspection.is_some()) {
+            for audience in issuer.audiences.get_ref() {
+                let (name, audience_text) = (issuer.name.get_ref().as_str(), audience.get_ref().as_str());
+                match asked.iter().find(|(known, _)| *known == audience_text) {
+                    Some((_, other)) => {
+                        let message = format!("opaque tokens for it are asked about at issuer {other:?} already");
+                        let hint =
+                            "leave [issuer.introspection] at one of the two, or give each its own endpoint of this gateway";
+                        self.problems.add(audience.span(), format!("issuer[{}].audiences", index + 1), message, hint);
+                    }
+                    None => asked.push((audience_text, name)),
+                }
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::check::Checker;
-use super::raw::{RawExchange, RawIdJag, RawJwt, RawOAuth, Text};
+use super::raw::{RawExchange, RawIdJag, RawIntrospection, RawJwt, RawOAuth, Text};
 use crate::credential::client::{Client, ClientAuth, Server, signing_key};
 use crate::credential::exchange::Exchange;
 use crate::credential::jwt::{LIFE_MAX_S, SignedJwt, Subject};
@@ -118,6 +118,27 @@ impl Checker<'_, '_> {
         };
         let (key_file, key_id, issuer, subject) = (key_file?, key_id?, issuer?, subject?);
         Some(SignedJwt { key_file, key_id, issuer, subject, audience: audience?, life_s })
+    }
+
+    /// Who the gateway is where it asks an issuer about opaque tokens.
+    pub(super) fn introspection(&mut self, spanned: &Spanned<RawIntrospection>, issuer: &Text, key: &str) -> Option<Arc<Client>> {
+        let raw = spanned.get_ref();
+        let url = self.service(&raw.endpoint, &format!("{key}.endpoint"));
+        let id = self.text(&raw.client_id, &format!("{key}.client_id"));
+        let of_client = RawClient {
+            span: spanned.span(),
+            token_endpoint: Some(&raw.endpoint),
+            issuer: None,
+            client_id: &raw.client_id,
+            client_secret_file: raw.client_secret_file.as_ref(),
+            private_key_file: raw.private_key_file.as_ref(),
+            key_id: raw.key_id.as_ref(),
+            ca: raw.ca.as_ref(),
+        };
+        let auth = self.client_auth(&of_client, key);
+        let authorities = self.service_ca(raw.ca.as_ref(), url.as_ref()?, &format!("{key}.ca"));
+        let server = Server::Endpoint(raw.endpoint.get_ref().clone(), issuer.get_ref().clone());
+        Some(Arc::new(Client { server, id: id?, auth: auth?, authorities: authorities? }))
     }
 
     fn client(&mut self, raw: &RawClient<'_>, key: &str) -> Option<Arc<Client>> {

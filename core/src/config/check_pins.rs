@@ -11,8 +11,8 @@ use super::check::Checker;
 use super::checked::{ArgPredicate, PinSetup, Rule, RuleEffect, Upstream};
 use super::problem::nearest;
 use super::raw::RawRule;
+use crate::keeper;
 use crate::pin::book::{Book, Tool};
-use crate::pin::keeper;
 use crate::pin::schema::undeclared;
 
 /// Reports rules about tools or arguments that no upstream they cover has. `raw` are all rules as they are written.

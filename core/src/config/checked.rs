@@ -19,6 +19,7 @@ use crate::approval::request::{Request, Terms};
 use crate::approval::slack::people::People;
 use crate::approval::store::Database;
 use crate::control::key_source::IssuerKeys;
+use crate::credential::client::Client;
 use crate::credential::placement::Placement;
 use crate::credential::source::{Secret, Source};
 use crate::pin::book::FirstSight;
@@ -56,6 +57,8 @@ pub struct Config {
     pub dlp_keyring: Option<Arc<Keyring>>,
     /// `[pins]`
     pub pins: Option<PinSetup>,
+    /// `[revocation]`
+    pub revocation: Option<RevocationSetup>,
     /// `[audit]`
     pub audit: Audit,
     /// `[admin]`
@@ -107,6 +110,10 @@ pub struct Issuer {
     pub allow_insecure_loopback: bool,
     /// Where its keys come from, and how long they count.
     pub keys: IssuerKeys,
+    /// Who the gateway is where it asks about opaque tokens.
+    pub introspection: Option<Arc<Client>>,
+    /// The audience of the security events that it pushes, if it does.
+    pub signals: Option<String>,
 }
 
 /// A credential: where it comes from, and where in a request it stands.
@@ -364,6 +371,16 @@ pub struct PinSetup {
     pub first_sight: FirstSight,
     /// Whether arguments that a tool's schema does not declare are refused.
     pub refuse_undeclared: bool,
+}
+
+/// Where revocations are kept, and who makes them.
+pub struct RevocationSetup {
+    /// The directory of the list.
+    pub dir: PathBuf,
+    /// The audience of tokens of those who revoke over the admin listener.
+    pub audience: String,
+    /// The role or group that may; nobody where there is none.
+    pub group: Option<String>,
 }
 
 /// Where operators look in.

@@ -163,6 +163,23 @@ limits! {
     dpop_proofs_remembered_max: usize = 1_048_576, 1024..=268_435_456;
     /// Time for which a nonce for DPoP proofs counts.
     dpop_nonce_time_max_ms: u64 = 300_000, 1_000..=86_400_000;
+    /// Revocations that are kept at once; one more is refused, and nothing is lost.
+    revocations_max: usize = 10_000, 1..=100_000;
+    /// Time a request waits for what an issuer says of its opaque token; then 503.
+    introspection_wait_max_ms: u64 = 2_000, 10..=10_000;
+    /// Requests that wait for that at once, on all workers; one more is answered with 503.
+    introspection_waiters_max: usize = 256, 0..=100_000;
+    /// Questions about opaque tokens that are put to issuers at once; one more is answered with 503.
+    introspections_at_once_max: usize = 32, 1..=1024;
+    /// Answers about opaque tokens that are kept; with more, tokens are asked about again.
+    introspections_kept_max: usize = 10_000, 0..=1_000_000;
+    /// Seconds for which an answer about an opaque token is believed; it is never believed beyond the token's own end.
+    introspection_trusted_max_s: u64 = 60, 0..=60;
+    /// Bytes of an answer about an opaque token; a longer one is not read, and the request is answered with 503.
+    introspection_answer_bytes_max: usize = 65_536, 1024..=1_048_576;
+    /// Security events that are known again within the day in which they may come again; one more is not taken, and its transmitter is told to
+    /// bring it later.
+    security_events_kept_max: usize = 10_000, 1..=100_000;
     /// Time that calls have to end after SIGTERM; then they are cut off.
     drain_time_max_ms: u64 = 10_000, 0..=3_600_000;
 }

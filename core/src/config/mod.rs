@@ -18,6 +18,7 @@ mod check_login;
 mod check_notify;
 mod check_oauth;
 mod check_pins;
+mod check_revocation;
 mod check_rules;
 mod check_scopes;
 mod check_tls;
@@ -34,7 +35,7 @@ pub use check::load;
 pub use check_tls::CheckedTls;
 pub use checked::{
     Admin, Approval, ArgPredicate, Audit, Budget, Config, Credential, Direction, DlpRule, Done, Issuer, Login, Notify,
-    NotifyFormat, PinSetup, Rule, RuleEffect, Server, Slack, Upstream, What, Who,
+    NotifyFormat, PinSetup, RevocationSetup, Rule, RuleEffect, Server, Slack, Upstream, What, Who,
 };
 pub use limits::Limits;
 pub use problem::Problem;

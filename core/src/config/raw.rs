@@ -7,7 +7,9 @@ use sluicegate_dlp::written::Written;
 use toml::Spanned;
 
 use super::limits::RawLimits;
-pub(super) use super::raw_issuer::{RawCertificateIssuer, RawGrant, RawIssuer, RawKeys, RawMap, RawServerTls, RawSource};
+pub(super) use super::raw_issuer::{
+    RawCertificateIssuer, RawGrant, RawIntrospection, RawIssuer, RawKeys, RawMap, RawServerTls, RawSource,
+};
 
 pub(super) type Text = Spanned<String>;
 
@@ -32,6 +34,7 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub dlp: RawDlp,
     pub pins: Option<RawPins>,
+    pub revocation: Option<RawRevocation>,
     pub approval: Option<Spanned<RawApproval>>,
     pub audit: RawAudit,
     pub admin: Option<RawAdmin>,
@@ -473,6 +476,14 @@ pub(super) struct RawPins {
     pub dir: Text,
     pub first_sight: Option<Text>,
     pub undeclared_arguments: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRevocation {
+    pub dir: Text,
+    pub group: Option<Text>,
+    pub audience: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]

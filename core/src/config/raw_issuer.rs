@@ -72,6 +72,8 @@ pub(super) struct RawIssuer {
     // How its tokens must be bound.
     pub require_bound: Option<Text>,
     pub dpop_nonce: Option<Spanned<bool>>,
+    pub introspection: Option<Spanned<RawIntrospection>>,
+    pub shared_signals: Option<Spanned<RawSignals>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -117,4 +119,21 @@ pub(super) struct RawKeys {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawClaim {
     pub claim: Text,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSignals {
+    pub audience: Text,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawIntrospection {
+    pub endpoint: Text,
+    pub client_id: Text,
+    pub client_secret_file: Option<Text>,
+    pub private_key_file: Option<Text>,
+    pub key_id: Option<Text>,
+    pub ca: Option<Text>,
 }

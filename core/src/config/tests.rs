@@ -48,6 +48,62 @@ operator = "redact"
 dir = "audit"
 "#;
 
+/// The sample with a secret of the gateway's where it asks `corp` about opaque tokens.
+fn introspecting(keys: &str) -> String {
+    let table = format!("introspection = {{ {keys} }}\n[[credential]]");
+    SAMPLE.replacen("[[credential]]", &table, 1)
+}
+
+#[test]
+fn r78_what_is_wrong_with_revocation_and_introspection_is_said_with_its_place() {
+    let revoking = format!("{SAMPLE}[admin]\nlisten = \"127.0.0.1:9090\"\n[revocation]\ndir = \"r\"\ngroup = \"secops\"\n");
+    let setup = load_text(&revoking).unwrap().revocation.unwrap();
+    assert_eq!((setup.audience.as_str(), setup.group.as_deref()), ("http://127.0.0.1:8080/revocations", Some("secops")));
+    let signalling = |text: &str, audience: &str| {
+        text.replacen("[[credential]]", &format!("shared_signals = {{ audience = \"{audience}\" }}\n[[credential]]"), 1)
+    };
+    let signalled = load_text(&signalling(&revoking, "https://gate.example/ssf")).unwrap();
+    assert_eq!(signalled.issuers[0].signals.as_deref(), Some("https://gate.example/ssf"));
+    let endpoint = "endpoint = \"http://127.0.0.1:3480/token/introspection\", client_id = \"gate\"";
+    let asked = load_text(&introspecting(&format!("{endpoint}, client_secret_file = \"key\""))).unwrap();
+    assert!(asked.issuers[0].introspection.is_some() && asked.issuers[0].policy.introspects());
+    let second = "[[issuer]]\nname = \"two\"\nissuer = \"https://two.example\"\naudiences = [\"http://127.0.0.1:8080/mcp/everything\"]\n\
+                  introspection = { endpoint = \"https://two.example/i\", client_id = \"g\", client_secret_file = \"key\" }\n";
+    let cases = [
+        (revoking.replace("dir = \"r\"", "dir = \"\""), "revocation.dir: is empty"),
+        (
+            signalling(SAMPLE, "https://gate.example/ssf"),
+            "issuer[1].shared_signals: has nowhere to come to, or nowhere to be kept",
+        ),
+        (
+            signalling(&revoking, "http://127.0.0.1:8080/mcp/everything"),
+            "issuer[1].shared_signals.audience: is no audience of events",
+        ),
+        (
+            revoking.replace("[admin]\nlisten = \"127.0.0.1:9090\"\n", ""),
+            "revocation.group: may revoke over an admin listener that there is not",
+        ),
+        (revoking.replace("\"secops\"", "\"\""), "revocation.group: is not the name of a group"),
+        (
+            format!("{revoking}audience = \"http://127.0.0.1:8080/mcp/everything\"\n"),
+            "revocation.audience: is the audience of an endpoint, so whoever may call could revoke",
+        ),
+        (introspecting(endpoint), "issuer[1].introspection: does not say how the client proves who it is"),
+        (
+            introspecting("endpoint = \"http://idp.example/i\", client_id = \"g\", client_secret_file = \"key\""),
+            "issuer[1].introspection.endpoint: would be reached without TLS",
+        ),
+        (
+            introspecting(&format!("{endpoint}, client_secret_file = \"key\"")) + second,
+            "issuer[2].audiences: opaque tokens for it are asked about at issuer \"corp\" already",
+        ),
+    ];
+    for (text, problem) in cases {
+        let problems = load_text(&text).err().unwrap_or_default();
+        assert!(problems.iter().any(|one| one.contains(problem) && one.starts_with("gate.toml:")), "{problem}: {problems:?}");
+    }
+}
+
 fn load_text(text: &str) -> Result<Config, Vec<String>> {
     let dir = tempfile::tempdir().unwrap();
     let hook = "https://hooks.slack.com/services/T1/B1/x";

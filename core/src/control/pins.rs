@@ -9,15 +9,15 @@ use sluicegate_dlp::json::{Bounds, Tape};
 use sluicegate_dlp::{Engine, EngineError, Operator, Scratch, Treatment};
 
 use crate::config::{Config, PinSetup};
+use crate::keeper::Keeper;
 use crate::pin::book::{Book, FirstSight};
 use crate::pin::desk::Sighting;
-use crate::pin::keeper::Keeper;
 use crate::pin::pins::Pins;
 use crate::rt::now_unix_s;
 
 /// The pins of all upstreams, with what it takes to keep them.
 pub struct PinBoard {
-    keepers: Vec<Keeper>,
+    keepers: Vec<Keeper<Book>>,
     names: Vec<String>,
     first_sight: FirstSight,
     refuse_undeclared: bool,

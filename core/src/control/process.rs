@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use sink::Spool;
 use sluicegate_dlp::Engine;
 use sluicegate_identity::{IssuerState, KeySet, Verifier};
 use sluicegate_sink as sink;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -20,12 +22,14 @@ use super::approvals::{self, Approvals};
 use super::callers::{CallerDesk, CallerTask};
 use super::credentials::{self, CredentialChanged, CredentialTask, RefusalDesk, RefusedCredential};
 use super::identities::{IdentityChanged, IdentityTask};
+use super::introspection::{IntrospectionDesk, IntrospectionTask};
 use super::issuer_health::IssuerHealth;
 use super::issuer_start::KnownKeys;
 use super::issuers::KeysChanged;
 use super::keys::{KeyDesk, UnknownKey};
 use super::pins::PinBoard;
 use super::resolve;
+use super::revocations::{DenialsChanged, Revocations};
 use super::server_tls::ServerTlsTask;
 use super::snapshot::{Blueprint, Snapshot};
 use crate::admin;
@@ -60,6 +64,8 @@ pub enum ProcessError {
     Pins(std::io::Error),
     /// The directory of kept keys cannot be used.
     Keys(std::io::Error),
+    /// The revocations cannot be read.
+    Revocations(std::io::Error),
     /// The scanner refuses its library.
     Engine(sluicegate_dlp::EngineError),
     /// A worker could not start.
@@ -75,6 +81,7 @@ impl fmt::Display for ProcessError {
             ProcessError::Audit(error) => error.fmt(f),
             ProcessError::Pins(error) => write!(f, "the pins cannot be kept: {error}"),
             ProcessError::Keys(error) => write!(f, "fetched keys cannot be kept: {error}"),
+            ProcessError::Revocations(error) => write!(f, "the revocations cannot be kept: {error}"),
             ProcessError::Engine(error) | ProcessError::Worker(WorkerError::Engine(error)) => error.fmt(f),
             ProcessError::Worker(WorkerError::Io(error)) => write!(f, "a worker could not start: {error}"),
             ProcessError::System(what) => f.write_str(what),
@@ -102,6 +109,8 @@ pub struct Observed {
     pub newest: Mutex<Arc<Snapshot>>,
     /// The requests for approval; there are none where the configuration has no `[approval]`.
     pub approvals: Option<Arc<Approvals>>,
+    /// What is revoked; nothing is where the configuration has no `[revocation]`.
+    pub revocations: Option<Arc<Revocations>>,
 }
 
 /// Runs the gateway until SIGTERM or SIGINT.
@@ -116,16 +125,18 @@ pub fn run(mut config: Config) -> Result<(), ProcessError> {
     let address = config.server.listen;
     let listeners = rt::listening_sockets(address, workers).map_err(|error| ProcessError::Listen(address, error))?;
     let admin = config.admin.as_ref().map(|admin| listen_as_admin(admin.listen)).transpose()?;
-    let (spools, sink) = sink::open(audit_options(&config, workers)).map_err(ProcessError::Audit)?;
+    let (mut spools, sink) = sink::open(audit_options(&config, workers)).map_err(ProcessError::Audit)?;
     let sealer = Arc::new(Sealer::random().map_err(system)?);
     let (desk, questions) = KeyDesk::new(config.issuers.len());
     let (pin_desk, sightings) = PinDesk::new();
     let board = config.pins.as_ref().map(|setup| PinBoard::open(&config, setup, Arc::clone(&engine))).transpose();
     let board = board.map_err(ProcessError::Pins)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
+    let (revocations, denials) = open_revocations(&config, &desk, &mut spools, runtime.handle())?;
     let (refused, refusals) = RefusalDesk::new();
     let held = credentials::at_start(&config);
     let (callers, calling) = CallerDesk::new();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
+    let (introspection, opaque) = IntrospectionDesk::new();
     let (approvals, approvals_thread) = approvals::open(&config, &desk, runtime.handle()).map_err(system)?.unzip();
     let approvals = approvals.map(Arc::new);
     let blueprint = Blueprint::new(config);
@@ -133,7 +144,8 @@ pub fn run(mut config: Config) -> Result<(), ProcessError> {
     let known = KnownKeys::at_start(blueprint.config()).map_err(ProcessError::Keys)?;
     let (keys, issuers) = (known.keys.clone(), known.health.clone());
     let pins = board.as_ref().map(PinBoard::pins);
-    let first = Arc::new(blueprint.snapshot(1, verifier(&blueprint, &keys, 1), &addresses, &held, pins));
+    let first = verifier(&blueprint, &keys, 1, revocations.as_deref());
+    let first = Arc::new(blueprint.snapshot(1, first, &addresses, &held, pins));
     let limits = &blueprint.config().limits;
     let proofs = Arc::new(Proofs::new(limits.dpop_proofs_remembered_max, limits.dpop_nonce_time_max_ms).map_err(system)?);
     let stop = Arc::new(AtomicBool::new(false));
@@ -153,6 +165,7 @@ pub fn run(mut config: Config) -> Result<(), ProcessError> {
             engine: Arc::clone(&engine),
             sealer: Arc::clone(&sealer),
             keys: desk.for_another(),
+            introspection: Arc::clone(&introspection),
             pin_desk: pin_desk.clone(),
             refused: Arc::clone(&refused),
             approvals: approvals.as_ref().map(|approvals| Arc::clone(&approvals.desk)),
@@ -164,15 +177,16 @@ pub fn run(mut config: Config) -> Result<(), ProcessError> {
         })?);
     }
     let (ready, newest) = (AtomicBool::new(can_serve(&keys)), Mutex::new(Arc::clone(&first)));
-    let observed = Arc::new(Observed { counters, sink, ready, issuers, generation: 1.into(), newest, approvals });
+    let observed = Arc::new(Observed { counters, sink, ready, issuers, generation: 1.into(), newest, approvals, revocations });
     let bridge = bridge.map(|bridge| bridge.start(blueprint.config(), &variables(&observed))).transpose().map_err(system)?;
+    runtime.spawn(IntrospectionTask::new(blueprint.config(), opaque).run());
     runtime.spawn(CallerTask::new(blueprint.config(), &callers, calling).run());
     tracing::info!(%address, workers, "listening");
     let observed_by = Arc::clone(&observed);
     let ending_time = Duration::from_millis(blueprint.config().limits.credential_answer_time_max_ms);
     let control =
         Control { blueprint, keys, credentials: held, addresses, board, mailboxes, generation: 1, observed: observed_by };
-    let mut credentials = runtime.block_on(control.run(known, admin, desk, questions, sightings, refusals))?;
+    let mut credentials = runtime.block_on(control.run(known, admin, desk, questions, sightings, refusals, denials))?;
     tracing::info!("draining");
     stop.store(true, Ordering::Release);
     for thread in threads {
@@ -209,7 +223,7 @@ fn audit_options(config: &Config, workers: usize) -> sink::Options {
     sink::Options {
         dir: config.audit.dir.clone(),
         gateway: if name.is_empty() { "gateway".to_owned() } else { name },
-        cores: u16::try_from(workers).unwrap_or(u16::MAX),
+        cores: u16::try_from(workers + usize::from(config.revocation.is_some())).unwrap_or(u16::MAX),
         segment_bytes: config.audit.segment_bytes,
         segments_spare: config.audit.segments_spare,
         seal_interval: config.audit.seal_interval,
@@ -228,16 +242,36 @@ fn variables(observed: &Arc<Observed>) -> Values {
     })
 }
 
+type Denials = (Option<Arc<Revocations>>, Option<mpsc::Receiver<DenialsChanged>>);
+
+/// The revocations, where there are any, with the last of the spools, which is the control thread's own then.
+fn open_revocations(
+    config: &Config,
+    keys: &Arc<KeyDesk>,
+    spools: &mut Vec<Spool>,
+    runtime: &Handle,
+) -> Result<Denials, ProcessError> {
+    let Some(setup) = &config.revocation else { return Ok((None, None)) };
+    let spool = spools.pop().ok_or_else(|| system("there is no spool for changes of revocations"))?;
+    let (revocations, denials) = Revocations::open(config, setup, keys, spool).map_err(ProcessError::Revocations)?;
+    runtime.spawn(Arc::clone(&revocations).watch());
+    Ok((Some(revocations), Some(denials)))
+}
+
 fn start(outfit: Outfit) -> Result<JoinHandle<Result<(), WorkerError>>, ProcessError> {
     let name = format!("worker-{}", outfit.index);
     std::thread::Builder::new().name(name).spawn(move || worker::run(outfit)).map_err(system)
 }
 
-fn verifier(blueprint: &Blueprint, keys: &[Option<Arc<KeySet>>], generation: u64) -> Verifier {
+fn verifier(blueprint: &Blueprint, keys: &[Option<Arc<KeySet>>], generation: u64, revocations: Option<&Revocations>) -> Verifier {
     let states = blueprint.config().issuers.iter().zip(keys);
     let states = states.map(|(issuer, keys)| IssuerState { policy: issuer.policy.clone(), keys: keys.clone() });
     let certificates = blueprint.config().server.tls.as_ref().map(|checked| checked.issuers.clone());
-    Verifier::new(states.collect(), generation).with_certificates(certificates.unwrap_or_default())
+    let verifier = Verifier::new(states.collect(), generation).with_certificates(certificates.unwrap_or_default());
+    match revocations {
+        Some(revocations) => verifier.with_denials(revocations.denials()),
+        None => verifier,
+    }
 }
 
 /// Whether there is anybody whose tokens can be verified.
@@ -266,6 +300,7 @@ impl Control {
         mut questions: mpsc::Receiver<UnknownKey>,
         mut sightings: mpsc::Receiver<Sighting>,
         mut refusals: mpsc::Receiver<RefusedCredential>,
+        denials: Option<mpsc::Receiver<DenialsChanged>>,
     ) -> Result<JoinSet<()>, ProcessError> {
         let (changes, mut changed) = mpsc::channel(QUEUE_MAX);
         let asking = known.spawn(self.blueprint.config(), &desk, &changes);
@@ -285,6 +320,8 @@ impl Control {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(system)?;
         let mut resolve = tokio::time::interval_at(tokio::time::Instant::now() + RESOLVE_EVERY, RESOLVE_EVERY);
         let mut refresh = tokio::time::interval(REFRESH_PINS_EVERY);
+        // Where nothing is revoked nobody sends.
+        let mut denials = denials.unwrap_or_else(|| mpsc::channel(1).1);
         loop {
             tokio::select! {
                 _ = terminate.recv() => return Ok(tasks),
@@ -308,6 +345,11 @@ impl Control {
                     if self.board.as_mut().is_some_and(PinBoard::refresh) {
                         self.deliver();
                     }
+                }
+                Some(DenialsChanged(done)) = denials.recv() => {
+                    self.deliver();
+                    // An error means that nobody waits any more.
+                    let _ = done.send(());
                 }
                 Some(CredentialChanged { held, done }) = fresh.recv() => {
                     if let Some(kept) = self.credentials.get_mut(held.index) {
@@ -379,7 +421,7 @@ impl Control {
     /// Builds the next generation and hands it to every worker.
     fn deliver(&mut self) {
         self.generation += 1;
-        let verifier = verifier(&self.blueprint, &self.keys, self.generation);
+        let verifier = verifier(&self.blueprint, &self.keys, self.generation, self.observed.revocations.as_deref());
         let pins = self.board.as_ref().map(PinBoard::pins);
         let (addresses, credentials) = (&self.addresses, &self.credentials);
         let snapshot: Arc<Snapshot> = Arc::new(self.blueprint.snapshot(self.generation, verifier, addresses, credentials, pins));

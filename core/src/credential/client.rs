@@ -49,6 +49,8 @@ pub enum Server {
     TokenEndpoint(String),
     /// The issuer, whose metadata names the token endpoint.
     Issuer(String),
+    /// The URL of another endpoint, and the issuer that it belongs to.
+    Endpoint(String, String),
 }
 
 /// How a client proves who it is (RFC 7591 section 2, `token_endpoint_auth_method`).
@@ -105,9 +107,14 @@ pub(super) struct Form(Zeroizing<Vec<u8>>);
 impl Form {
     /// A form for a grant of this type.
     pub(super) fn new(grant_type: &str) -> Self {
-        let mut form = Form(Zeroizing::new(Vec::new()));
+        let mut form = Form::empty();
         form.add("grant_type", grant_type.as_bytes());
         form
+    }
+
+    /// A form without anything.
+    pub(super) fn empty() -> Self {
+        Form(Zeroizing::new(Vec::new()))
     }
 
     /// Adds a value.
@@ -186,11 +193,7 @@ impl TokenEndpoint {
     /// # Errors
     /// [`ObtainError`].
     pub(super) async fn token_of(&self, token_type: &str, form: Form, now_s: u64) -> Result<Token, ObtainError> {
-        let url = match &self.client.server {
-            Server::TokenEndpoint(url) => url,
-            Server::Issuer(issuer) => self.found.get_or_try_init(|| self.discover(issuer)).await?,
-        };
-        let (status, body) = self.service.answer(self.request(url, form, now_s)?).await?;
+        let (status, body) = self.post(form, now_s).await?;
         if status != 200 {
             return Err(refusal(status, &body));
         }
@@ -209,6 +212,18 @@ impl TokenEndpoint {
         let (expires_s, life_ms) = (Some(now_s.saturating_add(life_s)), Some(life_s.saturating_sub(1).saturating_mul(1_000)));
         let issued = Issued { secret, version: now_s, expires_s, life_ms };
         Ok(Token { issued, scope: reply.scope, kind: reply.issued_token_type })
+    }
+
+    /// Sends a form as the client that it is, and returns status and body of the answer. `now_s`: Unix seconds.
+    ///
+    /// # Errors
+    /// [`ObtainError`], but not for a status.
+    pub(super) async fn post(&self, form: Form, now_s: u64) -> Result<(u16, Zeroizing<Vec<u8>>), ObtainError> {
+        let url = match &self.client.server {
+            Server::TokenEndpoint(url) | Server::Endpoint(url, _) => url,
+            Server::Issuer(issuer) => self.found.get_or_try_init(|| self.discover(issuer)).await?,
+        };
+        self.service.answer(self.request(url, form, now_s)?).await
     }
 
     async fn discover(&self, issuer: &str) -> Result<String, ObtainError> {
@@ -241,7 +256,7 @@ impl TokenEndpoint {
         let audience = match &self.client.server {
             Server::TokenEndpoint(url) => url,
             // The issuer says exactly who is meant, which an endpoint's URL need not.
-            Server::Issuer(issuer) => issuer,
+            Server::Issuer(issuer) | Server::Endpoint(_, issuer) => issuer,
         };
         let claims = json!({
             "iss": self.client.id, "sub": self.client.id, "aud": audience, "iat": now_s, "exp": now_s + ASSERTION_LIFE_S,

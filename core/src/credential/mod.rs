@@ -12,6 +12,7 @@ pub mod echo;
 pub mod exchange;
 pub mod held;
 pub mod inject;
+pub mod introspection;
 pub mod jwt;
 pub mod oauth;
 pub mod placement;

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::definition::Definition;
 use super::similar::{is_name_like, is_renamed};
+use crate::keeper::Document;
 
 /// The version of the file.
 const VERSION: u32 = 1;
@@ -79,12 +80,8 @@ impl Default for Book {
     }
 }
 
-impl Book {
-    /// Reads a book from its file's text.
-    ///
-    /// # Errors
-    /// What is wrong with the text.
-    pub fn read(text: &str) -> Result<Book, String> {
+impl Document for Book {
+    fn read(text: &str) -> Result<Book, String> {
         let book: Book = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if book.version == VERSION {
             Ok(book)
@@ -92,7 +89,9 @@ impl Book {
             Err(format!("is of version {}, and this program reads {VERSION}", book.version))
         }
     }
+}
 
+impl Book {
     /// Takes note of what a tool says of itself; whether that changed the book.
     pub fn see(&mut self, name: &str, definition: &Definition, flags: Vec<String>, first_sight: FirstSight, now_s: u64) -> bool {
         let sha256 = definition.sha256.to_string();

@@ -6,7 +6,6 @@
 pub mod book;
 pub mod definition;
 pub mod desk;
-pub mod keeper;
 pub mod pins;
 pub(crate) mod schema;
 mod similar;

@@ -4,6 +4,7 @@
 //! on how long a stream may be silent.
 
 use std::io;
+use std::rc::Rc;
 
 use sluicegate_sink::Status;
 
@@ -21,9 +22,9 @@ use crate::http1::encode;
 use crate::http1::sse::{self, Event};
 use crate::mcp::call::Exchange as Kind;
 use crate::mcp::era::Era;
-use crate::rt::Stopwatch;
+use crate::rt::{Stopwatch, now_unix_s};
 use crate::worker::Worker;
-use crate::worker::watch::Side;
+use crate::worker::watch::{Fired, Side};
 
 /// What has been learnt and sent while a stream runs.
 struct Relayed {
@@ -64,7 +65,11 @@ pub async fn relay(
     if !downstream.take_begun() {
         relayed.send(worker, downstream, head).await;
     }
+    downstream.guard().set_principal(Some(Rc::clone(&permitted.principal)));
     let outcome = pump(worker, downstream, &permitted, &mut body, &mut relayed).await;
+    let is_revoked = downstream.guard().fired() == Some(Fired::Revoked);
+    let outcome = outcome.map_err(|error| if is_revoked { UpstreamError::Revoked } else { error });
+    downstream.guard().set_principal(None);
     let at_end = outcome.is_ok();
     body.finish(at_end, downstream.guard(), worker.watch.now_ms());
     relayed.ended.upstream_us = sent.elapsed_us();
@@ -103,6 +108,11 @@ async fn pump(
     body: &mut BodyStream,
     relayed: &mut Relayed,
 ) -> Result<(), UpstreamError> {
+    // From here on the sweep looks at what is revoked; what was while the reply was waited for is looked at now.
+    if worker.snapshot().verifier.is_denied(&permitted.principal, now_unix_s()) {
+        worker.metrics.streams_revoked.add(1);
+        return Err(UpstreamError::Revoked);
+    }
     loop {
         downstream.guard().disarm();
         if relayed.is_gone {
@@ -260,7 +270,9 @@ impl Relayed {
         match outcome {
             Ok(()) if self.ended.status == Status::UpstreamError => self.ended.reason = "upstream-no-answer",
             Ok(()) => {}
-            Err(UpstreamError::Cancelled) => (self.ended.status, self.ended.reason) = (Status::Cancelled, "cancelled"),
+            Err(error @ (UpstreamError::Cancelled | UpstreamError::Revoked)) => {
+                (self.ended.status, self.ended.reason) = (Status::Cancelled, error.reason());
+            }
             Err(error) => (self.ended.status, self.ended.reason) = (Status::UpstreamError, error.reason()),
         }
     }

@@ -11,6 +11,7 @@ use sluicegate_dlp::json::{Kind, Tape, Value};
 use sluicegate_identity::{Actor, Principal};
 
 use super::downstream::Downstream;
+use super::identify::is_revoked;
 use super::mask::MaskRoom;
 use super::receive::Framed;
 use super::record::Asked;
@@ -187,7 +188,7 @@ pub async fn wait(worker: &Worker, downstream: &mut Downstream, framed: &Framed,
         if !has_room || !until_moved(worker, downstream, framed, &moved, &mut life, &id).await {
             let upstream = &framed.route().name;
             let kept = match &kept {
-                Some(call) if !worker.is_draining() && !downstream.has_gone() => {
+                Some(call) if !worker.is_draining() && !downstream.has_gone() && !is_revoked(worker, framed) => {
                     task::keep(worker, upstream, &id, &ask.requester, call).await
                 }
                 _ => None,
@@ -252,6 +253,10 @@ async fn until_moved(
             return true;
         }
         if life.since.elapsed_us() >= hold_us || worker.is_draining() {
+            return false;
+        }
+        // Its caller is told so at once, and nobody need decide any more.
+        if is_revoked(worker, framed) {
             return false;
         }
         if life.is_due() && life.give(worker, downstream, framed, id).await.is_err() {

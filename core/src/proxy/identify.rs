@@ -5,13 +5,15 @@
 //! goes no further than this file and to whoever exchanges it for the caller's own credential.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sluicegate_identity::{Principal, Refusal, Scheme, Sender, credentials, dpop};
+use sluicegate_identity::{Introspected, Principal, Refusal, Scheme, Sender, credentials, dpop};
 
 use super::answer::{Answer, Rest};
 use super::receive::Framed;
 use super::{record, sender};
+use crate::control::introspection::Verdict;
 use crate::http1::field::Known;
 use crate::mcp::reply::code;
 use crate::rt::sleep;
@@ -38,35 +40,82 @@ struct Verified;
 /// # Errors
 /// The answer: 401 with a challenge whatever is wrong with the token, 503 while it cannot be judged.
 pub async fn identify(worker: &Worker, mut framed: Box<Framed>) -> Result<Identified, (Answer, Rest)> {
-    let refusal = match verify_in_turn(worker, &framed).await {
-        Ok(principal) => return Ok(Identified { framed, principal, _proof: Verified }),
-        Err(Refusal::UnknownKey { issuer, kid }) => {
-            if await_keys(worker, issuer, kid).await {
-                framed.snapshot = worker.snapshot();
-                match verify_in_turn(worker, &framed).await {
-                    Ok(principal) => return Ok(Identified { framed, principal, _proof: Verified }),
-                    Err(refusal) => refusal,
-                }
-            } else {
-                Refusal::UnknownKey { issuer, kid: String::new() }
-            }
-        }
-        Err(refusal) => refusal,
-    };
-    worker.metrics.unidentified.add(1);
-    Err(refuse(worker, &framed, &refusal))
+    let verdict = verify_in_turn(worker, &framed).await;
+    match establish(worker, &mut framed, verdict).await {
+        Ok(principal) => Ok(Identified { framed, principal, _proof: Verified }),
+        Err(refusal) => Err(refuse(worker, &framed, &refusal)),
+    }
 }
 
 /// Verifies the token of a request anew, by what is in force now.
 ///
 /// # Errors
 /// As [`identify`].
-pub fn renew(worker: &Worker, framed: &mut Framed) -> Result<(), (Answer, Rest)> {
+pub async fn renew(worker: &Worker, framed: &mut Framed) -> Result<(), (Answer, Rest)> {
     framed.snapshot = worker.snapshot();
-    verify(worker, framed, &mut || true).map(drop).map_err(|refusal| {
-        worker.metrics.unidentified.add(1);
-        refuse(worker, framed, &refusal)
-    })
+    // Its signature was checked in its turn when the request came.
+    let verdict = verify(worker, framed, &mut || true);
+    establish(worker, framed, verdict).await.map(drop).map_err(|refusal| refuse(worker, framed, &refusal))
+}
+
+/// Whose token it is, by what was found here; where that says nothing, whoever can tell is asked.
+async fn establish(
+    worker: &Worker,
+    framed: &mut Framed,
+    verdict: Result<Rc<Principal>, Refusal>,
+) -> Result<Rc<Principal>, Refusal> {
+    match verdict {
+        Err(Refusal::UnknownKey { issuer, kid }) => {
+            if !await_keys(worker, issuer, kid).await {
+                return Err(Refusal::UnknownKey { issuer, kid: String::new() });
+            }
+            framed.snapshot = worker.snapshot();
+            verify_in_turn(worker, framed).await
+        }
+        Err(Refusal::Opaque { issuer }) => introspect(worker, framed, issuer).await,
+        verdict => verdict,
+    }
+}
+
+/// Has the control thread ask the issuer about a token that cannot be read, at most for `introspection_wait_max_ms`.
+async fn introspect(worker: &Worker, framed: &mut Framed, issuer: usize) -> Result<Rc<Principal>, Refusal> {
+    let (_, token) = sent_token(framed)?;
+    let asked = worker.introspection.ask(issuer, token, worker.limits.introspection_waiters_max);
+    let asked = asked.ok_or(Refusal::NotIntrospected)?;
+    let mut left_ms = worker.limits.introspection_wait_max_ms;
+    let verdict = loop {
+        if let Some(verdict) = asked.take() {
+            break verdict;
+        }
+        if left_ms == 0 {
+            return Err(Refusal::NotIntrospected);
+        }
+        sleep(KEYS_POLL).await;
+        left_ms = left_ms.saturating_sub(KEYS_POLL.as_millis() as u64);
+    };
+    let Verdict::Answered(document, until_s) = verdict else { return Err(Refusal::NotIntrospected) };
+    // What was revoked while the answer came counts.
+    framed.snapshot = worker.snapshot();
+    let answer = Introspected { issuer, document: &document, until_s };
+    let (verifier, resource) = (&framed.snapshot.verifier, &framed.route().resource);
+    let now_s = worker.clock.unix_s().ok_or(Refusal::ClockNotSet)?;
+    let ((scheme, token), shown) = (sent_token(framed)?, sender::certificate(worker, framed, now_s)?);
+    let unproven = worker.tokens.borrow_mut().introspected(verifier, token, answer, resource, now_s)?;
+    let sender = Sender { scheme, certificate: shown.map(|shown| shown.thumbprint()), key: None };
+    sender::proven(worker, framed, unproven, sender, token, now_s)
+}
+
+/// Whether the token of a request that waits was revoked since it began to.
+pub(super) fn is_revoked(worker: &Worker, framed: &Framed) -> bool {
+    let newest = worker.snapshot();
+    if Arc::ptr_eq(newest.verifier.denials(), framed.snapshot.verifier.denials()) {
+        return false;
+    }
+    let judged = sent_token(framed).and_then(|(_, token)| {
+        let now_s = worker.clock.unix_s().ok_or(Refusal::ClockNotSet)?;
+        worker.tokens.borrow_mut().verify(&newest.verifier, token, &framed.route().resource, now_s)
+    });
+    matches!(judged, Err(Refusal::Revoked(_)))
 }
 
 fn sent_token(framed: &Framed) -> Result<(Scheme, &[u8]), Refusal> {
@@ -129,11 +178,14 @@ async fn await_keys(worker: &Worker, issuer: usize, kid: String) -> bool {
 }
 
 fn refuse(worker: &Worker, framed: &Framed, refusal: &Refusal) -> (Answer, Rest) {
+    worker.metrics.unidentified.add(1);
+    worker.metrics.revoked.add(u64::from(matches!(refusal, Refusal::Revoked(_))));
     let answer = if refusal.is_unavailable() {
         let detail = match refusal {
             Refusal::Deferred => "Too many new tokens are being verified; try again.",
             Refusal::ClockNotSet => "The gateway's clock has not been set; try again.",
             Refusal::TooManyProofs => "Too many proofs come at once; try again.",
+            Refusal::NotIntrospected => "The identity provider gives no answer about the token; try again.",
             _ => "The identity provider's keys are not known yet; try again.",
         };
         Answer::error(503, None, code::UNAVAILABLE, detail).with("Retry-After", "2")

@@ -68,7 +68,7 @@ pub(super) async fn judge(
             Err(Stop::Held(held)) => {
                 standing = hold::wait(worker, downstream, framed, *held).await;
                 // Waiting takes long: what counts is who the token names now, and what is in force now.
-                identify::renew(worker, framed).map_err(|(answer, rest)| (answer, Some(rest)))?;
+                identify::renew(worker, framed).await.map_err(|(answer, rest)| (answer, Some(rest)))?;
             }
             // What was around it is of no further interest.
             Err(Stop::Resumed(resumed)) => {

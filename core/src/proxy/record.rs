@@ -242,7 +242,9 @@ pub fn refused(worker: &Worker, framed: &Framed, principal: Option<&Principal>, 
 
 /// A request whose sender is not known.
 pub fn unidentified(worker: &Worker, framed: &Framed, refusal: &Refusal, http_status: u16) {
-    refused(worker, framed, None, refusal.reason(), http_status);
+    // Who was revoked and still comes is worth knowing.
+    let known = if let Refusal::Revoked(principal) = refusal { Some(&**principal) } else { None };
+    refused(worker, framed, known, refusal.reason(), http_status);
 }
 
 fn settle(worker: &Worker, framed: &Framed, ticket: Result<Ticket, SpoolFull>, http_status: u16, reason: &'static str) {

@@ -41,6 +41,8 @@ pub enum UpstreamError {
     TimedOut,
     /// The downstream went away, and its era lets that cancel the call.
     Cancelled,
+    /// The caller's token was revoked while the reply came.
+    Revoked,
     /// The connection ended before the reply did.
     BrokeOff,
     /// The reply is not HTTP that can be read in one way only.
@@ -65,6 +67,7 @@ impl UpstreamError {
             UpstreamError::Unreachable => "upstream-unreachable",
             UpstreamError::TimedOut => "upstream-timed-out",
             UpstreamError::Cancelled => "cancelled",
+            UpstreamError::Revoked => "revoked",
             UpstreamError::BrokeOff => "upstream-broke-off",
             UpstreamError::Malformed(_) => "upstream-malformed",
             UpstreamError::TooLong => "upstream-too-long",
@@ -82,6 +85,7 @@ impl UpstreamError {
             UpstreamError::Unreachable => "The upstream cannot be reached.",
             UpstreamError::TimedOut => "The upstream took too long.",
             UpstreamError::Cancelled => "The call was cancelled.",
+            UpstreamError::Revoked => "A valid bearer token for this resource is required.",
             UpstreamError::BrokeOff => "The upstream broke off its reply.",
             UpstreamError::Malformed(_) => "The upstream's reply is malformed HTTP.",
             UpstreamError::TooLong => "The upstream's reply is longer than the gateway takes.",
@@ -237,6 +241,7 @@ fn ended(guard: &Guard) -> UpstreamError {
     match guard.fired() {
         Some(Fired::Deadline) => UpstreamError::TimedOut,
         Some(Fired::Disconnected) => UpstreamError::Cancelled,
+        Some(Fired::Revoked) => UpstreamError::Revoked,
         None => UpstreamError::BrokeOff,
     }
 }

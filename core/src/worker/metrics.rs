@@ -41,6 +41,10 @@ counters! {
     verifications_refused => "sluicegate_token_verifications_refused_total",
     /// Times that the machine's clock was put back by more than five seconds.
     clock_steps_back => "sluicegate_clock_steps_back_total",
+    /// Requests refused because their sender's token was revoked.
+    revoked => "sluicegate_requests_revoked_total",
+    /// Streams ended because their caller's token was revoked.
+    streams_revoked => "sluicegate_streams_revoked_total",
     /// Calls that policy blocked.
     blocked => "sluicegate_calls_blocked_total",
     /// Calls that rules permit and whose token lacked scopes.

@@ -30,6 +30,7 @@ use crate::approval::seal::Seals;
 use crate::config::Limits;
 use crate::control::callers::CallerDesk;
 use crate::control::credentials::RefusalDesk;
+use crate::control::introspection::IntrospectionDesk;
 use crate::control::keys::KeyDesk;
 use crate::control::snapshot::Snapshot;
 use crate::mcp::session::Sealer;
@@ -66,6 +67,8 @@ pub struct Outfit {
     pub sealer: Arc<Sealer>,
     /// Where an issuer's keys are asked for.
     pub keys: Arc<KeyDesk>,
+    /// Where opaque tokens are asked about.
+    pub introspection: Arc<IntrospectionDesk>,
     /// Where tools are told of.
     pub pin_desk: PinDesk,
     /// Where refused credentials are told of.
@@ -106,6 +109,8 @@ pub struct Worker {
     pub sealer: Arc<Sealer>,
     /// Where an issuer's keys are asked for.
     pub keys: Arc<KeyDesk>,
+    /// Where opaque tokens are asked about.
+    pub introspection: Arc<IntrospectionDesk>,
     /// Where tools are told of.
     pub pin_desk: PinDesk,
     /// Where refused credentials are told of.
@@ -185,6 +190,7 @@ pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
         engine,
         sealer,
         keys,
+        introspection,
         pin_desk,
         refused,
         callers,
@@ -219,6 +225,7 @@ pub fn run(outfit: Outfit) -> Result<(), WorkerError> {
         redact_all,
         sealer,
         keys,
+        introspection,
         pin_desk,
         refused,
         callers,
@@ -244,12 +251,19 @@ async fn serve(worker: &Rc<Worker>, listener: TcpListener, stop: &AtomicBool) ->
     let fd = listener.fd();
     rt::spawn(accept(Rc::clone(worker), listener));
     let mut drained_ms = 0;
+    let mut denials = Arc::clone(worker.snapshot.borrow().verifier.denials());
     loop {
         rt::sleep(Duration::from_millis(TICK_MS)).await;
         worker.watch.tick();
         worker.tell_time();
         // Lets go of an old generation also while no request comes.
-        drop(worker.snapshot());
+        let newest = worker.snapshot();
+        if !Arc::ptr_eq(&denials, newest.verifier.denials()) {
+            denials = Arc::clone(newest.verifier.denials());
+            let now = rt::now_unix_s();
+            worker.metrics.streams_revoked.add(worker.watch.end_denied(|principal| newest.verifier.is_denied(principal, now)));
+        }
+        drop(newest);
         for pool in &worker.pools {
             pool.sweep(worker.watch.now_ms());
         }

@@ -7,6 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
+use sluicegate_identity::Principal;
+
 use crate::rt::{Fd, Peeked, has_hung_up, peek, shut_down, shut_down_reading};
 
 /// Milliseconds between two sweeps.
@@ -30,9 +32,10 @@ pub enum Fired {
     Deadline,
     /// The downstream had gone, so nobody waits for the upstream's answer.
     Disconnected,
+    /// The token of its caller was revoked.
+    Revoked,
 }
 
-#[derive(Clone, Copy)]
 struct Slot {
     downstream: Fd,
     upstream: Option<Fd>,
@@ -43,6 +46,8 @@ struct Slot {
     /// Whether the downstream ends with a record of its own, which lies in its queue then and can be answered.
     is_tls: bool,
     fired: Option<Fired>,
+    principal: Option<Rc<Principal>>,
+    is_revoked: bool,
 }
 
 /// All connections of one worker.
@@ -75,6 +80,8 @@ impl Watch {
             idle: false,
             is_tls: false,
             fired: None,
+            principal: None,
+            is_revoked: false,
         };
         let mut slots = self.slots.borrow_mut();
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
@@ -101,6 +108,21 @@ impl Watch {
                 slot.end(Side::Upstream);
             }
         }
+    }
+
+    /// Ends both sides of all streams whose principal is `denied`, and returns how many there were.
+    pub fn end_denied(&self, denied: impl Fn(&Principal) -> bool) -> u64 {
+        let mut ended = 0;
+        for slot in self.slots.borrow_mut().iter_mut().flatten().filter(|slot| !slot.is_revoked) {
+            if slot.principal.as_deref().is_some_and(&denied) {
+                slot.is_revoked = true;
+                slot.end(Side::Upstream);
+                // A client that takes nothing would else keep what is on its way.
+                slot.end(Side::Downstream);
+                ended += 1;
+            }
+        }
+        ended
     }
 
     /// Ends all connections that wait for their next request; used when the worker drains.
@@ -172,6 +194,11 @@ impl Guard {
         has_gone
     }
 
+    /// Names whose stream runs, so that it can be ended when their token is revoked; nobody's where it has ended.
+    pub fn set_principal(&self, principal: Option<Rc<Principal>>) {
+        self.with(|slot| (slot.principal, slot.is_revoked) = (principal, false));
+    }
+
     /// Names the upstream connection that serves this one, or takes it away; `cancels` ends it when the downstream goes.
     pub fn set_upstream(&self, upstream: Option<Fd>, cancels: bool) {
         self.with(|slot| (slot.upstream, slot.cancels) = (upstream, cancels));
@@ -180,7 +207,7 @@ impl Guard {
     /// Whether, and why, the sweep ended a side since the last [`Guard::arm`].
     pub fn fired(&self) -> Option<Fired> {
         let mut fired = None;
-        self.with(|slot| fired = slot.fired);
+        self.with(|slot| fired = if slot.is_revoked { Some(Fired::Revoked) } else { slot.fired });
         fired
     }
 }
@@ -218,6 +245,31 @@ mod tests {
         watch.tick();
         assert_eq!(guard.fired(), Some(Fired::Deadline));
         assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
+    }
+
+    #[test]
+    fn r78_a_stream_of_a_denied_principal_ends_whatever_is_armed_next() {
+        use sluicegate_identity::mint::SigningKey;
+        use sluicegate_identity::{Algorithm, IssuerPolicy, IssuerState, KeySet, Verifier};
+        let key = SigningKey::generate(Algorithm::EdDsa, "k1").unwrap();
+        let policy = IssuerPolicy::new("corp", "https://idp.test", vec!["https://gate.test".into()]).unwrap();
+        let keys = KeySet::parse(&SigningKey::jwks(&[&key])).unwrap().0;
+        let verifier = Verifier::new(vec![IssuerState { policy, keys: Some(keys.into()) }], 1);
+        let claims = serde_json::json!({"iss": "https://idp.test", "aud": "https://gate.test", "sub": "a", "iat": 1, "exp": 100});
+        let principal = Rc::new(verifier.verify(key.sign(&claims).unwrap().as_bytes(), "https://gate.test", 2).unwrap());
+        let watch = Watch::new();
+        let ((mut client, server), (near, mut far)) = (pair(), pair());
+        let (streams, other) = (watch.add(server.as_raw_fd()), watch.add(near.as_raw_fd()));
+        streams.set_upstream(Some(near.as_raw_fd()), true);
+        assert_eq!(watch.end_denied(|_| true), 0, "nobody's stream runs");
+        streams.set_principal(Some(principal));
+        assert_eq!(watch.end_denied(|who| who.subject() != "a"), 0);
+        assert_eq!((watch.end_denied(|who| who.subject() == "a"), watch.end_denied(|_| true)), (1, 0));
+        streams.arm(Side::Downstream, 10_000);
+        assert_eq!((streams.fired(), other.fired()), (Some(Fired::Revoked), None));
+        assert_eq!((client.read(&mut [0; 1]).unwrap(), far.read(&mut [0; 1]).unwrap()), (0, 0));
+        streams.set_principal(None);
+        assert_eq!(streams.fired(), None, "the next request on the connection is another's");
     }
 
     #[test]

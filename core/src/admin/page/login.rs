@@ -72,8 +72,9 @@ pub(super) async fn answer(
         Failure::Provider(error)
     })?;
     let expected = Expected { issuer: login.issuer, client_id: &login.client_id, nonce: &waiting.nonce };
-    let verify =
-        verified(&page.observed, &page.approvals, |verifier, now_s| verifier.verify_login(token.as_bytes(), expected, now_s));
+    let verify = verified(&page.observed, &page.approvals.keys, &page.approvals.limits, |verifier, now_s| {
+        verifier.verify_login(token.as_bytes(), expected, now_s)
+    });
     let principal = verify.await.map_err(|refusal| {
         tracing::warn!(reason = refusal.reason(), "the token of a login was refused");
         Failure::LoginUnproven

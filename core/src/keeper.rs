@@ -1,4 +1,4 @@
-//! Keeps the books in files, one an upstream, and takes up what an operator changes in them.
+//! Keeps documents in files, and takes up what an operator changes in them.
 //!
 //! Invariant: a file is replaced whole and under a lock, so neither the gateway nor an operator's command loses what the other wrote.
 
@@ -8,54 +8,68 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::book::Book;
+use serde::Serialize;
 
-/// Bytes of a file of pins.
+/// Bytes of a file.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// What became of a book.
+/// What is kept in a file.
+pub trait Document: Default + PartialEq + Serialize {
+    /// Reads it from its file's text.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    fn read(text: &str) -> Result<Self, String>;
+}
+
+/// What became of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Changed {
     /// Whether the change that was asked for changed anything.
     pub is_changed: bool,
-    /// Whether the book is another than it was when it was read or written last: by that change, or by what somebody else wrote before it.
+    /// Whether the document is another than it was when it was read or written last: by that change, or by what somebody else wrote before it.
     pub is_new: bool,
 }
 
 /// Tells one file from the one that replaced it: times alone are too coarse for that.
 type Mark = (u64, u64, SystemTime);
 
-/// One upstream's book and its file.
-pub struct Keeper {
+/// One document and its file.
+pub struct Keeper<D> {
     path: PathBuf,
-    book: Book,
+    book: D,
     /// The file's mark when it was read or written last; none where there was no file.
     mark: Option<Mark>,
 }
 
-impl Keeper {
-    /// Opens the book of an upstream in a directory, which is made if need be. A file that is not there is an empty book.
+impl<D: Document> Keeper<D> {
+    /// Opens the document of this name in a directory, which is made if need be. A file that is not there is an empty document.
     ///
     /// # Errors
-    /// The system's, and for a file that is no book, with its path.
-    pub fn open(dir: &Path, upstream: &str) -> io::Result<Self> {
+    /// The system's, and for a file that is no such document, with its path.
+    pub fn open(dir: &Path, name: &str) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        let path = path_of(dir, upstream);
+        let path = path_of(dir, name);
         let (book, mark) = read(&path)?;
         Ok(Keeper { path, book, mark })
     }
 
-    /// The book as it was read or written last.
-    pub fn book(&self) -> &Book {
+    /// The document as it was read or written last.
+    pub fn book(&self) -> &D {
         &self.book
+    }
+
+    /// Whether somebody has changed the file since it was read or written last.
+    pub fn is_stale(&self) -> bool {
+        fs::metadata(&self.path).ok().and_then(|metadata| mark(&metadata)) != self.mark
     }
 
     /// Takes up the file if somebody has changed it; whether there was anything new.
     ///
     /// # Errors
-    /// As [`Keeper::open`]; the book stays as it was.
+    /// As [`Keeper::open`]; the document stays as it was.
     pub fn refresh(&mut self) -> io::Result<bool> {
-        if fs::metadata(&self.path).ok().and_then(|metadata| mark(&metadata)) == self.mark {
+        if !self.is_stale() {
             return Ok(false);
         }
         let (book, mark) = read(&self.path)?;
@@ -65,11 +79,11 @@ impl Keeper {
         Ok(is_new)
     }
 
-    /// Changes the book in its file, as it stands there now; `change` says whether it changed anything.
+    /// Changes the document in its file, as it stands there now; `change` says whether it changed anything.
     ///
     /// # Errors
-    /// As [`Keeper::open`]; the book stays as it was.
-    pub fn change(&mut self, change: impl FnOnce(&mut Book) -> bool) -> io::Result<Changed> {
+    /// As [`Keeper::open`]; the document stays as it was.
+    pub fn change(&mut self, change: impl FnOnce(&mut D) -> bool) -> io::Result<Changed> {
         let lock =
             OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(self.path.with_extension("lock"))?;
         lock.lock()?;
@@ -97,16 +111,16 @@ impl Keeper {
     }
 }
 
-/// The book of an upstream in a directory as it stands there now, empty where there is none. Nothing is made.
+/// The document of this name in a directory as it stands there now, empty where there is none. Nothing is made.
 ///
 /// # Errors
 /// As [`Keeper::open`].
-pub fn look(dir: &Path, upstream: &str) -> io::Result<Book> {
-    read(&path_of(dir, upstream)).map(|(book, _)| book)
+pub fn look<D: Document>(dir: &Path, name: &str) -> io::Result<D> {
+    read(&path_of(dir, name)).map(|(document, _)| document)
 }
 
-fn path_of(dir: &Path, upstream: &str) -> PathBuf {
-    dir.join(format!("{upstream}.json"))
+fn path_of(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}.json"))
 }
 
 fn mark(metadata: &fs::Metadata) -> Option<Mark> {
@@ -117,25 +131,25 @@ fn told(path: &Path, error: &dyn std::fmt::Display) -> io::Error {
     io::Error::other(format!("{}: {error}", path.display()))
 }
 
-fn read(path: &Path) -> io::Result<(Book, Option<Mark>)> {
+fn read<D: Document>(path: &Path) -> io::Result<(D, Option<Mark>)> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Book::default(), None)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((D::default(), None)),
         Err(error) => return Err(told(path, &error)),
     };
     if metadata.len() > FILE_BYTES_MAX {
         return Err(told(path, &"is longer than 64 MiB"));
     }
     let text = fs::read_to_string(path).map_err(|error| told(path, &error))?;
-    Ok((Book::read(&text).map_err(|error| told(path, &error))?, mark(&metadata)))
+    Ok((D::read(&text).map_err(|error| told(path, &error))?, mark(&metadata)))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::book::FirstSight;
-    use super::super::definition::Definition;
     use super::*;
+    use crate::pin::book::{Book, FirstSight};
+    use crate::pin::definition::Definition;
 
     fn see(book: &mut Book, text: &str) -> bool {
         book.see("t", &Definition::of_text(format!("{{\"description\":{text:?}}}")), Vec::new(), FirstSight::Accept, 1)
@@ -145,7 +159,8 @@ mod tests {
     fn what_one_writes_the_other_takes_up() {
         let dir = tempfile::tempdir().unwrap();
         let pins = dir.path().join("pins");
-        let (mut gateway, mut operator) = (Keeper::open(&pins, "crm").unwrap(), Keeper::open(&pins, "crm").unwrap());
+        let open = || Keeper::<Book>::open(&pins, "crm");
+        let (mut gateway, mut operator) = (open().unwrap(), open().unwrap());
         let (both, none) = (Changed { is_changed: true, is_new: true }, Changed { is_changed: false, is_new: false });
         assert_eq!(gateway.change(|book| see(book, "one")).unwrap(), both);
         assert_eq!(gateway.change(|book| see(book, "two")).unwrap(), both);
@@ -162,7 +177,7 @@ mod tests {
         assert_eq!(gateway.book(), operator.book());
         assert!(gateway.book().tools["t"].offered.is_some());
         fs::write(pins.join("crm.json"), "{").unwrap();
-        let wrong = Keeper::open(&pins, "crm").err().unwrap().to_string();
+        let wrong = open().err().unwrap().to_string();
         assert!(wrong.contains("crm.json: "), "{wrong}");
         assert!(gateway.refresh().is_err() && gateway.book().tools.contains_key("t"));
     }
