@@ -349,7 +349,8 @@ mod tests {
             let first_version = second_version - 2 - hash.len();
             let read = decode_decision(&bytes[..first_version]).unwrap();
             prop_assert_eq!((read.findings[0].length, read.findings[0].hash.as_str()), (length, ""));
-            for end in (0..bytes.len()).filter(|&end| ![first_version, second_version, third_version].contains(&end)) {
+            let versions = [first_version, second_version, third_version, fourth_version];
+            for end in (0..bytes.len()).filter(|end| !versions.contains(end)) {
                 prop_assert!(decode_decision(&bytes[..end]).is_none());
             }
         }

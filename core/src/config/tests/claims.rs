@@ -53,7 +53,7 @@ roles = [
 fn r71_every_mistake_is_named_with_its_key_and_a_hint() {
     let map = |map: &str| format!("{ROLES}[issuer.map]\n{map}\n");
     for (settings, said) in [
-        ("profile = \"entra\"".to_owned(), "issuer[1].profile: is no profile\n  hint: did you mean \"entra-v"),
+        ("profile = \"keyclok\"".to_owned(), "issuer[1].profile: is no profile\n  hint: did you mean \"keycloak\"?"),
         ("profile = \"okta\"".to_owned(), "issuer[1].issuer: is the issuer of Okta's org authorization server"),
         ("profil = \"okta\"".to_owned(), "issuer[1].profil: unknown key `profil`\n  hint: did you mean `profile`?"),
         ("algs = [\"RS256\", \"HS256\"]".to_owned(), "issuer[1].algs: is no algorithm"),

@@ -114,7 +114,7 @@ fn a_condition_that_is_none_is_a_problem_at_load() {
         (
             "principal.sub == 'a'",
             "is no condition: \"sub\" is no part of `principal`",
-            "there are groups, id, issuer, roles, subject",
+            "there are actors, client, groups, id, issuer, roles, scopes, subject",
         ),
         ("size(args.a", "", "see docs/policy.md for what an expression can say"),
     ] {
