@@ -54,6 +54,16 @@ impl Checker<'_, '_> {
         if let Some((message, hint)) = profile.issuer_fault(raw.issuer.get_ref()) {
             self.problems.add(raw.issuer.span(), format!("{key}.issuer"), message, hint);
         }
+        let has_keys = raw.jwks_uri.is_some() || raw.jwks_file.is_some() || raw.jwks.is_some() || raw.pem_file.is_some();
+        if profile.is_of_trust_domain() && !has_keys {
+            let hint = "add `jwks_uri`, where its bundle is served, or `jwks_file`";
+            self.problems.add(
+                raw.issuer.span(),
+                format!("{key}.issuer"),
+                "is a trust domain, and nothing says where its keys are",
+                hint,
+            );
+        }
         profile
     }
 

@@ -20,11 +20,25 @@ fn one_line_makes_an_issuer_of_a_kind() {
         ("keycloak", "https://sso.example/realms/agents"),
         ("auth0", "https://tenant.eu.auth0.com/"),
     ] {
-        let text = SAMPLE.replace("http://127.0.0.1:3480", issuer).replace(ROLES, &format!("profile = \"{profile}\"\n{ROLES}"));
+        let keys = if profile == "spiffe-jwt" { "jwks_uri = \"https://bundle.example/keys\"\n" } else { "" };
+        let settings = format!("profile = \"{profile}\"\n{keys}{ROLES}");
+        let text = SAMPLE.replace("http://127.0.0.1:3480", issuer).replace(ROLES, &settings);
         let config = load_text(&text).unwrap_or_else(|problems| panic!("{profile}: {problems:#?}"));
         let expected = if profile.starts_with("entra") { 5400 } else { 3600 };
         assert_eq!(config.issuers[0].policy.lifetime_max_s(), expected, "{profile}");
     }
+}
+
+/// A trust domain has no address, so its bundle must be somewhere.
+#[test]
+fn a_trust_domain_without_keys_is_a_problem() {
+    let settings = format!("profile = \"spiffe-jwt\"\n{ROLES}");
+    let found = load_text(&SAMPLE.replace("http://127.0.0.1:3480", "spiffe://prod.example").replace(ROLES, &settings)).err();
+    let found = found.unwrap_or_default();
+    assert!(
+        found.iter().any(|problem| problem.contains("issuer[1].issuer: is a trust domain, and nothing says where")),
+        "{found:?}"
+    );
 }
 
 #[test]
