@@ -149,6 +149,26 @@ pub(super) struct Token {
     pub(super) kind: Option<String>,
 }
 
+impl Token {
+    /// The token, if its scope is no wider than what was asked for. Less is the server's decision; the upstream will say what is missing.
+    ///
+    /// # Errors
+    /// [`ObtainError::Malformed`].
+    pub(super) fn for_scope(self, asked: Option<&str>) -> Result<Issued, ObtainError> {
+        match self.scope.as_deref() {
+            Some(granted) if !is_within(granted, asked) => Err(ObtainError::Malformed("gives a scope that was not asked for")),
+            _ => Ok(self.issued),
+        }
+    }
+}
+
+/// Whether every word of a scope was asked for. Where none was asked for, the server decides (RFC 6749 section 3.3).
+fn is_within(granted: &str, asked: Option<&str>) -> bool {
+    asked.is_none_or(|asked| {
+        granted.split(' ').filter(|word| !word.is_empty()).all(|word| asked.split(' ').any(|one| one == word))
+    })
+}
+
 #[derive(Deserialize)]
 struct TokenReply {
     access_token: String,
@@ -282,4 +302,23 @@ pub(crate) fn refusal(status: u16, body: &[u8]) -> ObtainError {
 /// Whether a text is an error code, and not something that should not be printed.
 fn is_code(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_may_be_narrower_and_never_wider() {
+        for (granted, asked, is_good) in [
+            ("a b", Some("b a"), true),
+            ("a", Some("a b"), true),
+            ("", Some("a"), true),
+            ("a c", Some("a b"), false),
+            ("ab", Some("a b"), false),
+            ("anything", None, true),
+        ] {
+            assert_eq!(is_within(granted, asked), is_good, "{granted:?} for {asked:?}");
+        }
+    }
 }

@@ -56,6 +56,6 @@ impl ClientCredentials {
     pub(crate) async fn ask(&self, endpoint: &TokenEndpoint, now_s: u64) -> Result<Issued, ObtainError> {
         let mut form = Form::new("client_credentials");
         form.add_given([("scope", &self.scope), ("resource", &self.resource)]);
-        Ok(endpoint.token(form, now_s).await?.issued)
+        endpoint.token(form, now_s).await?.for_scope(self.scope.as_deref())
     }
 }
