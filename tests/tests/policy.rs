@@ -160,8 +160,10 @@ fn cases_pass_or_say_what_is_otherwise() {
         case("e", "tool = \"t\"\nmessage = \"{}\"\nexpect = { effect = \"allow\" }"),
         case("f", "tool = \"t\"\nexpect = { effect = \"deny\" }"),
         case("g", "tool = \"t\"\nexpect = { effect = \"allow\" }").replace("upstream = \"crm\"", "upstream = \"erp\""),
+        case("h", "tool = \"sql\"\nexpect = { effect = \"mask\", rule = \"no-drop\", finds = [\"IBAN_CODE\"] }"),
     ];
-    fs::write(dir.join("bad.toml"), bad.concat()).unwrap();
+    let bad = bad.concat();
+    fs::write(dir.join("bad.toml"), &bad).unwrap();
     let (status, out, _) = said(&run(&["policy", "test", "-c", "gate.toml", "bad.toml"], dir));
     let expected = [
         "a: expected block, and it is allow by rule \"readers\"",
@@ -171,9 +173,13 @@ fn cases_pass_or_say_what_is_otherwise() {
         "e: has a whole message, so method, tool and arguments say nothing: leave them out",
         "f: expect.effect is \"allow\", \"mask\", \"approve\" or \"block\", and not \"deny\"",
         "g: the configuration has no upstream named \"erp\"",
-        "7 cases, 7 wrong",
+        "h: expected mask, and it is allow by rule \"readers\"; expected rule \"no-drop\", and it is rule \"readers\"; \
+         expected to find [\"IBAN_CODE\"], and found []",
     ];
-    assert_eq!((status, out.lines().collect::<Vec<_>>()), (Some(1), expected.to_vec()));
+    let line = |at: usize| bad[..at].matches('\n').count() + 1;
+    let placed = bad.match_indices("[[case]]").zip(expected).map(|((at, _), why)| format!("bad.toml:{}: {why}", line(at)));
+    let told: Vec<String> = placed.chain(["8 cases, 8 wrong".to_owned()]).collect();
+    assert_eq!((status, out.lines().collect::<Vec<_>>()), (Some(1), told.iter().map(String::as_str).collect()));
     fs::write(dir.join("typo.toml"), "[[case]]\nnam = 1\n").unwrap();
     let (status, _, err) = said(&run(&["policy", "test", "-c", "gate.toml", "typo.toml"], dir));
     assert!(status == Some(1) && err.contains("typo.toml: ") && err.contains("nam"), "{err}");

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use toml::Spanned;
 
 use crate::cli::rehearsal::{Actor, Rehearsal, RehearsalError};
 use crate::policy::Effect;
@@ -16,7 +17,7 @@ use crate::policy::Effect;
 #[serde(deny_unknown_fields)]
 struct Cases {
     #[serde(default)]
-    case: Vec<Case>,
+    case: Vec<Spanned<Case>>,
 }
 
 /// One call, and what is to become of it.
@@ -59,8 +60,10 @@ pub(super) fn test(config: &Path, cases: &Path) -> Result<ExitCode, RehearsalErr
     }
     let mut wrong = 0;
     for case in &file.case {
+        let line = text[..case.span().start].matches('\n').count() + 1;
+        let case = case.get_ref();
         if let Err(why) = case.hold(&mut rehearsal) {
-            println!("{}: {why}", case.name);
+            println!("{}:{line}: {}: {why}", cases.display(), case.name);
             wrong += 1;
         }
     }
@@ -83,18 +86,23 @@ impl Case {
         let rule = judgement.decision.rule;
         let by =
             if rule.is_empty() { format!("no rule ({})", judgement.decision.reason.code()) } else { format!("rule {rule:?}") };
+        let mut wrong = Vec::new();
         if effect != expected.effect {
-            return Err(format!("expected {}, and it is {effect} by {by}", expected.effect));
+            wrong.push(format!("expected {}, and it is {effect} by {by}", expected.effect));
         }
         if expected.rule.as_ref().is_some_and(|expected| expected != rule) {
-            return Err(format!("expected rule {:?}, and it is {by}", expected.rule.as_deref().unwrap_or_default()));
+            wrong.push(format!("expected rule {:?}, and it is {by}", expected.rule.as_deref().unwrap_or_default()));
         }
-        let Some(finds) = &expected.finds else { return Ok(()) };
+        let all_right = |wrong: Vec<String>| if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) };
+        let Some(finds) = &expected.finds else { return all_right(wrong) };
         let mut found: Vec<&str> = judgement.findings.iter().map(|finding| &*finding.kind).collect();
         let mut wanted: Vec<&str> = finds.iter().map(String::as_str).collect();
         found.sort_unstable();
         wanted.sort_unstable();
-        if found == wanted { Ok(()) } else { Err(format!("expected to find {wanted:?}, and found {found:?}")) }
+        if found != wanted {
+            wrong.push(format!("expected to find {wanted:?}, and found {found:?}"));
+        }
+        all_right(wrong)
     }
 
     fn message(&self) -> Result<String, String> {

@@ -22,6 +22,8 @@ pub fn read(text: &str) -> Option<String> {
             "" => {}
             "." if raw == "." => {}
             "." | ".." => return None,
+            // Windows takes away spaces and dots at the end of a name.
+            part if part.ends_with([' ', '.']) && part.trim_end_matches([' ', '.']).is_empty() => return None,
             part => {
                 clean.push('/');
                 clean.push_str(part);
@@ -69,7 +71,7 @@ mod tests {
             ("/", "/"),
             ("file:///srv/a%20b", "/srv/a b"),
             ("/srv/100%", "/srv/100%"),
-            ("/srv/...", "/srv/..."),
+            ("/srv/a. ", "/srv/a. "),
         ] {
             assert_eq!(read(text).as_deref(), Some(clean), "{text}");
         }
@@ -85,6 +87,10 @@ mod tests {
             "~/x",
             "/srv/../etc/passwd",
             "/srv/data/..",
+            "/srv/work/.. /x",
+            "/srv/work/. ./x",
+            "/srv/work/%20/x",
+            "/srv/...",
             "/srv/%2e%2e/etc",
             "/srv/.%2e/etc",
             "/srv/%2e/etc",

@@ -32,13 +32,17 @@ pub fn read(text: &str) -> Option<Facts> {
         return None;
     }
     let (host, is_address) = match url.host()? {
-        Host::Domain(name) => (name.trim_end_matches('.').to_ascii_lowercase(), false),
+        Host::Domain(name) => (name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase(), false),
         address => (address.to_string(), true),
     };
     let as_written = authority
         .rsplit_once(':')
         .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
         .map_or(authority, |(host, _)| host);
+    // Without a name between two dots it is no host (RFC 1034 section 3.1), and resolvers differ about it.
+    if host.split('.').any(str::is_empty) {
+        return None;
+    }
     // `0x7f.1`, `2130706433` and `127.1` are all 127.0.0.1.
     if host.is_empty() || is_address && !as_written.eq_ignore_ascii_case(&host) {
         return None;
@@ -83,6 +87,10 @@ mod tests {
             "http://good.example\t.evil.example/",
             " http://good.example/",
             "http://good\u{200b}.example/",
+            "https://..good.example/",
+            "https://.good.example/",
+            "https://evil..good.example/",
+            "https://good.example../",
             "//good.example/",
             "/etc/passwd",
             "mailto:ana@customer.example",
