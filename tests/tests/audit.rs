@@ -78,11 +78,11 @@ fn kill_9_under_load_loses_no_acknowledged_call() {
 fn two_gateways_do_not_share_a_directory() {
     let (issuer, upstream) = (Issuer::start(Algorithm::EdDsa), Upstream::echo());
     let gateway = Gateway::start(&Setup::new(&issuer.url, &upstream.url));
-    let output = std::process::Command::new(sluicegate_tests::gateway::binary())
-        .args(["run", "-c"])
-        .arg(gateway.dir.path().join("gate.toml"))
-        .output()
-        .unwrap();
+    // On another port, for the same one would be refused before.
+    let (path, port) = (gateway.dir.path().join("other.toml"), sluicegate_tests::gateway::free_port());
+    let text = std::fs::read_to_string(gateway.dir.path().join("gate.toml")).unwrap();
+    std::fs::write(&path, text.replace(&gateway.port.to_string(), &port.to_string())).unwrap();
+    let output = std::process::Command::new(sluicegate_tests::gateway::binary()).args(["run", "-c"]).arg(&path).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("another process keeps its audit"), "{said}");
 }

@@ -483,7 +483,7 @@ fn the_documented_examples_are_good() {
     let dir = tempfile::tempdir().unwrap();
     let lengths = ["secrets/crm", "secrets/vault-token", "secrets/secret-id", "secrets/client", "crm"];
     lengths.iter().for_each(|name| write_secret(dir.path(), name, "s3cret-value"));
-    write_secret(dir.path(), "secrets/client-key.pem", PRIVATE_KEY);
+    ["secrets/client-key.pem", "secrets/crm.pem"].iter().for_each(|name| write_secret(dir.path(), name, PRIVATE_KEY));
     let check = |example: &str, name: &str| {
         let text = format!(
             "version = 1\n[server]\nlisten = \"127.0.0.1:1\"\npublic_url = \"http://127.0.0.1:1\"\n[[issuer]]\nname = \"corp\"\n\
