@@ -186,7 +186,7 @@ pub fn run(mut config: Config) -> Result<(), ProcessError> {
     let ending_time = Duration::from_millis(blueprint.config().limits.credential_answer_time_max_ms);
     let control =
         Control { blueprint, keys, credentials: held, addresses, board, mailboxes, generation: 1, observed: observed_by };
-    let mut credentials = runtime.block_on(control.run(known, admin, desk, questions, sightings, refusals, denials))?;
+    let mut credentials = runtime.block_on(control.run((known, admin), desk, questions, sightings, refusals, denials))?;
     tracing::info!("draining");
     stop.store(true, Ordering::Release);
     for thread in threads {
@@ -294,8 +294,7 @@ struct Control {
 impl Control {
     async fn run(
         mut self,
-        known: KnownKeys,
-        admin: Option<std::net::TcpListener>,
+        (known, admin): (KnownKeys, Option<std::net::TcpListener>),
         desk: Arc<KeyDesk>,
         mut questions: mpsc::Receiver<UnknownKey>,
         mut sightings: mpsc::Receiver<Sighting>,
