@@ -19,6 +19,8 @@ const PROOF_BYTES_MAX: usize = 8 * 1024;
 const ID_BYTES_MAX: usize = 256;
 /// Seconds that a proof's time of issue may lie before or behind now.
 const PROOF_TIME_S: u64 = 60;
+/// Seconds by which one reader of the clock may be behind another: its own tick, and a step back that nobody is told of.
+const CLOCKS_APART_S: u64 = 6;
 /// The algorithms of proofs, as a challenge names them (RFC 9449 section 7.1).
 const PROOF_ALGORITHMS: &str = "ES256 EdDSA Ed25519 RS256";
 
@@ -121,9 +123,10 @@ impl Proof {
         id
     }
 
-    /// From when on it is refused for its age, in Unix seconds; until then its use must be remembered.
+    /// From when on it is refused for its age by whatever clock of this machine is read, in Unix seconds; until then its use must be
+    /// remembered.
     pub fn expires_at(&self) -> u64 {
-        self.issued_at + PROOF_TIME_S + 1
+        self.issued_at + PROOF_TIME_S + 1 + CLOCKS_APART_S
     }
 
     /// The key that made it. To be asked for when it is certain that the proof was not used before.

@@ -281,6 +281,12 @@ impl Profile {
         self.lifetime_max_s
     }
 
+    /// Whether its tokens may be silent about when they were issued. Of such a token only what is left of its life is bounded: one
+    /// that ends far off is refused now, and taken shortly before its end.
+    pub fn may_lack_iat(&self) -> bool {
+        self.may_lack_iat
+    }
+
     /// Whether its issuer is a SPIFFE trust domain and not a URL.
     pub fn is_of_trust_domain(&self) -> bool {
         self.identifier == Identifier::TrustDomain

@@ -57,10 +57,32 @@ fn files_are_small_and_say_what_they_are_for() {
 fn walk(dir: &Path, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
+        if path.is_dir() && !path.ends_with("node_modules") {
             walk(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             files.push(path);
+        }
+    }
+}
+
+#[test]
+fn the_rules_of_identity_name_tests_and_files_that_are_there() {
+    let mut sources = Vec::new();
+    for room in ["core", "identity", "tests"] {
+        walk(&root().join(room), &mut sources);
+    }
+    let known: String = sources.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let page = std::fs::read_to_string(root().join("docs/identity.md")).unwrap();
+    let rows: Vec<Vec<&str>> =
+        page.lines().filter(|line| line.starts_with("| R-")).map(|line| line.split(" | ").collect()).collect();
+    assert!(rows.len() > 50, "only {} rules", rows.len());
+    for row in rows {
+        let [rule, _, place, tests] = row[..] else { panic!("{row:?} has not four columns") };
+        for name in tests.split('`').filter(|name| name.starts_with('r')) {
+            assert!(known.contains(&format!("fn {name}(")), "{rule}: there is no test {name}");
+        }
+        for file in place.split(", ").filter(|place| place.ends_with(".rs") && !place.contains('{')) {
+            assert!(root().join(file).is_file(), "{rule}: there is no {file}");
         }
     }
 }

@@ -171,9 +171,16 @@ fn r78_the_file_is_changed_by_command_and_seen_by_a_gateway_that_runs() {
     assert_eq!(gateway.call(&token, "t", "{}").status, 401);
     let refused = revoke_as(&gateway, "ann", &[], &["--issuer", "corp", "--subject", "x", "--reason", "x"]);
     assert!(said(&refused).contains("503"), "{}", said(&refused));
-    write_secret(gateway.dir.path(), "revoked/revocations.json", good);
+    write_secret(gateway.dir.path(), "revoked/revocations.json", &good);
     assert!(local(&["lift", &id]).status.success());
     wait_until("the lift", || gateway.call(&token, "t", "{}").status == 200);
+    // What was written just before somebody asks for something else comes into force too, although nobody finds it new afterwards.
+    let lifted = std::fs::read(&path).unwrap();
+    for (written, status) in [(&good, 401), (&lifted, 200), (&good, 401), (&lifted, 200)] {
+        write_secret(gateway.dir.path(), "revoked/revocations.json", written);
+        assert!(!revoke_as(&gateway, "ann", &["lift"], &["REV-NOPE"]).status.success());
+        wait_until("what was written", || gateway.call(&token, "t", "{}").status == status);
+    }
     gateway.terminate();
     let reasons: Vec<String> = rows(&gateway.audit(), "calls").iter().map(|row| row["reason"].clone()).collect();
     for reason in ["revocation-added", "revocation-lifted"] {

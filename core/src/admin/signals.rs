@@ -71,7 +71,8 @@ async fn push(
     let revocations = observed.revocations.as_deref().ok_or(Failure::NotFound)?;
     let (issuer, audience) = revocations.stream(&name).ok_or(Failure::NotFound)?;
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !media_type.trim().eq_ignore_ascii_case("application/secevent+jwt") {
+    let essence = media_type.split(';').next().unwrap_or_default();
+    if !essence.trim().eq_ignore_ascii_case("application/secevent+jwt") {
         return Err(Failure::Refused("invalid_request", "the body is not application/secevent+jwt"));
     }
     let verified = access::verified(&observed, &revocations.keys, &revocations.limits, |verifier, now_s| {

@@ -19,7 +19,7 @@ use super::check_dlp::dlp_rules;
 use super::check_pins::agree_with_pins;
 use super::check_rules::rules;
 use super::checked::{Audit, Config, PinSetup, Server, Upstream};
-use super::problem::{Problem, Problems, nearest};
+use super::problem::{Problem, Problems, Weight, nearest};
 use super::raw::{RawAudit, RawConfig, RawIssuer, RawPins, RawServer, RawUpstream, Text};
 use super::shape;
 use super::url::HttpUrl;
@@ -50,13 +50,13 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
         }
     };
     let mut problems = Problems::new(path, &text);
-    let Some(raw) = shape::read::<RawConfig>(&text, &mut problems) else { return Err(problems.into_sorted()) };
+    let Some(raw) = shape::read::<RawConfig>(&text, &mut problems) else { return Err(problems.of(Weight::Fault)) };
     let dir = path.parent().unwrap_or(Path::new("")).to_owned();
     let revision = check_approval::revision(&text);
     let checked = Checker { problems: &mut problems, dir, named: Named::of(&raw) }.config(raw, revision);
     match checked {
         Some(config) if problems.is_empty() => Ok(config),
-        _ => Err(problems.into_sorted()),
+        _ => Err(problems.of(Weight::Fault)),
     }
 }
 
@@ -152,7 +152,7 @@ impl Checker<'_, '_> {
             agree_with_pins(&mut self, &raw.rule, &rules, &upstreams, setup);
         }
         let audit = self.audit(&raw.audit);
-        let [doubts, warnings] = self.problems.take_doubts();
+        let (doubts, warnings) = (self.problems.of(Weight::Doubt), self.problems.of(Weight::Warning));
         let dlp_keyring = keyring;
         Some(Config {
             server: Server { tls, ..server? },

@@ -11,6 +11,7 @@ use super::check::Checker;
 use super::check_claims::{has_groups, has_roles};
 use super::checked::{Admin, Approval, Server};
 use super::limits::Limits;
+use super::problem::Weight;
 use super::raw::{RawApprove, RawConfig, RawIssuer, RawRule, Text};
 use crate::approval::group::Group;
 use crate::approval::request::{Panel, Terms, Window};
@@ -81,10 +82,16 @@ impl Checker<'_, '_> {
                     "put back the key from a copy, or move it away for a new one; what was decided under it counts no more"
                 }
             };
-            self.problems.doubt(span, "approval.dir", format!("has a key that cannot be used: {error}"), hint);
+            self.problems.weigh(Weight::Doubt, span, "approval.dir", format!("has a key that cannot be used: {error}"), hint);
         } else if Signer::is_lost(dir) {
             let hint = "put back `decision-key` from a copy; with a new one, what was decided before counts no more";
-            self.problems.warn(span, "approval.dir", "has requests for approval, and not the key they were decided under", hint);
+            self.problems.weigh(
+                Weight::Warning,
+                span,
+                "approval.dir",
+                "has requests for approval, and not the key they were decided under",
+                hint,
+            );
         }
     }
 

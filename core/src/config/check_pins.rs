@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::check::Checker;
 use super::checked::{ArgPredicate, PinSetup, Rule, RuleEffect, Upstream};
-use super::problem::nearest;
+use super::problem::{Weight, nearest};
 use super::raw::RawRule;
 use crate::keeper;
 use crate::pin::book::{Book, Tool};
@@ -58,9 +58,21 @@ fn one(checker: &mut Checker<'_, '_>, key: &str, raw: &RawRule, rule: &Rule, boo
         let field = format!("{key}.what.tool");
         // What blocks may well be there before what it blocks.
         if glob.is_literal() && matches!(rule.effect, RuleEffect::Allow | RuleEffect::Mask) {
-            checker.problems.doubt(written.span(), field, "is no tool of the upstreams that the rule covers", hint);
+            checker.problems.weigh(
+                Weight::Doubt,
+                written.span(),
+                field,
+                "is no tool of the upstreams that the rule covers",
+                hint,
+            );
         } else {
-            checker.problems.warn(written.span(), field, "matches no tool yet of the upstreams that the rule covers", hint);
+            checker.problems.weigh(
+                Weight::Warning,
+                written.span(),
+                field,
+                "matches no tool yet of the upstreams that the rule covers",
+                hint,
+            );
         }
         return;
     }
@@ -73,7 +85,7 @@ fn one(checker: &mut Checker<'_, '_>, key: &str, raw: &RawRule, rule: &Rule, boo
                 None => format!("the tool declares {}", declared.join(", ")),
             };
             let message = format!("points at {name:?}, which no tool that the rule covers declares, so the rule can never match");
-            checker.problems.doubt(raw.span(), format!("{key}.args[{}].at", at + 1), message, hint);
+            checker.problems.weigh(Weight::Doubt, raw.span(), format!("{key}.args[{}].at", at + 1), message, hint);
         }
     }
 }

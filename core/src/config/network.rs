@@ -1,4 +1,6 @@
 //! Ranges of addresses in CIDR notation (RFC 4632).
+//!
+//! Invariant: an address is in a range or not whichever way it is written: one of IPv4 that comes as IPv6 is judged as IPv4.
 
 use std::net::IpAddr;
 

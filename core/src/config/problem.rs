@@ -35,13 +35,22 @@ impl fmt::Display for Problem {
     }
 }
 
+/// What a problem hinders.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// The configuration is not taken.
+    Fault,
+    /// A check fails, but a gateway runs: it rests on what was seen, not on what is written.
+    Doubt,
+    /// Nothing; it is worth a look.
+    Warning,
+}
+
 /// Collects problems of one file.
 pub(super) struct Problems<'t> {
     file: PathBuf,
     text: &'t str,
-    found: Vec<Problem>,
-    doubts: Vec<Problem>,
-    warnings: Vec<Problem>,
+    found: Vec<(Weight, Problem)>,
 }
 
 impl<'t> Problems<'t> {
@@ -51,10 +60,10 @@ impl<'t> Problems<'t> {
     }
 
     pub(super) fn new(file: &Path, text: &'t str) -> Self {
-        Problems { file: file.to_owned(), text, found: Vec::new(), doubts: Vec::new(), warnings: Vec::new() }
+        Problems { file: file.to_owned(), text, found: Vec::new() }
     }
 
-    /// Adds a problem with the value at `span`.
+    /// Adds a fault of the value at `span`.
     pub(super) fn add(
         &mut self,
         span: Range<usize>,
@@ -62,62 +71,40 @@ impl<'t> Problems<'t> {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        let problem = self.problem(span, key.into(), message.into(), hint.into());
-        self.found.push(problem);
+        self.weigh(Weight::Fault, span, key, message, hint);
     }
 
-    /// Adds a problem that rests on what was seen and not on what is written: it fails a check, but does not keep a gateway from running.
-    pub(super) fn doubt(
+    /// Adds a problem of this weight with the value at `span`.
+    pub(super) fn weigh(
         &mut self,
+        weight: Weight,
         span: Range<usize>,
         key: impl Into<String>,
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        let problem = self.problem(span, key.into(), message.into(), hint.into());
-        self.doubts.push(problem);
-    }
-
-    /// Adds something that is worth a look at the value at `span`, but hinders nothing.
-    pub(super) fn warn(
-        &mut self,
-        span: Range<usize>,
-        key: impl Into<String>,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) {
-        let problem = self.problem(span, key.into(), message.into(), hint.into());
-        self.warnings.push(problem);
-    }
-
-    fn problem(&self, span: Range<usize>, key: String, message: String, hint: String) -> Problem {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-        Problem { file: self.file.clone(), line, column, key, message, hint }
+        let (file, key, message, hint) = (self.file.clone(), key.into(), message.into(), hint.into());
+        self.found.push((weight, Problem { file, line, column, key, message, hint }));
     }
 
-    /// Doubts, and what is worth a look, each in the order of the file.
-    pub(super) fn take_doubts(&mut self) -> [Vec<Problem>; 2] {
-        [&mut self.doubts, &mut self.warnings].map(|found| {
-            found.sort_by_key(|problem| (problem.line, problem.column));
-            std::mem::take(found)
-        })
+    /// Those of this weight, in the order of the file.
+    pub(super) fn of(&self, weight: Weight) -> Vec<Problem> {
+        let of_it = self.found.iter().filter(|(one, _)| *one == weight);
+        let mut problems: Vec<Problem> = of_it.map(|(_, problem)| problem.clone()).collect();
+        problems.sort_by_key(|problem| (problem.line, problem.column));
+        problems
     }
 
-    /// How many there are by now.
+    /// How many faults there are by now.
     pub(super) fn count(&self) -> usize {
-        self.found.len()
+        self.found.iter().filter(|(weight, _)| *weight == Weight::Fault).count()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.found.is_empty()
-    }
-
-    /// All problems, in the order of the file.
-    pub(super) fn into_sorted(mut self) -> Vec<Problem> {
-        self.found.sort_by_key(|problem| (problem.line, problem.column));
-        self.found
+        self.count() == 0
     }
 }
 

@@ -77,8 +77,8 @@ fn reach(address: IpAddr) -> Reach {
 
 fn reach_v4(address: Ipv4Addr) -> Reach {
     match address.octets() {
-        // Where clouds tell machines who they are: Oracle and Alibaba have theirs outside the link-local range.
-        [192, 0, 0, 192] | [100, 100, 100, 200] => Reach::Never,
+        // Where clouds tell machines who they are: Oracle, Alibaba and Azure have theirs outside the link-local range.
+        [192, 0, 0, 192] | [100, 100, 100, 200] | [168, 63, 129, 16] => Reach::Never,
         [127, ..] => Reach::Loopback,
         [0, ..] | [169, 254, ..] | [224..=255, ..] => Reach::Never,
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] | [192, 0, 0, _] | [198, 18..=19, ..] => {
@@ -97,10 +97,11 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
         [0, 0, 0, 0, 0, 0, 0, 1] => Reach::Loopback,
         // The metadata services of AWS and Google.
         [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254] | [0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254] => Reach::Never,
-        // An IPv4 address in another coat: mapped, by NAT64, by 6to4.
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x0064, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
-            embedded(high, low)
-        }
+        // An IPv4 address in another coat: mapped, translated, by NAT64, by 6to4.
+        [0, 0, 0, 0, 0, 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x0064, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => embedded(high, low),
         [0, 0, 0, 0, 0, 0, ..] | [0xfe80..=0xfebf, ..] | [0xff00..=0xffff, ..] => Reach::Never,
         [0xfc00..=0xfdff, ..] | [0xfec0..=0xfeff, ..] | [0x2001, 0, ..] | [0x0064, 0xff9b, 1, ..] => Reach::Private,
         _ => Reach::Public,
@@ -135,6 +136,8 @@ mod tests {
             ("::ffff:169.254.169.254", Reach::Never),
             ("100.100.100.200", Reach::Never),
             ("192.0.0.192", Reach::Never),
+            ("168.63.129.16", Reach::Never),
+            ("::ffff:0:10.0.0.1", Reach::Private),
             ("0.0.0.0", Reach::Never),
             ("224.0.0.1", Reach::Never),
             ("255.255.255.255", Reach::Never),

@@ -118,19 +118,19 @@ impl IntrospectionTask {
 
     /// Answers until the process ends.
     pub async fn run(mut self) {
-        let mut under_way: JoinSet<(Key, Verdict)> = JoinSet::new();
+        let mut under_way: JoinSet<(Key, Instant, Verdict)> = JoinSet::new();
         loop {
             tokio::select! {
                 question = self.questions.recv() => {
                     let Some(question) = question else { return };
                     self.take(question, &mut under_way);
                 }
-                Some(Ok((key, verdict))) = under_way.join_next() => self.finish(key, verdict),
+                Some(Ok((key, asked, verdict))) = under_way.join_next() => self.finish(key, asked, verdict),
             }
         }
     }
 
-    fn take(&mut self, Question { issuer, token, slot }: Question, under_way: &mut JoinSet<(Key, Verdict)>) {
+    fn take(&mut self, Question { issuer, token, slot }: Question, under_way: &mut JoinSet<(Key, Instant, Verdict)>) {
         let key = (issuer, Sha256::of(&token));
         if let Some((verdict, _)) = self.known.get(&key).filter(|(_, until)| Instant::now() < *until) {
             tell(&slot, verdict);
@@ -148,7 +148,8 @@ impl IntrospectionTask {
         self.waiting.insert(key, vec![slot]);
         let trusted_s = self.limits.introspection_trusted_max_s;
         under_way.spawn(async move {
-            let asked_s = now_unix_s();
+            // What is believed for a time is believed since it was asked for.
+            let (asked, asked_s) = (Instant::now(), now_unix_s());
             let verdict = match introspector.ask(&token, asked_s).await {
                 Ok(document) => Verdict::Answered(document.into(), asked_s.saturating_add(trusted_s)),
                 Err(error) => {
@@ -156,11 +157,11 @@ impl IntrospectionTask {
                     Verdict::Unavailable
                 }
             };
-            (key, verdict)
+            (key, asked, verdict)
         });
     }
 
-    fn finish(&mut self, key: Key, verdict: Verdict) {
+    fn finish(&mut self, key: Key, asked: Instant, verdict: Verdict) {
         for slot in self.waiting.remove(&key).into_iter().flatten() {
             tell(&slot, &verdict);
         }
@@ -170,13 +171,13 @@ impl IntrospectionTask {
         }
         // What finds no room is asked again.
         if self.known.len() < self.limits.introspections_kept_max {
-            let time = match &verdict {
+            let until = match &verdict {
                 Verdict::Answered(document, _) if is_active(document) => {
-                    Duration::from_secs(self.limits.introspection_trusted_max_s)
+                    asked + Duration::from_secs(self.limits.introspection_trusted_max_s)
                 }
-                Verdict::Answered(..) | Verdict::Unavailable => REFUSED_TIME,
+                Verdict::Answered(..) | Verdict::Unavailable => now + REFUSED_TIME,
             };
-            self.known.insert(key, (verdict, now + time));
+            self.known.insert(key, (verdict, until));
         }
     }
 }

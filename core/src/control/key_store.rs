@@ -130,7 +130,12 @@ impl KeyStore {
         let head = serde_json::to_vec(&Head { issuer: issuer.to_owned(), fetched_s: now_s, ttl_s })?;
         let signed = [&head, &b"\n"[..], document].concat();
         if MAGIC.len() + MAC_BYTES + signed.len() > FILE_BYTES_MAX {
-            return Err(io::ErrorKind::FileTooLarge.into());
+            // Those from before are none that the provider gives any more.
+            let _ = fs::remove_file(self.dir.join(file_name(name)));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "the set is longer than 64 KiB, and not kept for the next start",
+            ));
         }
         write(&self.dir, &file_name(name), &[MAGIC, hmac::sign(&self.key, &signed).as_ref(), &signed])
     }

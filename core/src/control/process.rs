@@ -184,8 +184,17 @@ pub fn run(mut config: Config) -> Result<(), ProcessError> {
     tracing::info!(%address, workers, "listening");
     let observed_by = Arc::clone(&observed);
     let ending_time = Duration::from_millis(blueprint.config().limits.credential_answer_time_max_ms);
-    let control =
-        Control { blueprint, keys, credentials: held, addresses, board, mailboxes, generation: 1, observed: observed_by };
+    let control = Control {
+        blueprint,
+        keys,
+        credentials: held,
+        addresses,
+        board,
+        mailboxes,
+        generation: 1,
+        vouching: 1,
+        observed: observed_by,
+    };
     let mut credentials = runtime.block_on(control.run((known, admin), desk, questions, sightings, refusals, denials))?;
     tracing::info!("draining");
     stop.store(true, Ordering::Release);
@@ -263,11 +272,11 @@ fn start(outfit: Outfit) -> Result<JoinHandle<Result<(), WorkerError>>, ProcessE
     std::thread::Builder::new().name(name).spawn(move || worker::run(outfit)).map_err(system)
 }
 
-fn verifier(blueprint: &Blueprint, keys: &[Option<Arc<KeySet>>], generation: u64, revocations: Option<&Revocations>) -> Verifier {
+fn verifier(blueprint: &Blueprint, keys: &[Option<Arc<KeySet>>], vouching: u64, revocations: Option<&Revocations>) -> Verifier {
     let states = blueprint.config().issuers.iter().zip(keys);
     let states = states.map(|(issuer, keys)| IssuerState { policy: issuer.policy.clone(), keys: keys.clone() });
     let certificates = blueprint.config().server.tls.as_ref().map(|checked| checked.issuers.clone());
-    let verifier = Verifier::new(states.collect(), generation).with_certificates(certificates.unwrap_or_default());
+    let verifier = Verifier::new(states.collect(), vouching).with_certificates(certificates.unwrap_or_default());
     match revocations {
         Some(revocations) => verifier.with_denials(revocations.denials()),
         None => verifier,
@@ -288,6 +297,8 @@ struct Control {
     board: Option<PinBoard>,
     mailboxes: Vec<Arc<Mailbox>>,
     generation: u64,
+    /// Counts up when that changes by which tokens and certificates are verified, and with nothing else: workers then verify all of them anew.
+    vouching: u64,
     observed: Arc<Observed>,
 }
 
@@ -329,6 +340,7 @@ impl Control {
                     if let Some(slot) = self.keys.get_mut(issuer) {
                         *slot = keys;
                     }
+                    self.vouching += 1;
                     self.deliver();
                     // An error means that the issuer's task has ended.
                     let _ = done.send(());
@@ -363,6 +375,7 @@ impl Control {
                     self.deliver();
                 }
                 Some(changed) = server_tls.recv() => {
+                    self.vouching += u64::from(changed.issuers.is_some());
                     self.blueprint.renew_server_tls(changed);
                     self.deliver();
                 }
@@ -420,7 +433,7 @@ impl Control {
     /// Builds the next generation and hands it to every worker.
     fn deliver(&mut self) {
         self.generation += 1;
-        let verifier = verifier(&self.blueprint, &self.keys, self.generation, self.observed.revocations.as_deref());
+        let verifier = verifier(&self.blueprint, &self.keys, self.vouching, self.observed.revocations.as_deref());
         let pins = self.board.as_ref().map(PinBoard::pins);
         let (addresses, credentials) = (&self.addresses, &self.credentials);
         let snapshot: Arc<Snapshot> = Arc::new(self.blueprint.snapshot(self.generation, verifier, addresses, credentials, pins));

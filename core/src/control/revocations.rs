@@ -185,10 +185,9 @@ impl Revocations {
                 *book = fresh;
             }
             ids.is_ok()
-        })?;
-        let ids = ids.map_err(|Full| RevokeError::Full)?;
-        self.in_force().await?;
-        Ok(ids)
+        })
+        .await?;
+        ids.map_err(|Full| RevokeError::Full)
     }
 
     fn check(&self, orders: &[Order], now_s: u64) -> Result<(), RevokeError> {
@@ -239,8 +238,9 @@ impl Revocations {
                 *book = fresh;
             }
             is_changed
-        })?;
-        if is_new.map_err(|Full| RevokeError::Full)? { self.in_force().await } else { Ok(()) }
+        })
+        .await?;
+        is_new.map(drop).map_err(|Full| RevokeError::Full)
     }
 
     /// Takes a revocation back, and returns when that is in force.
@@ -252,10 +252,9 @@ impl Revocations {
         self.change(by, |book| {
             lifted = book.lift(id);
             lifted.is_some()
-        })?;
-        let lifted = lifted.ok_or(RevokeError::Unknown)?;
-        self.in_force().await?;
-        Ok(lifted)
+        })
+        .await?;
+        lifted.ok_or(RevokeError::Unknown)
     }
 
     /// Takes up what operators change in the file, until the process ends.
@@ -296,13 +295,21 @@ impl Revocations {
         }
     }
 
-    fn change(&self, by: &str, change: impl FnOnce(&mut Book) -> bool) -> Result<(), RevokeError> {
-        let mut kept = self.kept();
-        let before = kept.keeper.book().clone();
-        kept.keeper.change(change).map_err(RevokeError::Disk)?;
-        self.renew(&mut kept);
-        kept.record(&before, by);
-        Ok(())
+    /// Changes the list, and returns when what is new in it is in force: by this change, or by what somebody has written into the file since
+    /// it was looked at, which nobody else will deliver any more.
+    async fn change(&self, by: &str, change: impl FnOnce(&mut Book) -> bool) -> Result<(), RevokeError> {
+        let is_found = self.refresh();
+        let is_new = {
+            let mut kept = self.kept();
+            let before = kept.keeper.book().clone();
+            let is_new = kept.keeper.change(change).map_err(RevokeError::Disk)?.is_new;
+            if is_new {
+                self.renew(&mut kept);
+                kept.record(&before, by);
+            }
+            is_new
+        };
+        if is_found || is_new { self.in_force().await } else { Ok(()) }
     }
 
     fn renew(&self, kept: &mut Kept) {
@@ -325,7 +332,8 @@ impl Kept {
         let lifted = old.iter().filter(|(id, entry)| !new.contains_key(*id) && now_s < entry.until);
         let changes: Vec<_> = added.chain(lifted.map(|pair| (pair, "revocation-lifted"))).collect();
         for ((id, entry), reason) in changes {
-            let by = if by.is_empty() && reason == "revocation-added" { &entry.by } else { by };
+            // An entry says itself who made it, also one that came into the file meanwhile.
+            let by = if reason == "revocation-added" { &entry.by } else { by };
             let mut what = serde_json::json!(entry);
             what["id"] = id.as_str().into();
             tracing::info!(id, by, what = %entry_text(entry), reason, "revocations changed");

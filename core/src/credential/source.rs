@@ -19,6 +19,8 @@ use super::vault::Vault;
 
 /// Bytes of a credential.
 const BYTES_MAX: u64 = 64 * 1024;
+/// Bytes of a file that is no secret: lists of revoked certificates are long.
+const PUBLIC_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// A credential's value. It has no `Debug` and no `Display`.
 pub struct Secret(Zeroizing<Vec<u8>>);
@@ -105,6 +107,8 @@ pub enum SourceError {
     Empty,
     /// It is longer than 64 KiB.
     TooLong,
+    /// A file that is no secret is longer than 4 MiB.
+    PublicTooLong,
     /// It holds control characters or bytes that no header may hold.
     Characters,
 }
@@ -120,6 +124,7 @@ impl fmt::Display for SourceError {
             SourceError::Name => f.write_str("is not the name of a credential of systemd"),
             SourceError::Empty => f.write_str("the credential is empty"),
             SourceError::TooLong => f.write_str("the credential is longer than 64 KiB"),
+            SourceError::PublicTooLong => f.write_str("the file is longer than 4 MiB"),
             SourceError::Characters => f.write_str("the credential holds characters that no header may hold"),
         }
     }
@@ -185,7 +190,7 @@ pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, SourceError> {
     read(path, Readers::Owner).map(|(bytes, _)| bytes)
 }
 
-/// Reads a file that is no secret, such as a certificate.
+/// Reads a file of at most 4 MiB that is no secret, such as a certificate.
 ///
 /// # Errors
 /// [`SourceError`].
@@ -212,8 +217,10 @@ fn read(path: &Path, readers: Readers) -> Result<(Zeroizing<Vec<u8>>, Metadata),
     if readers == Readers::Owner && meta.mode() & open_to_others != 0 {
         return Err(SourceError::Open(meta.mode() & 0o7777));
     }
-    if meta.len() > BYTES_MAX {
-        return Err(SourceError::TooLong);
+    match readers {
+        Readers::Owner if meta.len() > BYTES_MAX => return Err(SourceError::TooLong),
+        Readers::Anyone if meta.len() > PUBLIC_BYTES_MAX => return Err(SourceError::PublicTooLong),
+        _ => {}
     }
     // As much memory as it takes from the start, so that no copy is left behind by growing.
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0) + 1));

@@ -110,7 +110,7 @@ pub enum Decided {
 
 /// Reads the body, and decides.
 pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Identified) -> Decided {
-    let Identified { mut framed, principal, .. } = identified;
+    let Identified { mut framed, mut principal, .. } = identified;
     if let Some(answer) = refuse_media(&framed) {
         record::refused(worker, &framed, Some(&principal), "media-type", answer.status);
         return Decided::Answered(answer, Rest::Unread);
@@ -127,7 +127,7 @@ pub async fn decide(worker: &Worker, downstream: &mut Downstream, identified: Id
             return Decided::Answered(Answer::malformed(worker, refusal), Rest::Unread);
         }
     };
-    let judged = judge::judge(worker, downstream, &mut framed, &mut body, &principal).await;
+    let judged = judge::judge(worker, downstream, &mut framed, &mut body, &mut principal).await;
     match judged {
         Err((answer, None)) => Decided::Answered(answer, framed.rest(body.end)),
         Err((answer, Some(rest))) => Decided::Answered(answer, rest),

@@ -168,7 +168,7 @@ fn bound<'a>(asked: &'a Asked<'_>, call: &'a Call<'_>, definition: &'a str) -> B
 }
 
 /// Waits until the call may run, must not, or has waited long enough.
-pub async fn wait(worker: &Worker, downstream: &mut Downstream, framed: &Framed, held: Held) -> Standing {
+pub async fn wait(worker: &Worker, downstream: &mut Downstream, framed: &Framed, principal: &Principal, held: Held) -> Standing {
     let Held { mut ask, progress_token, kept } = held;
     let hears = framed.field(Known::Accept).is_some_and(accepts_events);
     let mut life = SignsOfLife { hears, progress_token, said: 0, since: Stopwatch::start() };
@@ -185,10 +185,10 @@ pub async fn wait(worker: &Worker, downstream: &mut Downstream, framed: &Framed,
         };
         let pending = Stopped::Pending { id: id.clone(), expires_at_s };
         let has_room = held.is_some();
-        if !has_room || !until_moved(worker, downstream, framed, &moved, &mut life, &id).await {
+        if !has_room || !until_moved(worker, downstream, (framed, principal), &moved, &mut life, &id).await {
             let upstream = &framed.route().name;
             let kept = match &kept {
-                Some(call) if !worker.is_draining() && !downstream.has_gone() && !is_revoked(worker, framed) => {
+                Some(call) if !worker.is_draining() && !downstream.has_gone() && !is_revoked(worker, framed, principal) => {
                     task::keep(worker, upstream, &id, &ask.requester, call).await
                 }
                 _ => None,
@@ -239,7 +239,7 @@ pub async fn of_ledger<T: Send + 'static>(worker: &Worker, job: impl FnOnce(&mut
 async fn until_moved(
     worker: &Worker,
     downstream: &mut Downstream,
-    framed: &Framed,
+    (framed, principal): (&Framed, &Principal),
     moved: &Arc<AtomicBool>,
     life: &mut SignsOfLife,
     id: &str,
@@ -256,7 +256,7 @@ async fn until_moved(
             return false;
         }
         // Its caller is told so at once, and nobody need decide any more.
-        if is_revoked(worker, framed) {
+        if is_revoked(worker, framed, principal) {
             return false;
         }
         if life.is_due() && life.give(worker, downstream, framed, id).await.is_err() {

@@ -47,15 +47,18 @@ pub async fn identify(worker: &Worker, mut framed: Box<Framed>) -> Result<Identi
     }
 }
 
-/// Verifies the token of a request anew, by what is in force now.
+/// Verifies the token of a request of `before` anew, by what is in force now, and says what it grants now.
 ///
 /// # Errors
-/// As [`identify`].
-pub async fn renew(worker: &Worker, framed: &mut Framed) -> Result<(), (Answer, Rest)> {
+/// As [`identify`]; also where the token names another than it did, for whom nothing was decided.
+pub async fn renew(worker: &Worker, framed: &mut Framed, before: &Principal) -> Result<Rc<Principal>, (Answer, Rest)> {
     framed.snapshot = worker.snapshot();
     // Its signature was checked in its turn when the request came.
     let verdict = verify(worker, framed, &mut || true);
-    establish(worker, framed, verdict).await.map(drop).map_err(|refusal| refuse(worker, framed, &refusal))
+    let renewed = establish(worker, framed, verdict).await;
+    let renewed =
+        renewed.and_then(|principal| if principal.id() == before.id() { Ok(principal) } else { Err(Refusal::Inactive) });
+    renewed.map_err(|refusal| refuse(worker, framed, &refusal))
 }
 
 /// Whose token it is, by what was found here; where that says nothing, whoever can tell is asked.
@@ -106,16 +109,10 @@ async fn introspect(worker: &Worker, framed: &mut Framed, issuer: usize) -> Resu
 }
 
 /// Whether the token of a request that waits was revoked since it began to.
-pub(super) fn is_revoked(worker: &Worker, framed: &Framed) -> bool {
+pub(super) fn is_revoked(worker: &Worker, framed: &Framed, principal: &Principal) -> bool {
     let newest = worker.snapshot();
-    if Arc::ptr_eq(newest.verifier.denials(), framed.snapshot.verifier.denials()) {
-        return false;
-    }
-    let judged = sent_token(framed).and_then(|(_, token)| {
-        let now_s = worker.clock.unix_s().ok_or(Refusal::ClockNotSet)?;
-        worker.tokens.borrow_mut().verify(&newest.verifier, token, &framed.route().resource, now_s)
-    });
-    matches!(judged, Err(Refusal::Revoked(_)))
+    !Arc::ptr_eq(newest.verifier.denials(), framed.snapshot.verifier.denials())
+        && worker.clock.unix_s().is_some_and(|now_s| newest.verifier.is_denied(principal, now_s))
 }
 
 fn sent_token(framed: &Framed) -> Result<(Scheme, &[u8]), Refusal> {

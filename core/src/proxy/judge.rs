@@ -3,6 +3,8 @@
 //!
 //! Invariant: each time it is judged from the start, by what is in force then.
 
+use std::rc::Rc;
+
 use sluicegate_identity::Principal;
 
 use super::answer::{Answer, Rest};
@@ -41,7 +43,7 @@ pub(super) async fn judge(
     downstream: &mut Downstream,
     framed: &mut Framed,
     body: &mut Body,
-    principal: &Principal,
+    principal: &mut Rc<Principal>,
 ) -> Result<(Judged, Option<Box<Task>>), (Answer, Option<Rest>)> {
     let (mut standing, mut obtained) = (Standing::Unasked, Obtained::Unasked);
     let (mut round, mut task) = (None, None::<Box<Task>>);
@@ -66,9 +68,9 @@ pub(super) async fn judge(
             Err(Stop::Held(held)) if task.is_some() => standing = hold::ask_once(worker, *held).await,
             // What comes of waiting is judged with the same bytes, from the start.
             Err(Stop::Held(held)) => {
-                standing = hold::wait(worker, downstream, framed, *held).await;
-                // Waiting takes long: what counts is who the token names now, and what is in force now.
-                identify::renew(worker, framed).await.map_err(|(answer, rest)| (answer, Some(rest)))?;
+                standing = hold::wait(worker, downstream, framed, principal, *held).await;
+                // Waiting takes long: what counts is what the token grants now, and what is in force now.
+                *principal = identify::renew(worker, framed, principal).await.map_err(|(answer, rest)| (answer, Some(rest)))?;
             }
             // What was around it is of no further interest.
             Err(Stop::Resumed(resumed)) => {

@@ -21,13 +21,14 @@ use crate::worker::Worker;
 /// # Errors
 /// [`Refusal::Certificate`] where there must be one.
 pub(super) fn certificate(worker: &Worker, framed: &Framed, now: u64) -> Result<Option<Rc<Shown>>, Refusal> {
+    let tls = framed.snapshot.tls.as_ref();
+    let shown = tls.and_then(|tls| framed.certificate.as_ref().filter(|shown| shown.counts(tls, now)));
+    // Whoever must show one on the connection must, a proxy too.
+    if shown.is_none() && tls.is_some_and(|tls| tls.demands_certificate()) {
+        return Err(Refusal::Certificate("not in force any more"));
+    }
     if framed.snapshot.client_cert_from.iter().any(|network| network.contains(framed.peer)) {
         return Ok(forwarded(worker, framed).map(Shown::new));
-    }
-    let Some(tls) = &framed.snapshot.tls else { return Ok(None) };
-    let shown = framed.certificate.as_ref().filter(|shown| shown.counts(tls, now));
-    if shown.is_none() && tls.demands_certificate() {
-        return Err(Refusal::Certificate("not in force any more"));
     }
     Ok(shown.map(Rc::clone))
 }

@@ -48,6 +48,7 @@ impl Shown {
         }
         if let Some((generation, of, principal)) = &*self.known.borrow()
             && (*generation, *of) == (verifier.generation(), route)
+            && !verifier.is_denied(principal, now)
         {
             return Ok(Rc::clone(principal));
         }

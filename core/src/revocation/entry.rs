@@ -144,9 +144,10 @@ fn is_never(until: &u64) -> bool {
 }
 
 /// The Unix second from which nothing is left of what a target takes back, where that was asked for at `now_s`. A key signs for as long as
-/// somebody has it, so of that there is no end.
+/// somebody has it, and a token that does not say when it was issued can come back shortly before its end: of those there is no end.
 pub fn until_s(target: &Target, policy: &IssuerPolicy, now_s: u64) -> u64 {
-    if target.key.is_some() { NEVER } else { now_s.saturating_add(kept_s(policy)) }
+    let is_endless = target.key.is_some() || policy.profile().may_lack_iat();
+    if is_endless { NEVER } else { now_s.saturating_add(kept_s(policy)) }
 }
 
 /// Seconds after which no token of an issuer counts that was issued before: the longest life, and the difference of clocks at both ends.
@@ -184,6 +185,7 @@ impl Revocation {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use sluicegate_identity::Profile;
 
     const NOW: u64 = 1_790_000_000;
 
@@ -219,6 +221,18 @@ mod tests {
             (r#"{"issuer":"corp","issued_before":1790000031}"#, TargetError::Future),
         ] {
             assert_eq!(checked(bad), Err(why), "{bad}");
+        }
+    }
+
+    #[test]
+    fn r78_what_may_come_back_later_stays_revoked() {
+        let audiences = || vec!["https://gate.test/mcp/crm".to_owned()];
+        let corp = IssuerPolicy::new("corp", "https://idp.test", audiences()).unwrap();
+        let profile = Profile::named("spiffe-jwt").unwrap();
+        let mesh = IssuerPolicy::of_profile(profile, "mesh", "spiffe://prod.example", audiences()).unwrap();
+        for text in [r#"{"issuer":"x","jti":"j"}"#, r#"{"issuer":"x","subject":"a"}"#, r#"{"issuer":"x","client":"c"}"#] {
+            assert_eq!(until_s(&target(text), &corp, NOW), NOW + 3600 + 60, "{text}");
+            assert_eq!(until_s(&target(text), &mesh, NOW), NEVER, "tokens without iat: {text}");
         }
     }
 
